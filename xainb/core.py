@@ -8,7 +8,7 @@ __all__ = ['explainers', 'metrics', 'zoos', 'datasets', 'reductions', 'BadInput'
            'rows_at_once', 'steps_at_once', 'in_batches', 'logits', 'Passes', 'count_passes', 'check_images',
            'check_target', 'explainer', 'rows', 'Truth', 'pixel_map', 'metric']
 
-# %% ../nbs/00_core.ipynb #fd8a91ea
+# %% ../nbs/00_core.ipynb #1822d0ac
 import inspect, random, difflib, fnmatch
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from functools import wraps
 import numpy as np, pandas as pd, torch
 from torch import nn, Tensor
-from fastcore.basics import patch
 
 # %% ../nbs/00_core.ipynb #35788a14
 class BadInput(ValueError):
@@ -222,13 +221,13 @@ def _checked(name, attribution, x):
         raise BadInput(f"{name} gave {_shape(attribution)} for images {list(x.shape)}: an attribution is [N,C,H,W] or [N,1,H,W]")
     return attribution.detach()
 
-# %% ../nbs/00_core.ipynb #a67ed200
+# %% ../nbs/00_core.ipynb #66df8dad
 def rows(metric:str,  # What the numbers are
          value,       # [N] or [N,S]
          at=None,     # [S] positions, for a curve
         ) -> pd.DataFrame: # Columns image (0..N-1), metric, at, value
     "A table with one number in each line"
-    value = torch.as_tensor(value).detach().double().cpu().numpy()
+    value = torch.as_tensor(value, dtype=torch.float64).detach().cpu().numpy()
     n, s = value.shape if value.ndim == 2 else (len(value), 1)
     at = np.full(1, np.nan) if at is None else np.asarray(at, dtype=float)
     return pd.DataFrame(dict(image=np.repeat(np.arange(n), s), metric=metric, at=np.tile(at, n), value=value.reshape(-1)))

@@ -21,13 +21,14 @@ families = dict(gradient='#0072B2', ensemble='#56B4E9', perturbation='#E69F00', 
 trainings = dict(vanilla='#0072B2', robust='#E69F00', advprop='#882255')
 _cycle = ['#0072B2', '#E69F00', '#009E73', '#882255', '#56B4E9', '#D55E00', '#000000', '#999999']
 
-# %% ../nbs/04_viz.ipynb #300620c5
+# %% ../nbs/04_viz.ipynb #0a4efa01
 def colours(names,   # Families, trainings, names of registered explainers, or anything else
            ) -> dict: # Name -> hex colour
-    "The colour of each name: fixed for families and trainings, an explainer's is its family's, others go through the cycle in order"
+    "The colour of each name: fixed for families and trainings, an explainer's is its family's, others take what is left in order"
     fixed = families | trainings | {n: families.get(e.family, families['control']) for n, e in explainers.items()}
     others = [n for n in dict.fromkeys(names) if n not in fixed]
-    return {n: fixed[n] if n in fixed else _cycle[others.index(n) % len(_cycle)] for n in dict.fromkeys(names)}
+    free = [c for c in _cycle if c not in {fixed.get(n) for n in names}] or _cycle
+    return {n: fixed[n] if n in fixed else free[others.index(n) % len(free)] for n in dict.fromkeys(names)}
 
 # %% ../nbs/04_viz.ipynb #3df4179f
 _rc = {'figure.dpi': 72, 'figure.constrained_layout.use': True, 'font.size': 9, 'axes.titlesize': 9, 'axes.titlelocation': 'left',
@@ -248,7 +249,7 @@ def _number(ax, i, j, value, fmt, im, best):
     dark = np.dot(im.cmap(im.norm(value))[:3], [.299, .587, .114]) < .5
     ax.text(j, i, fmt.format(value), ha='center', va='center', color='white' if dark else 'black', fontsize=8, fontweight='bold' if best else 'normal')
 
-# %% ../nbs/04_viz.ipynb #25ef8fdd
+# %% ../nbs/04_viz.ipynb #bb8b7540
 def _annotate(ax, x, y, labels):
     "Writes each label right, left, above or below its point, where it covers the fewest others"
     ax.figure.draw_without_rendering() # Places the axes, so that positions in pixels exist
@@ -257,7 +258,7 @@ def _annotate(ax, x, y, labels):
     for a, b, label in zip(x, y, labels):
         tries = [ax.annotate(label, (a, b), (dx, dy), textcoords='offset points', ha=ha, va='center', fontsize=8, color='#333333')
                  for dx, dy, ha in [(7, 0, 'left'), (-7, 0, 'right'), (0, 9, 'center'), (0, -10, 'center'), (6, 7, 'left'), (-6, -8, 'right'), (6, -8, 'left'), (-6, 7, 'right')]]
-        extents = [t.get_window_extent().padded(2) for t in tries]
+        extents = [t.get_window_extent().padded(4) for t in tries]
         best = min(range(len(tries)), key=lambda i: sum(extents[i].overlaps(o) for o in boxes) + sum(extents[i].contains(*p) for p in taken)
                    + (not ax.bbox.contains(extents[i].x1, extents[i].y1)) + (not ax.bbox.contains(extents[i].x0, extents[i].y0)))
         boxes.append(extents[best])
