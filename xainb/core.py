@@ -8,14 +8,17 @@ __all__ = ['explainers', 'metrics', 'zoos', 'datasets', 'reductions', 'BadInput'
            'rows_at_once', 'steps_at_once', 'in_batches', 'logits', 'Passes', 'count_passes', 'check_images',
            'check_target', 'explainer', 'rows', 'Truth', 'pixel_map', 'metric']
 
-# %% ../nbs/00_core.ipynb #1822d0ac
-import inspect, random, difflib, fnmatch
+# %% ../nbs/00_core.ipynb #22261ff1
+import inspect, random, difflib, fnmatch, warnings
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import wraps
 import numpy as np, pandas as pd, torch
 from torch import nn, Tensor
+
+# %% ../nbs/00_core.ipynb #eafddf29
+warnings.filterwarnings('ignore', '.*torch.jit.script. is deprecated', FutureWarning) # fastai 2.8 calls it on import
 
 # %% ../nbs/00_core.ipynb #35788a14
 class BadInput(ValueError):
@@ -252,14 +255,14 @@ def pixel_map(attribution:Tensor,      # [N,C,H,W] or [N,1,H,W]
     if reduce not in reductions: raise nearest('channel reduction', reduce, reductions)
     return reductions[reduce](attribution)
 
-# %% ../nbs/00_core.ipynb #78470ed4
+# %% ../nbs/00_core.ipynb #37870821
 def metric(family:str,          # localization, perturbation, output, …
            better:str,          # 'higher' or 'lower'
            cost=lambda: 0,      # Function of the parameters: passes for each image
            needs:str='nothing', # 'model', 'boxes', 'mask'
            source:str='',       # The paper
           ):
-    "Registers `f(model, x, target, maps, truth, **params) -> rows`; the wrapper takes any attribution and hands on `maps` [N,H,W]"
+    "Registers `f(model, x, target, maps, truth, **params) -> rows`; the wrapper takes any attribution (None for a metric of the network alone) and hands on `maps` [N,H,W]"
     def register(f):
         params = _defaults(f)
         @wraps(f)
@@ -272,7 +275,7 @@ def metric(family:str,          # localization, perturbation, output, …
         return call
     return register
 
-# %% ../nbs/00_core.ipynb #82bf2879
+# %% ../nbs/00_core.ipynb #0dcf9be1
 def _measure(f, params, needs, model, x, target, attribution, truth, reduce, batch_size, kw):
     for k in kw:
         if k not in params: raise nearest(f'parameter of {f.__name__}', k, params)
@@ -281,9 +284,14 @@ def _measure(f, params, needs, model, x, target, attribution, truth, reduce, bat
     check_images(x)
     device = device_of(model)
     x, truth = x.to(device), truth.to(device) if truth else Truth()
-    maps = pixel_map(_checked('the attribution', attribution.to(device), x), reduce)
-    if not torch.isfinite(maps).all(): raise BadInput(f"{(~torch.isfinite(maps)).flatten(1).any(1).sum()} of {len(maps)} attributions hold NaN or infinity")
+    maps = None if attribution is None else _finite_maps(attribution.to(device), x, reduce)
     token = _rows.set(batch_size or _rows.get())
     try:
         with frozen(model): return f(model, x, check_target(target, x), maps, truth, **kw)
     finally: _rows.reset(token)
+
+def _finite_maps(attribution, x, reduce):
+    maps = pixel_map(_checked('the attribution', attribution, x), reduce)
+    bad = (~torch.isfinite(maps)).flatten(1).any(1).sum()
+    if bad: raise BadInput(f"{bad} of {len(maps)} attributions hold NaN or infinity")
+    return maps

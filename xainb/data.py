@@ -6,7 +6,7 @@
 __all__ = ['splits', 'styles', 'severities', 'Images', 'glyphs', 'regions', 'luminance', 'mask_boxes', 'DigitScenes', 'edges',
            'digit_scenes', 'photos', 'corrupt', 'shift_names', 'shifted', 'replace_x', 'ImagesDL', 'scene_loaders']
 
-# %% ../nbs/02_data.ipynb #bf9cbb40
+# %% ../nbs/02_data.ipynb #fe54936d
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -15,9 +15,9 @@ from torch import Tensor
 from PIL import Image
 from torchvision import tv_tensors
 from torchvision.transforms import v2
+from .core import *
 from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
-from .core import *
 
 # %% ../nbs/02_data.ipynb #4bd39446
 @dataclass

@@ -71,7 +71,7 @@ def write(self:Store, run:str, unit:str, frame:pd.DataFrame, **facts):
     table = pa.Table.from_pandas(frame.assign(**text, seed=frame.seed.fillna(-1)), schema, preserve_index=False)
     write_whole(self._at(run, unit), lambda p: pq.write_table(table, p, compression='zstd'))
 
-# %% ../nbs/01_store.ipynb #2e066b6c
+# %% ../nbs/01_store.ipynb #e5722daa
 def _read(path):
     try: table = pq.read_table(path, partitioning=None)
     except (pa.ArrowInvalid, OSError) as e: raise BadInput(f"'{path}' is not a results file: {e}") from None
@@ -82,8 +82,9 @@ def _read(path):
 
 @patch
 def read(self:Store, runs=None) -> pd.DataFrame: # Text columns are categories
-    "The rows of some runs, or of all"
-    files = [f for r in (runs if runs is not None else ['*']) for f in self.units(r)]
+    "The rows of all runs, of some, or, for a dictionary run -> units, of those units"
+    if isinstance(runs, dict): files = [f for r, units in runs.items() for u in units if (f := self._at(r, u)).exists()]
+    else: files = [f for r in (runs if runs is not None else ['*']) for f in self.units(r)]
     if not files: return schema.empty_table().to_pandas()
     return pa.concat_tables([_read(f) for f in files]).unify_dictionaries().combine_chunks().to_pandas()
 

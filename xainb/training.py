@@ -6,9 +6,10 @@
 __all__ = ['recipes', 'trainings', 'pgd', 'robust_accuracy', 'accuracy_of', 'LabelOnly', 'BF16', 'PGDTraining', 'MixBN', 'mix_bn',
            'main_bn', 'AdvProp', 'demo_learner', 'measure', 'train_demo']
 
-# %% ../nbs/10_training.ipynb #d510ca7e
+# %% ../nbs/10_training.ipynb #d23d154e
 import copy, torch, torch.nn.functional as F
 from torch import nn, Tensor
+from .core import *
 from fastai.callback.core import Callback
 from fastai.callback.channelslast import ChannelsLast
 from fastai.callback.schedule import *
@@ -16,7 +17,6 @@ from fastai.learner import Learner
 from fastai.losses import CrossEntropyLossFlat
 from fastai.metrics import accuracy
 from fastai.torch_core import set_seed
-from .core import *
 
 # %% ../nbs/10_training.ipynb #59586308
 def _length(v): return v.flatten(1).norm(dim=1).clamp_min(1e-12)[:, None, None, None]

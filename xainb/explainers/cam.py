@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn, Tensor
 from ..core import *
 
-# %% ../../nbs/explainers/10_cam.ipynb #9f143895
+# %% ../../nbs/explainers/10_cam.ipynb #d8ed98df
 class Seen:
     "What a forward pass left: feature maps [N,K,h,w] in the order in which they were last seen, and the last linear layer"
     def __init__(self): self.maps, self.linear = {}, None
@@ -25,10 +25,16 @@ class Seen:
             self.maps[id(v)] = first, name or last, v
 
     def features(self) -> list: # (name, map), the last one first
-        "Maps of more than one place that are neither the image nor made by pooling"
-        return [(name, v) for first, name, v in reversed(self.maps.values()) if v[0, 0].numel() > 1 and not _pools(first)]
+        "Maps of more than one place, shaped roughly like the image, that are neither the image nor made by pooling"
+        image = next((v for first, _, v in self.maps.values() if first == 'image'), None)
+        return [(name, v) for first, name, v in reversed(self.maps.values()) if first != 'image' and _is_map(v, image) and not _pools(first)]
 
-def _pools(maker): return maker == 'image' or bool(re.search(r'Pool(\dd|ing)?$', type(maker).__name__))
+def _pools(maker): return bool(re.search(r'Pool(\dd|ing)?$', type(maker).__name__))
+
+def _is_map(v, image):
+    "Has several places, in the image's proportions within a factor of three (tokens × channels of a transformer have not)"
+    (h, w), (H, W) = v.shape[-2:], v.shape[-2:] if image is None else image.shape[-2:]
+    return h*w > 1 and h*W < 3*H*w and H*w < 3*h*W
 
 # %% ../../nbs/explainers/10_cam.ipynb #02665ebd
 @contextmanager
@@ -46,13 +52,13 @@ def recording(model):
     finally:
         for h in handles: h.remove()
 
-# %% ../../nbs/explainers/10_cam.ipynb #c3153ae4
+# %% ../../nbs/explainers/10_cam.ipynb #136d3d6e
 def _off(f, pooled):
     "How far the averages of `f` are from `pooled` [N,K], relative to the largest; infinite when shapes do not match"
     if pooled is None or pooled.shape != f.shape[:2]: return float('inf')
     return ((f.float().mean((2, 3)) - pooled).abs().max() / pooled.abs().max().clamp(min=1e-12)).item()
 
-def class_map(model, seen:Seen, out:Tensor, target:Tensor) -> Tensor: # [N,1,h,w]
+def class_map(seen:Seen, out:Tensor, target:Tensor) -> Tensor: # [N,1,h,w]
     "The map whose average is the target's score, up to the bias; raises `NotApplicable` where there is none"
     name, linear, pooled, said = seen.linear or (None,)*4
     if linear is not None and not torch.equal(said, out): pooled = None
@@ -60,19 +66,18 @@ def class_map(model, seen:Seen, out:Tensor, target:Tensor) -> Tensor: # [N,1,h,w
         for f in sorted((A, A.relu()), key=lambda f: min(_off(f, out), _off(f, pooled))):
             if _off(f, out) < .01: return f[range(len(f)), target][:, None]
             if _off(f, pooled) < .01: return (linear.weight[target][..., None, None]*f).sum(1, keepdim=True)
-    raise NotApplicable(_why_no_cam(model, name))
+    raise NotApplicable(_why_no_cam(name))
 
-# %% ../../nbs/explainers/10_cam.ipynb #511488e9
-def _why_no_cam(model, linear):
+# %% ../../nbs/explainers/10_cam.ipynb #27c41028
+def _why_no_cam(linear):
     head = f"what enters its last linear layer '{linear}' is" if linear else "its scores are"
-    return (f"CAM is not defined on {type(model).__name__}: {head} no global average of a feature map "
-            "(CAM needs global average pooling right before a single linear layer)")
+    return f"CAM needs global average pooling right before a single linear layer; in this network {head} no global average of a feature map"
 
 def upsampled(m:Tensor, x:Tensor) -> Tensor: # [N,1,H,W]
     "The map `m` [N,1,h,w] at the size of the images `x`, bilinear"
     return F.interpolate(m.float(), x.shape[-2:], mode='bilinear', align_corners=False)
 
-# %% ../../nbs/explainers/10_cam.ipynb #5e0c700b
+# %% ../../nbs/explainers/10_cam.ipynb #6d124232
 @explainer(family='cam', cost=lambda: 1, needs='feature maps', source='Zhou et al. 2016')
 def cam(model,     # Network or Learner with global average pooling before a single linear layer, or with a fully convolutional head
         x:Tensor,  # Images [N,C,H,W] in [0,1]
@@ -80,7 +85,7 @@ def cam(model,     # Network or Learner with global average pooling before a sin
        ) -> Tensor: # [N,1,H,W], signed, in score
     "The class activation map: what each place of the last feature map adds to the target's score"
     with torch.no_grad(), recording(model) as seen: out = model(x)
-    return upsampled(class_map(model, seen, out, target), x)
+    return upsampled(class_map(seen, out, target), x)
 
 # %% ../../nbs/explainers/10_cam.ipynb #59a419b2
 @contextmanager
@@ -93,7 +98,7 @@ def holding(model, layer:str):
     try: yield held
     finally: handle.remove()
 
-# %% ../../nbs/explainers/10_cam.ipynb #eebda507
+# %% ../../nbs/explainers/10_cam.ipynb #b768350d
 def map_and_gradient(model, x:Tensor, target:Tensor, layer:str|None=None) -> tuple: # A [N,K,h,w] and its gradient, same shape
     "The last feature map (or the output of `layer`) and the derivative of the target's score by it"
     with torch.enable_grad(), (holding(model, layer) if layer else recording(model)) as seen:
@@ -102,7 +107,7 @@ def map_and_gradient(model, x:Tensor, target:Tensor, layer:str|None=None) -> tup
     for A in _held(seen, layer) if layer else [A for _, A in seen.features()]:
         G, = torch.autograd.grad(score, A, allow_unused=True, retain_graph=True) if A.requires_grad else (None,)
         if G is not None: return A.detach(), G
-    raise NotApplicable(f"the scores of {type(model).__name__} depend on no feature map [N,K,h,w]" + (f" of layer '{layer}'" if layer else ''))
+    raise NotApplicable("the scores depend on no feature map [N,K,h,w]" + (f" of layer '{layer}'" if layer else ' of this network'))
 
 def _held(held, layer):
     if held and isinstance(held[0], Tensor) and held[0].ndim == 4: return held

@@ -1,0 +1,64 @@
+"The repository and the wheel: what is exported, clean, documented and packed."
+import os, shutil, subprocess, sys, zipfile
+from configparser import ConfigParser
+from pathlib import Path
+import pytest
+import readme
+
+repo = Path(__file__).parent.parent
+binary = Path(sys.executable).parent
+
+def run(*args, cwd, **kw):
+    done = subprocess.run([str(a) for a in args], cwd=cwd, capture_output=True, text=True, **kw)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+def sources(folder): return {p.relative_to(folder): p.read_bytes() for d, e in (('xainb', '*.py'), ('nbs', '*.ipynb')) for p in (folder/d).rglob(e) if '_proc' not in p.parts}
+
+@pytest.fixture(scope='session')
+def copy(tmp_path_factory):
+    "A copy that the tests may change"
+    skip = shutil.ignore_patterns('.git', '.venv', 'sweeps.*', '__pycache__', '*.egg-info', 'build', 'dist', '_proc', '_docs')
+    out = shutil.copytree(repo, tmp_path_factory.mktemp('copy')/'xainb', ignore=skip, symlinks=True)
+    return out
+
+def test_export_leaves_no_difference(copy):
+    before = sources(copy)
+    run(binary/'nbdev-export', cwd=copy)
+    assert [str(p) for p, b in sources(copy).items() if before.get(p) != b] == []
+
+def test_clean_leaves_no_difference(copy):
+    before = sources(copy)
+    run(binary/'nbdev-clean', cwd=copy)
+    assert [str(p) for p, b in sources(copy).items() if before.get(p) != b] == []
+
+def test_readme_agrees_with_the_index(): assert (repo/'README.md').read_text() == readme.render()
+
+def test_every_docs_page_is_processed(copy):
+    run(binary/'nbdev-proc-nbs', cwd=copy)
+    made = {p.stem for p in (copy/'_proc').rglob('*.*')}
+    assert {p.stem for p in (copy/'nbs').rglob('*.ipynb')} <= made
+
+def test_everything_public_is_in_all():
+    import importlib, pkgutil, xainb, xainb.all
+    for m in pkgutil.walk_packages(xainb.__path__, 'xainb.'):
+        if m.ispkg or m.name.split('.')[-1] in ('all', '_modidx'): continue
+        names = importlib.import_module(m.name).__all__
+        assert set(names) <= set(vars(xainb.all)), m.name
+
+def test_version_has_one_source():
+    import xainb
+    settings = ConfigParser(delimiters=['='], interpolation=None); settings.read(repo/'settings.ini')
+    assert xainb.__version__ == settings['DEFAULT']['version']
+
+def test_wheel_holds_and_imports_everything(copy, tmp_path):
+    run(sys.executable, '-m', 'build', '--wheel', '--no-isolation', '--outdir', tmp_path, '.', cwd=copy)
+    wheel, = tmp_path.glob('*.whl')
+    names = zipfile.ZipFile(wheel).namelist()
+    modules = {p.relative_to(repo).as_posix() for p in (repo/'xainb').rglob('*') if p.suffix in ('.py', '.safetensors', '.json')}
+    assert modules <= set(names)
+    assert {f'xainb/templates/{n}.ipynb' for n in ('evaluate', 'report')} <= set(names)
+    zipfile.ZipFile(wheel).extractall(tmp_path/'site')
+    out = run(sys.executable, '-c', 'import xainb.all as x; from xainb.sweep import template; print(x.__file__, template("evaluate"), len(x.list_models("demo/*")))', cwd=tmp_path,
+              env=os.environ | dict(PYTHONPATH=str(tmp_path/'site')))
+    assert out.count(str(tmp_path/'site')) == 2 and out.split()[-1] == '12'

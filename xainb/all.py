@@ -1,0 +1,19 @@
+"Every public name: `from xainb.all import *`"
+from fastcore.basics import patch
+import numpy as np, pandas as pd, torch
+from torch import nn, Tensor
+from xainb.core import *
+from xainb.store import *
+from xainb.data import *
+from xainb.models import *
+from xainb.stats import *
+from xainb.viz import *
+from xainb.explainers.gradient import *
+from xainb.explainers.cam import *
+from xainb.explainers.perturbation import *
+from xainb.explainers.controls import *
+from xainb.metrics.localization import *
+from xainb.metrics.perturbation import *
+from xainb.training import *
+from xainb.sweep import *
+from xainb.report import *
