@@ -79,12 +79,13 @@ def _place(u, split, size):
     ink = F.grid_sample(ink[pick], grid, mode='bicubic', align_corners=False)
     return ((ink - .25)/.3).clamp(0, 1), labels[pick]
 
-# %% ../nbs/02_data.ipynb #2c858d78
+# %% ../nbs/02_data.ipynb #6f19d611
 def _photo(u, split, size):
     "A crop of a photograph for each scene [n,3,size,size]"
     out, half = torch.empty(len(u['photo']), 3, size, size), _between(u['zoom'], .8, 2)*size/2
     for i, photo in enumerate(regions(split)):
         k, (h, w) = (u['photo']*2).long() == i, photo.shape[-2:]
+        if not k.any(): continue
         theta = torch.zeros(int(k.sum()), 2, 3)
         for axis, (start, length) in enumerate([(u['left'], w), (u['top'], h)]):
             theta[:, axis, axis] = 2*half[k]/length

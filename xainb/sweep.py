@@ -211,7 +211,7 @@ def _judge(net, part, target, attribution, m, params, cost):
     except NotApplicable as why: return dict(frame=pd.DataFrame([dict(metric=m, note=str(why))]))
     return dict(frame=frame.assign(image=[part.ids[i] for i in frame.image])) | own
 
-# %% ../nbs/20_sweep.ipynb #f4c4e439
+# %% ../nbs/20_sweep.ipynb #d3e72490
 def template(name:str) -> Path:
     "The papermill template of that name, from the repository or from the installed package"
     here = Path(xainb.core.__file__).parent
@@ -223,11 +223,13 @@ def run_notebook(name:str, out, parameters:dict):
     "Executes a template into the notebook `out`; once more when its kernel dies"
     import papermill as pm
     from nbclient.exceptions import DeadKernelError
+    from traitlets.config import Config
     known = pm.inspect_notebook(template(name))
     for k in parameters:
         if k not in known: raise nearest(f'parameter of template {name}', k, known)
     Path(out).parent.mkdir(parents=True, exist_ok=True)
-    go = lambda: pm.execute_notebook(template(name), out, parameters, kernel_name='python3', progress_bar=False, request_save_on_cell_execute=False)
+    config = Config(KernelManager=dict(transport='ipc')) if os.name == 'posix' else Config() # Sockets of this user alone
+    go = lambda: pm.execute_notebook(template(name), out, parameters, kernel_name='python3', progress_bar=False, config=config)
     try: return go()
     except DeadKernelError: return go()
 
@@ -245,12 +247,12 @@ def _execute(p, run, store):
     except Exception as e: return dict(run=run.id, status='failed', seconds=time.perf_counter()-start, why=_reason(e))
     return dict(run=run.id, status='done', seconds=time.perf_counter()-start)
 
-# %% ../nbs/20_sweep.ipynb #36feb693
+# %% ../nbs/20_sweep.ipynb #7ff1d474
 @contextmanager
 def _watch(store, runs):
     "A progress bar over the units that appear in the store"
     done = lambda: sum(sum(store.has(r.id, u) for u in r.units) for r in runs)
-    stop, bar = threading.Event(), tqdm(total=sum(len(r.units) for r in runs), initial=done(), unit='unit', desc='sweep', dynamic_ncols=True)
+    stop, bar = threading.Event(), tqdm(total=sum(len(r.units) for r in runs), initial=done(), unit='unit', desc='sweep', dynamic_ncols=True, mininterval=1 if sys.stderr.isatty() else 20)
     def follow():
         while not stop.wait(1.): bar.update(done() - bar.n)
     thread = threading.Thread(target=follow, daemon=True); thread.start()

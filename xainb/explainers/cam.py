@@ -98,12 +98,11 @@ def holding(model, layer:str):
     try: yield held
     finally: handle.remove()
 
-# %% ../../nbs/explainers/10_cam.ipynb #b768350d
+# %% ../../nbs/explainers/10_cam.ipynb #a7042e97
 def map_and_gradient(model, x:Tensor, target:Tensor, layer:str|None=None) -> tuple: # A [N,K,h,w] and its gradient, same shape
     "The last feature map (or the output of `layer`) and the derivative of the target's score by it"
     with torch.enable_grad(), (holding(model, layer) if layer else recording(model)) as seen:
-        out = model(x.detach().requires_grad_().clone())
-    score = out.gather(1, target[:, None]).sum()
+        score = model(x.detach().requires_grad_().clone()).gather(1, target[:, None]).sum()
     for A in _held(seen, layer) if layer else [A for _, A in seen.features()]:
         G, = torch.autograd.grad(score, A, allow_unused=True, retain_graph=True) if A.requires_grad else (None,)
         if G is not None: return A.detach(), G

@@ -31,16 +31,17 @@ def input_x_gradient(model,     # Network or Learner
     "Each input value times the derivative of the target's score by it"
     return InputXGradient(model).attribute(x.detach().requires_grad_(), target)
 
-# %% ../../nbs/explainers/00_gradient.ipynb #3c012bfa
+# %% ../../nbs/explainers/00_gradient.ipynb #7fb596a6
 baseline_kinds = Registry('baseline')
 baseline_kinds |= dict(black=torch.zeros_like, white=torch.ones_like, mean=lambda x: x.mean((2, 3), keepdim=True).expand_as(x))
 
 def blur_baseline(x:Tensor,          # Images [N,C,H,W]
             sigma:float|None=None, # In pixels; 10 pixels for an image of 224 if not given
            ) -> Tensor:        # Images [N,C,H,W]
-    "Gaussian blur, cut at three standard deviations"
-    sigma = sigma or min(x.shape[-2:])*10/224
-    return gaussian_blur(x, 2*round(3*sigma) + 1, sigma)
+    "Gaussian blur, cut at three standard deviations or at the width of the image"
+    side = min(x.shape[-2:])
+    sigma = sigma or side*10/224
+    return gaussian_blur(x, 2*min(round(3*sigma), side-1) + 1, sigma)
 baseline_kinds['blur'] = blur_baseline
 
 # %% ../../nbs/explainers/00_gradient.ipynb #342bc839

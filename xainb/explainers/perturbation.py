@@ -52,12 +52,12 @@ def colour(fill, x:Tensor) -> Tensor: # [1,C or 1,1,1]
     c = torch.as_tensor(fill, dtype=x.dtype, device=x.device).reshape(1, -1, 1, 1)
     return c if c.shape[1] in (1, x.shape[1]) else c.mean(1, keepdim=True)
 
-# %% ../../nbs/explainers/20_perturbation.ipynb #65905cf2
+# %% ../../nbs/explainers/20_perturbation.ipynb #95599e00
 @explainer(family='perturbation', cost=lambda n_masks: n_masks, source='Petsiuk et al. 2018')
 def rise(model,     # Network or Learner
          x:Tensor,  # Images [N,C,H,W] in [0,1]
          target,    # [N] classes; the predicted ones if not given
-         n_masks:int=6000, # The reference's number for ResNet-50; it also reports 4000 for VGG
+         n_masks:int=6000, # The reference notebook's; the paper took 4000 for VGG-16 and 8000 for ResNet-50
          grid:int=8, # Cells along each side; the reference's
          p:float=.1, # Probability that a cell is visible; the reference's
          fill=mean_colour, # What hidden pixels show, one value or one for each channel, in [0,1]; the reference's
