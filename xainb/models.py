@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['demo_nets', 'imagenet_mean', 'imagenet_std', 'weights_folder', 'AlexNet', 'GoogLeNet', 'ResNet', 'DenseNet',
-           'MobileNetV2', 'Normalize', 'normalized', 'sha256', 'read_weights', 'load_weights', 'ModelCard', 'zoo',
-           'cards', 'list_models', 'demo_records', 'demo', 'model_card', 'load_model']
+           'MobileNetV2', 'Normalize', 'normalized', 'sha256', 'read_weights', 'state_digest', 'load_weights',
+           'ModelCard', 'zoo', 'cards', 'list_models', 'demo_records', 'demo', 'model_card', 'load_model']
 
 # %% ../nbs/03_models.ipynb #f352d610
 import hashlib, importlib.util, json, urllib.parse
@@ -133,7 +133,13 @@ def _plain_keys(state):
         if inner: return inner
     return {k: v for k, v in state.items() if isinstance(v, Tensor)}
 
-# %% ../nbs/03_models.ipynb #523cd0b8
+# %% ../nbs/03_models.ipynb #3927bb34
+def state_digest(net:nn.Module) -> str: # 64 hexadecimal digits
+    "A checksum of the weights themselves, for networks that come from no file"
+    h = hashlib.sha256()
+    for k, v in sorted(net.state_dict().items()): h.update(k.encode() + v.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return h.hexdigest()
+
 def load_weights(net:nn.Module, path, checksum:str='') -> nn.Module: # `net` in evaluation mode
     "Fills `net` from a weights file; refuses the file of another network"
     state, own = read_weights(path, checksum), net.state_dict()
@@ -200,9 +206,10 @@ def _split(spec):
 
 def _numbers(text): return [float(v) for v in text.split(',')]
 
-# %% ../nbs/03_models.ipynb #6187c063
+# %% ../nbs/03_models.ipynb #c1e2e50d
 def _from_library(library, net, weights, options):
     "A torchvision or timm network with weights from disk, behind its normalisation"
+    options = dict(options)
     mean, std = (_numbers(options.pop(k)) if k in options else d for k, d in (('mean', imagenet_mean), ('std', imagenet_std)))
     checksum, classes = options.pop('sha256', ''), int(options.pop('classes', 1000))
     if not weights: raise BadInput(f"{library}/{net} needs a weights file: '{library}/{net}:path/to/weights.safetensors'")
@@ -229,16 +236,18 @@ def _from_file(path, function):
     if not hasattr(module, function): raise nearest(f"function in '{Path(path).name}'", function, [n for n in vars(module) if callable(vars(module)[n])])
     return as_model(getattr(module, function)()).eval()
 
-# %% ../nbs/03_models.ipynb #69239ef4
+# %% ../nbs/03_models.ipynb #c6f7eaf7
 def model_card(spec:str) -> ModelCard: # Nothing is loaded before its `build()`
     "The card of a network named by a string: a zoo's, or one made from builder, weights and options"
     known = cards()
     if spec in known: return known[spec]
+    file, _, function = spec.partition(':')
+    if file.endswith('.py'): return ModelCard(f'{Path(file).stem}:{function}', Path(file).stem, 'unknown', partial(_from_file, file, function), source='your own file')
     library, net, weights, options = _split(spec)
-    if spec.split(':')[0].endswith('.py'): return ModelCard(spec, Path(spec.split(':')[0]).stem, 'unknown', partial(_from_file, *spec.split(':', 1)), source='your own file')
     if library not in ('torchvision', 'timm'): raise nearest('model', spec, known)
-    digest = sha256(weights) if Path(weights).is_file() else ''
-    return ModelCard(f'{library}/{net}', net, options.pop('training', 'vanilla'), partial(_from_library, library, net, weights, options), weights=digest, source=library)
+    digest, training = sha256(weights) if Path(weights).is_file() else '', options.pop('training', 'vanilla')
+    name = options.pop('name', net if training == 'vanilla' else f'{net}_{training}')
+    return ModelCard(f'{library}/{name}', net, training, partial(_from_library, library, net, weights, options), weights=digest, source=library)
 
 def load_model(spec:str) -> nn.Module: # In evaluation mode, takes images in [0,1]
     "The network named by a string"

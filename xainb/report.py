@@ -135,7 +135,7 @@ def curve_figure(self:Report):
     axes[0, -1].legend(loc='center left', bbox_to_anchor=(1, .3))
     return fig
 
-# %% ../nbs/30_report.ipynb #3804970a
+# %% ../nbs/30_report.ipynb #a8b8e04d
 @patch
 def grid(self:Report, image:int=0, photograph:bool=True):
     "The attributions of one image: a line for each network, a column for each explainer"
@@ -146,7 +146,7 @@ def grid(self:Report, image:int=0, photograph:bool=True):
     maps = {e: np.stack([self._map(r['id'], e, image, x.shape[-2:]) for r in runs]) for e in names}
     boxes = torch.tensor(kept['boxes'][image:image+1]).expand(len(runs), -1, -1) if 'boxes' in kept else None
     x = (x if photograph else torch.ones_like(x)).expand(len(runs), -1, -1, -1)
-    return show_maps(x, maps, Truth(boxes), names=[self.name.get(r['model'], r['model'].split(':')[0].split('/')[-1]) for r in runs], size=.85)
+    return show_maps(x, maps, Truth(boxes), names=[r['name'].split('/')[-1] for r in runs], size=.85)
 
 @patch
 def _map(self:Report, run, explainer, image, shape):
@@ -351,3 +351,14 @@ def save(self:Report, path=None) -> Path: # The file; default report.html in the
     page = f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>xainb: {about}</title><style>{_css}</style><h1>Which explanation can you trust?</h1><p>{about}</p>{body}</html>'
     write_whole(path, lambda p: p.write_text(page, encoding='utf-8'))
     return path
+
+# %% ../nbs/30_report.ipynb #2395bd9e
+@patch
+def pack(self:Report, to) -> 'Report':
+    "Keeps rows, plan and shown attributions in the folder `to`, without the images"
+    kept, to = self.store.pack(to, self.rows), Path(to)
+    for name, value in (('plan', self.plan), ('status', self.status)): kept.save_json(name, value)
+    for path in sorted((self.store.folder/'maps').glob('*.npz')):
+        arrays = self.store.load_arrays(path.stem)
+        kept.save_arrays(path.stem, **arrays | ({'x': np.zeros_like(arrays['x'])} if 'x' in arrays else {}))
+    return Report(to)

@@ -71,7 +71,7 @@ def write(self:Store, run:str, unit:str, frame:pd.DataFrame, **facts):
     table = pa.Table.from_pandas(frame.assign(**text, seed=frame.seed.fillna(-1)), schema, preserve_index=False)
     write_whole(self._at(run, unit), lambda p: pq.write_table(table, p, compression='zstd'))
 
-# %% ../nbs/01_store.ipynb #e5722daa
+# %% ../nbs/01_store.ipynb #5fc0c007
 def _read(path):
     try: table = pq.read_table(path, partitioning=None)
     except (pa.ArrowInvalid, OSError) as e: raise BadInput(f"'{path}' is not a results file: {e}") from None
@@ -83,6 +83,7 @@ def _read(path):
 @patch
 def read(self:Store, runs=None) -> pd.DataFrame: # Text columns are categories
     "The rows of all runs, of some, or, for a dictionary run -> units, of those units"
+    if (packed := self.folder/'rows.parquet').exists(): return _read(packed).to_pandas()
     if isinstance(runs, dict): files = [f for r, units in runs.items() for u in units if (f := self._at(r, u)).exists()]
     else: files = [f for r in (runs if runs is not None else ['*']) for f in self.units(r)]
     if not files: return schema.empty_table().to_pandas()
@@ -121,3 +122,12 @@ def load_json(self:Store, name:str, default=None):
     "The value kept under a name"
     path = self.folder/f'{name}.json'
     return json.loads(path.read_text()) if path.exists() else default
+
+# %% ../nbs/01_store.ipynb #40025dc0
+@patch
+def pack(self:Store, to, rows:pd.DataFrame):
+    "Keeps `rows` in one file in the folder `to`, which reads as a store of them"
+    for c in _text: rows = rows.assign(**{c: rows[c].astype(object)})
+    table = pa.Table.from_pandas(rows[schema.names], schema, preserve_index=False)
+    write_whole(Path(to)/'rows.parquet', lambda p: pq.write_table(table, p, compression='zstd', compression_level=15))
+    return Store(to)

@@ -121,12 +121,13 @@ def explainer_units(p:Profile, n:int) -> list: # (explainer, its parameters, [(m
     judged = [('cost', {})] + list(p.metrics.items())
     return [(e, _seeded_params(e, params, p.seed), judged, *c) for c in _chunks(n, p.chunk) for e, params in p.explainers.items()]
 
-# %% ../nbs/20_sweep.ipynb #0e9a73e7
+# %% ../nbs/20_sweep.ipynb #edab2362
 @dataclass
 class Run:
     "One papermill execution: one network"
     id:str
-    model:str
+    model:str  # The string that names it
+    name:str   # What results call it
     units:list
     passes:int
 
@@ -135,29 +136,32 @@ def _run(p, spec, card, images, n):
     look = accuracy_units(p, images)
     each = sum(xainb.core.explainers[e].cost(**params) for e, params in p.explainers.items())
     each += len(p.explainers)*sum(xainb.core.metrics[m].cost(**params) for m, params in p.metrics.items())
-    slug = f"{card.name.split('/')[-1].split(':')[0]}-{digest(spec, card.weights, p.dataset, p.data, p.seed, schema_version)}"
-    return Run(slug, spec, list(look) + units, n*each + sum(k for *_, k in look.values()))
+    slug = f"{card.name.split('/')[-1].replace(':', '.')}-{digest(spec, card.weights, p.dataset, p.data, p.seed, schema_version)}"
+    return Run(slug, spec, card.name, list(look) + units, n*each + sum(k for *_, k in look.values()))
 
-# %% ../nbs/20_sweep.ipynb #48c9c9c1
-def check_model(card:ModelCard, images:Images):
+# %% ../nbs/20_sweep.ipynb #1ff2af7d
+def check_model(card:ModelCard, images:Images) -> ModelCard: # With the checksum of its weights
     "Raises unless the network loads, takes these images and knows their labels"
-    out = logits(card.build(), images.x[:1])
+    net = card.build()
+    out = logits(net, images.x[:1])
     if out.ndim != 2 or not torch.isfinite(out).all(): raise BadInput(f"{card.name} gave {list(out.shape)} with finite values {bool(torch.isfinite(out).all())}; a classifier gives finite [N,classes]")
     if images.y.max() >= out.shape[1]: raise BadInput(f"label {int(images.y.max())} is outside the {out.shape[1]} classes of {card.name}")
+    return replace(card, weights=card.weights or state_digest(net))
 
 def plan(p:Profile) -> tuple: # Runs, images
     "Every run that a profile means, checked"
     if not p.models: raise BadInput(f"profile '{p.name}' needs --models, such as torchvision/resnet50:weights.safetensors")
     images = load_images(p, max(p.images, p.accuracy_images, p.shift_images))
-    found = {spec: model_card(spec) for spec in p.models}
-    for card in found.values(): check_model(card, images)
+    found = {spec: check_model(model_card(spec), images) for spec in p.models}
+    names = [c.name for c in found.values()]
+    if twice := {n for n in names if names.count(n) > 1}: raise BadInput(f"two networks are called '{twice.pop()}': give one another name, as in '…?name=second'")
     return [_run(p, spec, card, images, min(p.images, len(images))) for spec, card in found.items()], images
 
-# %% ../nbs/20_sweep.ipynb #c3770d4a
+# %% ../nbs/20_sweep.ipynb #ab4940aa
 def facts(p:Profile, card:ModelCard, net) -> dict:
     "The columns that all rows of a run share"
     dtype = next((str(w.dtype) for w in net.parameters()), 'torch.float32').replace('torch.', '')
-    return dict(model=card.name, arch=card.arch, training=card.training, weights=card.weights, dataset=p.dataset, split='test',
+    return dict(model=card.name, arch=card.arch, training=card.training, weights=card.weights or state_digest(net), dataset=p.dataset, split='test',
                 device=device_of(net).type, dtype=dtype, versions=versions(), seed=p.seed)
 
 @contextmanager
