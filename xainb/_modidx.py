@@ -328,6 +328,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                              'xainb.sweep._chosen': ('sweep.html#_chosen', 'xainb/sweep.py'),
                              'xainb.sweep._chunks': ('sweep.html#_chunks', 'xainb/sweep.py'),
                              'xainb.sweep._execute': ('sweep.html#_execute', 'xainb/sweep.py'),
+                             'xainb.sweep._execute_notebook': ('sweep.html#_execute_notebook', 'xainb/sweep.py'),
                              'xainb.sweep._first': ('sweep.html#_first', 'xainb/sweep.py'),
                              'xainb.sweep._judge': ('sweep.html#_judge', 'xainb/sweep.py'),
                              'xainb.sweep._list': ('sweep.html#_list', 'xainb/sweep.py'),

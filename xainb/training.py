@@ -133,9 +133,11 @@ class AdvProp(PGDTraining):
         self.learn.loss_grad = (self.loss_grad + hard)/2
         self.learn.loss = self.loss_grad.clone()
 
-# %% ../nbs/10_training.ipynb #9fdf680e
-recipes = dict(alexnet=dict(epochs=48, lr=2e-3), googlenet=dict(epochs=16, lr=5e-3), resnet=dict(epochs=36, lr=4e-3), densenet=dict(epochs=16, lr=5e-3), mobilenet=dict(epochs=20, lr=6e-3),
-               alexnet_robust=dict(epochs=24, lr=1e-3, ramp=.5), resnet_robust=dict(epochs=20, lr=4e-3), resnet_advprop1=dict(epochs=16, lr=4e-3), resnet_advprop5=dict(epochs=16, lr=4e-3))
+# %% ../nbs/10_training.ipynb #1b0acf76
+recipes = dict(alexnet=dict(epochs=48, lr=2e-3), googlenet=dict(epochs=22, lr=5e-3), resnet=dict(epochs=36, lr=4e-3), densenet=dict(epochs=20, lr=5e-3), mobilenet=dict(epochs=20, lr=6e-3),
+               alexnet_robust=dict(epochs=24, lr=1e-3, ramp=.5), googlenet_robust=dict(epochs=16, lr=5e-3), resnet_robust=dict(epochs=20, lr=4e-3),
+               densenet_robust=dict(epochs=16, lr=3e-3, ramp=.5), mobilenet_robust=dict(epochs=14, lr=3e-3, ramp=.5),
+               resnet_advprop1=dict(epochs=16, lr=4e-3), resnet_advprop5=dict(epochs=16, lr=4e-3))
 
 demo_grid = [(a, t) for t in ('vanilla', 'robust') for a in ('alexnet', 'googlenet', 'resnet', 'densenet', 'mobilenet')] + [('resnet', 'advprop1'), ('resnet', 'advprop5')]
 

@@ -1,0 +1,39 @@
+"Real photographs and real networks, where a folder of them is at hand (XAINB_DATA names it); the package ships none."
+import os, subprocess, sys
+from pathlib import Path
+import pytest, torch
+from xainb.core import logits
+from xainb.data import photos
+from xainb.models import load_model
+from xainb.report import Report
+
+folder = Path(os.environ.get('XAINB_DATA', 'nowhere'))/'imagenet'
+pytestmark = pytest.mark.skipif(not folder.is_dir(), reason='XAINB_DATA names no folder with imagenet/ photographs and networks')
+
+networks = {f'torchvision/mobilenet_v2:{folder}/mobilenet_v2.safetensors?mean=0.5&std=0.5': .769,
+            f'timm/mobilenetv2_100:{folder}/mobilenetv2_100_same.safetensors?mean=0.5&std=0.5&pad_type=same': .792,
+            f'torchvision/squeezenet1_1:{folder}/squeezenet1_1.safetensors': .693}
+
+@pytest.fixture(scope='module')
+def thousand(): return photos(folder=str(folder))
+
+@pytest.mark.parametrize('spec', networks, ids=['mobilenet_v2', 'mobilenetv2_100', 'squeezenet1_1'])
+def test_accuracy_is_the_published_one(spec, thousand):
+    net = load_model(spec).to(memory_format=torch.channels_last)
+    right = (logits(net, thousand.x).argmax(1) == thousand.y).float().mean().item()
+    assert len(thousand) == 1000 and abs(right - networks[spec]) <= .002
+
+def test_boxes_move_with_the_crop(thousand):
+    "The file's box, one pixel up and left, inside the crop: written down from the CSV by hand"
+    import pandas as pd
+    table = pd.read_csv(folder/'annotations.csv').set_index('file').loc[thousand.ids[0]]
+    first = (table.iloc[0] if table.ndim == 2 else table)[['x0', 'y0', 'x1', 'y1']].to_numpy(float)
+    assert torch.allclose(thousand.truth.boxes[0, 0].double(), torch.tensor(first - 1).clamp(0, 224), atol=1e-3)
+
+def test_the_command_runs_on_photographs(tmp_path):
+    command = [Path(sys.executable).with_name('xainb-sweep'), '--profile', 'photos', '--data', folder, '--models', list(networks)[2], '--explainers', 'gradcam,cam,centre_blob',
+               '--metrics', 'pointing_game,wsol', '--images', '6', '--out', tmp_path]
+    run = subprocess.run([str(c) for c in command], capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+    report = Report(tmp_path)
+    assert report.scores.image.nunique() == 6 and report.table('pointing_game').notna().all(axis=None)
