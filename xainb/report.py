@@ -66,7 +66,7 @@ def intervals(self:Report, metric:str) -> pd.DataFrame: # As text, `mean [low, h
     t['text'] = [f'{m:.2f} [{l:.2f}, {h:.2f}]' for m, l, h in zip(t['mean'], t.low, t.high)]
     return t.pivot(index='model', columns='explainer', values='text').reindex(index=self.models, columns=self.table(metric).columns).rename(index=self.name).fillna('n/a')
 
-# %% ../nbs/30_report.ipynb #01e0fd63
+# %% ../nbs/30_report.ipynb #d4ecf649
 @patch
 def accuracies(self:Report) -> pd.DataFrame:
     "Accuracy of each network on test images and under each kind of shift, one line for each image"
@@ -79,7 +79,7 @@ def accuracy_table(self:Report) -> pd.DataFrame:
     "Mean accuracy: `none` is without shift, each kind is the mean over its severities"
     a = self.accuracies()
     t = a.pivot_table(index='model', columns='kind', values='value', sort=False).reindex(self.models)
-    return t.assign(**{'all shifts': t.drop(columns='none').mean(1)}).rename(index=self.name)
+    return t.assign(**{'all shifts': t.drop(columns='none').mean(axis=1)}).rename(index=self.name)
 
 # %% ../nbs/30_report.ipynb #d13d4dd2
 def _image_means(frame, by, spread):
@@ -114,13 +114,13 @@ def heat(self:Report, metric:str):
     "Networks × explainers, the best explainer of each network in bold"
     return heat_table(self.table(metric), better=judged[metric], title=titles[metric], size=(.75, .32))
 
-# %% ../nbs/30_report.ipynb #70bd1a3e
+# %% ../nbs/30_report.ipynb #aeb81c82
 @patch
 def curves(self:Report, metric:str, training:str) -> tuple: # Positions, explainer -> [images, S]
     "Insertion or deletion curves of the networks of one training, each image's mean over networks"
     r = self.rows[(self.rows.metric == f'{metric}_curve') & (self.rows.training == training)]
     t = r.astype({'explainer': str, 'image': str}).pivot_table(index=['explainer', 'image'], columns='at', values='value', sort=False)
-    return t.columns.to_numpy(), {e: t.loc[e].to_numpy() for e in dict.fromkeys(t.index.get_level_values(0))}
+    return t.columns.to_numpy(), {e: t.loc[e].to_numpy() for e in self.plan['profile']['explainers'] if e in t.index.get_level_values(0)}
 
 @patch
 def curve_figure(self:Report):
@@ -175,13 +175,13 @@ def confidence_figure(self:Report):
                     note=f'Pearson {r.r:.2f} [{r.low:.2f}, {r.high:.2f}], Spearman {rho.r:.2f} [{rho.low:.2f}, {rho.high:.2f}], n={r.n}')
     return fig
 
-# %% ../nbs/30_report.ipynb #b3a6981e
+# %% ../nbs/30_report.ipynb #c0a7bae9
 @patch
 def costs(self:Report) -> pd.DataFrame:
     "Passes and seconds for one attribution, the mean over networks and images; seconds are of the machine that ran the sweep"
     r = self.rows[(self.rows.metric == 'cost') & self.rows.value.notna()].astype({'explainer': str})
     t = r.groupby('explainer', sort=False)[['forward', 'backward', 'seconds']].mean()
-    return t.rename(columns=dict(forward='forward passes', backward='backward passes', seconds='seconds')).loc[lambda t: t.sum(1).sort_values().index]
+    return t.rename(columns=dict(forward='forward passes', backward='backward passes', seconds='seconds')).loc[lambda t: t.sum(axis=1).sort_values().index]
 
 # %% ../nbs/30_report.ipynb #af93a43f
 @patch

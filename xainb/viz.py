@@ -111,7 +111,7 @@ def draw_truth(ax, truth, # A `Truth` of one image: `boxes` [B,4], `mask` [H,W]
             if np.isfinite(x0): ax.add_patch(Rectangle((x0-.5, y0-.5), x1-x0, y1-y0, fill=False, edgecolor=colour, linewidth=1.4))
     elif truth.mask is not None: ax.contour(_plain(truth.mask), [.5], colors=[colour], linewidths=1.2)
 
-# %% ../nbs/04_viz.ipynb #429afef5
+# %% ../nbs/04_viz.ipynb #1aa83bfb
 @style()
 def show_maps(x,             # Images [N,C,H,W] in [0,1]
               maps:dict,     # Method -> [N,H,W] or [N,1,H,W]; None where the method is not applicable, NaN where it is not on one image
@@ -128,11 +128,15 @@ def show_maps(x,             # Images [N,C,H,W] in [0,1]
         if names is not None: line[0].set_ylabel(str(names[i]), rotation=0, ha='right', va='center')
         for ax, m in zip(line[1:], maps.values()): _cell(ax, m, i, x[i].mean(0) if overlay else None)
         for ax in line:
-            ax.set(xticks=[], yticks=[])
+            ax.set(xticks=[], yticks=[], box_aspect=x.shape[-2]/x.shape[-1])
             ax.spines[:].set_visible(False)
             if truth is not None and ax.images: draw_truth(ax, truth[i])
-    for ax, name in zip(axes[0], ['image', *maps]): ax.set_title(name, loc='center')
+    _head(axes[0], ['image', *maps], max(map(len, maps), default=0) > 9*size)
     return fig
+
+def _head(axes, names, long):
+    "The name of each column, slanted where names are longer than columns are wide"
+    for ax, name in zip(axes, names): ax.set_title(name, loc='left' if long else 'center', **(dict(rotation=35, ha='left', va='bottom', rotation_mode='anchor') if long else {}))
 
 def _cell(ax, m, i, grey):
     if m is None or not np.isfinite(m[i]).any(): _missing(ax)
