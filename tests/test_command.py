@@ -6,6 +6,7 @@ from xainb.report import Report
 from xainb.store import Store, same_rows
 
 command = Path(sys.executable).with_name('xainb-sweep')
+pytestmark = pytest.mark.xdist_group('command') # They share one finished sweep
 small = ['--profile', 'smoke', '--models', 'demo/resnet,demo/alexnet', '--explainers', 'gradient,cam', '--images', '4']
 
 def call(*args, **kw): return subprocess.run([command, *map(str, args)], capture_output=True, text=True, timeout=900, **kw)
