@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['splits', 'styles', 'severities', 'Images', 'glyphs', 'regions', 'luminance', 'mask_boxes', 'DigitScenes', 'edges',
-           'digit_scenes', 'photos', 'corrupt', 'shift_names', 'shifted', 'replace_x', 'ImagesDL', 'scene_loaders']
+           'digit_scenes', 'photos', 'corrupt', 'shift_names', 'shifted', 'replace_x']
 
-# %% ../nbs/02_data.ipynb #fe54936d
-from dataclasses import dataclass, field, replace
+# %% ../nbs/02_data.ipynb #02b6f5ce
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 import math, numpy as np, pandas as pd, torch, torch.nn.functional as F
@@ -16,8 +16,6 @@ from PIL import Image
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 from .core import *
-from fastai.data.core import DataLoaders
-from fastai.data.load import DataLoader
 
 # %% ../nbs/02_data.ipynb #4bd39446
 @dataclass
@@ -279,29 +277,3 @@ def shifted(images:Images, kind:str, severity:int=0) -> Images:
     return replace_x(images, corrupt(images.x, kind, severity))
 
 def replace_x(images, x): return Images(x, images.y, images.truth, images.ids, images.classes, images.skipped)
-
-# %% ../nbs/02_data.ipynb #1f33092d
-class ImagesDL(DataLoader):
-    "A fastai DataLoader over `Images` that yields image, label and the truths it has"
-    def __init__(self, images:Images, bs:int=128, fresh:bool=False, shuffle:bool=False, **kw):
-        self.images, self.fresh, self.epoch = images, fresh, 0
-        super().__init__(range(len(images)), bs=bs, shuffle=shuffle, drop_last=shuffle, num_workers=0, **kw)
-
-    def before_iter(self):
-        if self.fresh and self.epoch: self.images = DigitScenes(self.images.split, self.images.n, self.images.seed + self.epoch, self.images.size)
-        self.epoch += 1
-        super().before_iter()
-
-    def create_item(self, i): return i
-    def create_batch(self, b):
-        part, i = self.images, torch.tensor(b)
-        return tuple(t for t in (part.x[i], part.y[i], part.truth[i].mask, part.truth[i].boxes) if t is not None)
-
-# %% ../nbs/02_data.ipynb #02b23241
-def scene_loaders(n_train:int=6400, # Scenes in an epoch; new ones in every epoch
-                  n_valid:int=1000, bs:int=128, seed:int=0, size:int=32, device='cpu') -> DataLoaders:
-    "fastai DataLoaders of digit scenes that yield image, label, mask and box"
-    train, valid = DigitScenes('train', n_train, seed*10_000 + 1, size), DigitScenes('valid', n_valid, seed, size)
-    dls = DataLoaders(ImagesDL(train, bs, fresh=True, shuffle=True), ImagesDL(valid, 2*bs), device=torch.device(device))
-    dls.n_inp, dls.vocab = 1, valid.classes
-    return dls
