@@ -25,7 +25,7 @@ from .models import *
 import xainb.explainers.gradient, xainb.explainers.cam, xainb.explainers.perturbation, xainb.explainers.controls
 import xainb.metrics.localization, xainb.metrics.perturbation
 
-# %% ../nbs/20_sweep.ipynb #e76aa65a
+# %% ../nbs/20_sweep.ipynb #52bfb194
 @dataclass
 class Profile:
     "What a sweep does"
@@ -36,14 +36,14 @@ class Profile:
     metrics:dict                   # Name -> parameters
     dataset:str = 'digit_scenes'
     data:dict = field(default_factory=dict) # Parameters of the data set
-    images:int = 40                # To explain
+    images:int = 32                # To explain
     accuracy_images:int = 1000     # For the test accuracy
-    shift_images:int = 150         # For the accuracy under each shift
-    chunk:int = 20                 # Images in a unit of work
+    shift_images:int = 100         # For the accuracy under each shift
+    chunk:int = 16                 # Images in a unit of work
     show:int = 4                   # Attributions kept to look at
     seed:int = 0
 
-# %% ../nbs/20_sweep.ipynb #c56cf861
+# %% ../nbs/20_sweep.ipynb #0caa61c9
 nine = ['gradient', 'input_x_gradient', 'integrated_gradients', 'shap', 'lime', 'meaningful_perturbation', 'rise', 'cam', 'gradcam']
 controls = ['sobel', 'centre_blob', 'random_control']
 
@@ -53,12 +53,12 @@ def with_samples(ig, shap, lime, mp, **rise) -> dict: # Explainer -> parameters
     return {e: some.get(e, {}) for e in nine + controls}
 
 published = with_samples(50, 50, 1000, 300, n_masks=6000)
-small = with_samples(16, 20, 100, 30, n_masks=250, grid=6, p=.5)
+small = with_samples(12, 20, 80, 24, n_masks=200, grid=6, p=.5)
 few = {e: v for e, v in with_samples(8, 10, 60, 12, n_masks=100, p=.5).items() if e != 'sobel'}
 tiny = dict(gradient={}, cam={}, rise=dict(n_masks=20), random_control={})
 
 four = dict(pointing_game={}, wsol={}, insertion={}, deletion={})
-fewer_steps = dict(pointing_game={}, wsol={}, insertion=dict(steps=12), deletion=dict(steps=12), mask_energy={})
+fewer_steps = dict(pointing_game={}, wsol={}, insertion=dict(steps=10), deletion=dict(steps=10), mask_energy={})
 
 # %% ../nbs/20_sweep.ipynb #2766e6af
 profiles = Registry('profile')
