@@ -375,13 +375,13 @@ def save(self:Report, path=None) -> Path: # The file; default report.html in the
     write_whole(path, lambda p: p.write_text(page, encoding='utf-8'))
     return path
 
-# %% ../nbs/30_report.ipynb #2395bd9e
+# %% ../nbs/30_report.ipynb #803deac1
 @patch
-def pack(self:Report, to) -> 'Report':
-    "Keeps rows, plan and shown attributions in the folder `to`, without the images"
+def pack(self:Report, to, show:int=2) -> 'Report':
+    "Keeps rows, plan and the attributions of the first `show` images in the folder `to`, without the images"
     kept, to = self.store.pack(to, self.rows), Path(to)
     for name, value in (('plan', self.plan), ('status', self.status)): kept.save_json(name, value)
     for path in sorted((self.store.folder/'maps').glob('*.npz')):
-        arrays = self.store.load_arrays(path.stem)
+        arrays = {k: v[:show] for k, v in self.store.load_arrays(path.stem).items()}
         kept.save_arrays(path.stem, **arrays | ({'x': np.zeros_like(arrays['x'])} if 'x' in arrays else {}))
     return Report(to)
