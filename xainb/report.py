@@ -135,7 +135,7 @@ def heat(self:Report, metric:str):
     "Networks × explainers, the best explainer of each network in bold"
     return heat_table(self.table(metric), better=judged[metric], title=titles[metric], size=(.75, .32))
 
-# %% ../nbs/30_report.ipynb #ee533c2d
+# %% ../nbs/30_report.ipynb #d993dca0
 @patch
 @once
 def curves(self:Report, metric:str, training:str) -> tuple: # Positions, explainer -> [images, S]
@@ -152,7 +152,7 @@ def curve_figure(self:Report):
     for (i, m), (j, t) in itertools.product(enumerate(kinds), enumerate(trainings)):
         at, values = self.curves(m, t)
         plot_curves(at, values, groups={e: self.family[e] for e in values}, ax=axes[i, j], title=f'{m}, {t}', xlabel='fraction of pixels' if i == len(kinds)-1 else '')
-        if (i, j) != (0, len(trainings)-1): axes[i, j].get_legend().remove()
+        if axes[i, j].get_legend(): axes[i, j].get_legend().remove()
     axes[0, -1].legend(loc='center left', bbox_to_anchor=(1, .3))
     return fig
 
