@@ -15,7 +15,7 @@ sweep: $(READY)
 	$(BIN)/xainb-sweep --profile demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --durations 8
 
 docs: $(READY)
 	@command -v quarto >/dev/null || { echo 'the site needs Quarto: https://quarto.org/docs/get-started/'; exit 1; }

@@ -2,6 +2,7 @@
 import json, os, signal, subprocess, sys, time
 from pathlib import Path
 import pytest
+import children
 from xainb.report import Report
 from xainb.store import Store, same_rows
 
@@ -9,7 +10,7 @@ command = Path(sys.executable).with_name('xainb-sweep')
 pytestmark = pytest.mark.xdist_group('command') # They share one finished sweep
 small = ['--profile', 'smoke', '--models', 'demo/resnet,demo/alexnet', '--explainers', 'gradient,cam', '--images', '4']
 
-def call(*args, **kw): return subprocess.run([command, *map(str, args)], capture_output=True, text=True, timeout=900, **kw)
+def call(*args): return children.call('xainb-sweep', *args)
 
 def refused(out, *args):
     "The one sentence that a bad call prints; nothing else may be said"

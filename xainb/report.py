@@ -46,7 +46,7 @@ class Report:
         about = self.rows[self.rows.explainer != ''].drop_duplicates('explainer')
         self.family = dict(zip(about.explainer.astype(str), about.family.astype(str)))
 
-# %% ../nbs/30_report.ipynb #f3a4526a
+# %% ../nbs/30_report.ipynb #83cf897f
 @patch(as_prop=True)
 def scores(self:Report) -> pd.DataFrame:
     "One line for each network, explainer, metric and image"
@@ -63,9 +63,9 @@ def _scores(self:Report):
 
 @patch
 @once
-def measured(self:Report) -> list:
-    "The metrics that this sweep has, in the order of the report"
-    return [m for m in judged if m in set(self.scores.metric)]
+def measured(self:Report, *among) -> list:
+    "The metrics that this sweep has, or those `among` them, in the order of the report"
+    return [m for m in among or judged if m in set(self.scores.metric)]
 
 # %% ../nbs/30_report.ipynb #3afe0375
 @patch
@@ -135,7 +135,7 @@ def heat(self:Report, metric:str):
     "Networks × explainers, the best explainer of each network in bold"
     return heat_table(self.table(metric), better=judged[metric], title=titles[metric], size=(.75, .32))
 
-# %% ../nbs/30_report.ipynb #d993dca0
+# %% ../nbs/30_report.ipynb #5c1dfd4d
 @patch
 @once
 def curves(self:Report, metric:str, training:str) -> tuple: # Positions, explainer -> [images, S]
@@ -147,7 +147,7 @@ def curves(self:Report, metric:str, training:str) -> tuple: # Positions, explain
 @patch
 def curve_figure(self:Report):
     "Probability of the explained class while pixels are inserted or deleted, for each training"
-    trainings, kinds = list(dict.fromkeys(self.rows.training)), [m for m in ('insertion', 'deletion') if m in self.measured()]
+    trainings, kinds = list(dict.fromkeys(self.rows.training)), self.measured('insertion', 'deletion')
     fig, axes = canvas(len(kinds), len(trainings), size=(3.4, 2.8), sharex=True, sharey=True)
     for (i, m), (j, t) in itertools.product(enumerate(kinds), enumerate(trainings)):
         at, values = self.curves(m, t)
@@ -233,25 +233,25 @@ def _robust_gradients(self:Report):
     gain, others = _better(metric, d['gradient']), [_better(metric, v) for f, v in d.items() if f != 'gradient']
     return text, 'undecided' if gain == 'unclear' else 'no' if gain == 'down' else 'partly' if 'up' in others else 'yes'
 
-# %% ../nbs/30_report.ipynb #1911757e
+# %% ../nbs/30_report.ipynb #d12251fd
 @patch
 def _advprop(self:Report):
     trainings = [t for t in dict.fromkeys(self.rows.training) if str(t).startswith('advprop')]
     if not trainings or 'vanilla' not in set(self.rows.training): return 'the sweep has no AdvProp network beside a vanilla one', 'cannot be asked'
     a = self.accuracies().query("panel == 'accuracy'").pivot_table(index=['arch', 'image'], columns='training', values='value')
     gain = {(t, o): paired_difference(a[t].dropna(), a[o].loc[a[t].dropna().index]) for t in trainings for o in ('vanilla', 'robust') if o in a}
-    worth = {(t, m): self.paired(m, t, 'vanilla', family=['gradient', 'cam', 'perturbation']) for t in trainings for m in ('pointing_game', 'insertion') if m in self.measured()}
+    worth = {(t, m): self.paired(m, t, 'vanilla', family=['gradient', 'cam', 'perturbation']) for t in trainings for m in self.measured('pointing_game', 'insertion')}
     text = 'accuracy: ' + ', '.join(f'{t} minus {o} {_said(v)}' for (t, o), v in gain.items()) + '; ' + ', '.join(f'{titles[m]} of {t} minus vanilla {_said(v)}' for (t, m), v in worth.items())
     signs, superior = [sign(v) for v in gain.values()], any(_better(m, v) == 'up' for (t, m), v in worth.items())
     more = 'yes' if set(signs) == {'up'} else 'no' if 'down' in signs else 'undecided'
     return text, more if not superior else 'partly' if more == 'yes' else 'no'
 
-# %% ../nbs/30_report.ipynb #17a718ec
+# %% ../nbs/30_report.ipynb #9a4d20d1
 @patch
 def ranks(self:Report) -> pd.Series: # Best first; 1 is best
     "Mean rank of each method over networks and the four published metrics, where it applies"
     tables = [self.table(m).drop(columns=[e for e in self.table(m) if self.family[e] == 'control']).rank(axis=1, ascending=judged[m] == 'lower')
-              for m in ('pointing_game', 'wsol', 'insertion', 'deletion') if m in self.measured()]
+              for m in self.measured('pointing_game', 'wsol', 'insertion', 'deletion')]
     return pd.concat(tables).mean().sort_values()
 
 @patch
@@ -340,20 +340,19 @@ def _agreement(frame):
     cells = ''.join(f'<tr><td>{html.escape(a)}</td><td>{html.escape(b)}</td><td class="{c.split()[0]}">{c}</td></tr>' for a, b, c in frame.itertuples(index=False))
     return f"<table><thead><tr>{''.join(f'<th>{c}</th>' for c in frame.columns)}</tr></thead><tbody>{cells}</tbody></table>"
 
-# %% ../nbs/30_report.ipynb #8337a9b7
+# %% ../nbs/30_report.ipynb #8592ca30
 @patch
 def sections(self:Report): # Pairs of heading and HTML
     "The parts of the page, in order"
-    measured = self.measured()
     yield 'Findings', _agreement(self.findings()) + '<p>Computed from the rows by the rules in the documentation of <code>xainb.report</code>. An interval that contains zero decides nothing.</p>'
     yield 'Accuracy and accuracy under shift', _figure(self.accuracy_figure(), 'Dots are means, whiskers 95 % intervals over images. Every kind of shift counts the same.') + \
         f'<details><summary>by kind of shift</summary>{_table(self.accuracy_table().round(3))}</details>'
-    four = [m for m in ('pointing_game', 'wsol', 'insertion', 'deletion') if m in measured]
-    yield 'Explainability by method family', _figure(self.criteria_figure(four), 'Mean over the methods of a family; whiskers are 95 % intervals over images.')
-    for m in measured:
+    if four := self.measured('pointing_game', 'wsol', 'insertion', 'deletion'):
+        yield 'Explainability by method family', _figure(self.criteria_figure(four), 'Mean over the methods of a family; whiskers are 95 % intervals over images.')
+    for m in self.measured():
         yield titles[m], _figure(self.heat(m), f'Mean over images; bold is the best explainer of a network ({judged[m]} is better). n/a: the method is not defined there.') + \
             f'<details><summary>with 95 % intervals over images</summary>{_table(self.intervals(m))}</details>'
-    if {'insertion', 'deletion'} & set(measured):
+    if self.measured('insertion', 'deletion'):
         yield 'Insertion and Deletion curves', _figure(self.curve_figure(), 'Probability of the explained class; mean over networks and images, band: 95 % interval over images.')
         yield 'Are Insertion and Deletion about confidence?', _figure(self.confidence_figure(), 'One point is one network. Coefficients with 95 % bootstrap intervals over networks.')
     for i in range(min(2, self.plan['profile']['show'])):

@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['schema_version', 'schema', 'versions', 'dumps', 'write_whole', 'Store', 'same_rows']
 
-# %% ../nbs/01_store.ipynb #32a840de
+# %% ../nbs/01_store.ipynb #481461ef
 import json, os, platform, uuid
+from contextlib import suppress
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -35,7 +36,7 @@ def dumps(params) -> str:
     "JSON that is the same for the same parameters"
     return json.dumps(params, sort_keys=True, default=str)
 
-# %% ../nbs/01_store.ipynb #ffc8d7e4
+# %% ../nbs/01_store.ipynb #6ae7026f
 def write_whole(path, write):
     "Calls `write(temporary path)` and moves the result to `path` in one step"
     path = Path(path)
@@ -45,7 +46,8 @@ def write_whole(path, write):
         write(part)
         os.replace(part, path)
     except OSError as e: raise BadInput(f"cannot write '{path}': {e.strerror or e}") from None
-    finally: part.unlink(missing_ok=True) if os.access(path.parent, os.W_OK) else None
+    finally:
+        with suppress(OSError): part.unlink()
 
 # %% ../nbs/01_store.ipynb #74a219b6
 class Store:

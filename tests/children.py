@@ -1,0 +1,26 @@
+"Installed commands in child processes that need not import anything: a server imports the libraries once, and each child is its fork."
+import contextlib, multiprocessing as mp, os, runpy, signal, subprocess, sys, tempfile
+from pathlib import Path
+
+_context = mp.get_context('forkserver' if 'forkserver' in mp.get_all_start_methods() else 'spawn')
+if _context.get_start_method() == 'forkserver': _context.set_forkserver_preload(['xainb.all', 'xainb.sweep', 'nbdev.test', 'papermill', 'matplotlib.pyplot'])
+
+def _child(script, args, said, cwd, env):
+    os.setsid()
+    for path, descriptor in zip(said, (1, 2)):
+        with open(path, 'w') as f: os.dup2(f.fileno(), descriptor)
+    os.environ.update(env)
+    os.chdir(cwd)
+    sys.argv = [str(script), *args]
+    runpy.run_path(str(script), run_name='__main__')
+
+def call(script, *args, cwd='.', timeout=1800, **env):
+    "What `subprocess.run` returns, for a Python script beside this interpreter"
+    with tempfile.TemporaryDirectory() as folder:
+        said = [Path(folder)/n for n in ('stdout', 'stderr')]
+        process = _context.Process(target=_child, args=(Path(sys.executable).with_name(script), [str(a) for a in args], said, str(cwd), env))
+        process.start(); process.join(timeout)
+        if process.is_alive():
+            with contextlib.suppress(ProcessLookupError): os.killpg(process.pid, signal.SIGKILL)
+            process.join()
+        return subprocess.CompletedProcess(args, process.exitcode, *(p.read_text() if p.exists() else '' for p in said))
