@@ -8,7 +8,7 @@ __all__ = ['nine', 'controls', 'published', 'small', 'few', 'tiny', 'four', 'few
            'explainer_units', 'Run', 'check_model', 'plan', 'facts', 'priced', 'measure_accuracy', 'evaluate',
            'template', 'run_notebook', 'sweep', 'dry_run', 'main']
 
-# %% ../nbs/20_sweep.ipynb #59717525
+# %% ../nbs/20_sweep.ipynb #8087eb80
 import hashlib, os, sys, tempfile, threading, time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ from .core import *
 from .store import *
 from .data import *
 from .models import *
-import xainb.explainers.gradient, xainb.explainers.cam, xainb.explainers.perturbation, xainb.explainers.controls
+import xainb.explainers.gradient, xainb.explainers.cam, xainb.explainers.perturbation, xainb.explainers.learned_masks, xainb.explainers.controls
 import xainb.metrics.localization, xainb.metrics.perturbation
 
 # %% ../nbs/20_sweep.ipynb #52bfb194
