@@ -180,12 +180,14 @@ def gradcam_plus_plus(model,     # Network or Learner
     "The last feature map, weighted by positive derivatives, each by its own coefficient, rectified"
     return weighted_map(model, x, target, plus_plus, layer)
 
-# %% ../../nbs/explainers/10_cam.ipynb #e231e306
+# %% ../../nbs/explainers/10_cam.ipynb #e41b965c
 def masks_of(maps:Tensor, x:Tensor) -> Tensor: # [N,K,H,W] in [0,1]
     "Each of `maps` [N,K,h,w] at the size of the images, stretched to [0,1]; zero if it is the same everywhere"
     m = upsampled(maps, x)
-    low, high = m.amin((2, 3), keepdim=True), m.amax((2, 3), keepdim=True)
-    return (m - low)/(high - low).where(high > low, 1)
+    (low, high), uneven = _ends(m), torch.ne(*_ends(maps)) # Before enlarging, which rounds
+    return (m - low)/(high - low).where(uneven, torch.inf)
+
+def _ends(m): return m.amin((2, 3), keepdim=True), m.amax((2, 3), keepdim=True)
 
 # %% ../../nbs/explainers/10_cam.ipynb #f0b6d70f
 @torch.no_grad()
