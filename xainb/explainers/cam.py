@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Seen', 'recording', 'class_map', 'upsampled', 'cam', 'holding', 'map_and_gradient', 'weighted_map', 'gradcam',
-           'hirescam', 'layercam', 'average', 'xgradcam', 'plus_plus', 'gradcam_plus_plus', 'masks_of', 'masked_scores',
-           'at_least_one', 'score_weights', 'scorecam', 'percentile', 'group_maps', 'groupcam']
+           'hirescam', 'layercam', 'active_average', 'xgradcam', 'plus_plus', 'gradcam_plus_plus', 'masks_of',
+           'masked_scores', 'at_least_one', 'score_weights', 'scorecam', 'percentile', 'group_maps', 'groupcam']
 
 # %% ../../nbs/explainers/10_cam.ipynb #afffe0ff
 import re
@@ -151,8 +151,8 @@ def layercam(model,     # Network or Learner
     "The last feature map times the positive part of the derivative of the target's score, place by place, rectified"
     return weighted_map(model, x, target, lambda A, G: G.relu(), layer)
 
-# %% ../../nbs/explainers/10_cam.ipynb #c5bb98a8
-def average(G:Tensor, A:Tensor) -> Tensor: # [N,K,1,1]
+# %% ../../nbs/explainers/10_cam.ipynb #a6e6c200
+def active_average(G:Tensor, A:Tensor) -> Tensor: # [N,K,1,1]
     "The average of `G` over places, weighted by `A`; zero where `A` sums to zero"
     total = A.sum((2, 3), keepdim=True)
     return (A*G).sum((2, 3), keepdim=True)/total.where(total != 0, torch.inf)
@@ -164,7 +164,7 @@ def xgradcam(model,     # Network or Learner
              layer:str|None=None, # Name of a module whose output to use; the last feature map before pooling if not given
             ) -> Tensor: # [N,1,H,W], not negative, in score
     "The last feature map, weighted by the derivative of the target's score averaged where the map is active, rectified"
-    return weighted_map(model, x, target, lambda A, G: average(G, A), layer)
+    return weighted_map(model, x, target, lambda A, G: active_average(G, A), layer)
 
 # %% ../../nbs/explainers/10_cam.ipynb #8044e186
 def plus_plus(A:Tensor, G:Tensor) -> Tensor: # [N,K,1,1]
