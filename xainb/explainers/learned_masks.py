@@ -94,13 +94,13 @@ def sharp_where(pyramid:Tensor, # [L,N,C,H,W]
     near = (1 - ((1 - m)*(len(pyramid) - 1) - level).abs()).clamp(min=0)
     return torch.einsum('lanhw,lnchw->anchw', near, pyramid)
 
-# %% ../../nbs/explainers/25_learned_masks.ipynb #d35cfbcb
+# %% ../../nbs/explainers/25_learned_masks.ipynb #d32c427f
 def _extremal_masks(model, pyramid, target, areas, cells, kernel, steps, lr, weight):
     "One mask [A,N,H,W] for each area and image"
     n, size = pyramid.shape[1], pyramid.shape[-2:]
     m = pyramid.new_full((len(areas)*n, 1, *cells), .5).requires_grad_()
     large = lambda: F.interpolate(smooth_max(m, kernel), size, mode='bilinear', align_corners=False).reshape(len(areas), n, *size)
-    optimizer = torch.optim.Adam([m], lr)
+    optimizer = torch.optim.Adam([m], lr, eps=1e-5) # Above rounding: no step on its sign alone
     for i in range(steps):
         mask, now = large(), weight[0]*(weight[1]/weight[0])**(i/max(1, steps - 1))
         p = target_probability(model, sharp_where(pyramid, mask), target)
@@ -110,25 +110,25 @@ def _extremal_masks(model, pyramid, target, areas, cells, kernel, steps, lr, wei
         with torch.no_grad(): m.clamp_(0, 1)
     return large().detach()
 
-# %% ../../nbs/explainers/25_learned_masks.ipynb #e2fed81d
+# %% ../../nbs/explainers/25_learned_masks.ipynb #7349b557
 @explainer(family='perturbation', cost=lambda steps, areas: 2*steps*len(areas), needs='gradients', source='Fong, Patrick & Vedaldi 2019')
 def extremal_perturbation(model,     # Network or Learner
                           x:Tensor,  # Images [N,C,H,W] in [0,1]
                           target,    # [N] classes; the predicted ones if not given
                           areas=(.025, .05, .1, .2), # Shares of the image, one mask is learned for each; the authors' for the pointing game
                           steps:int=800, # Of Adam; the paper's number, of another optimizer
-                          lr:float=.05, # Of Adam; ours
+                          lr:float=.1, # Of Adam; ours
                           weight=(1., 1000.), # λ at the first and at the last step, growing by the same factor; ours
                           grid:int|None=None, # Mask cells along the shorter side; if not given 32, one for 7 pixels of an image of 224, but no finer than two pixels
                           sigma:float|None=None, # Size of the bumps in pixels; if not given 21 for an image of 224, the authors'
-                          blur:float|None=None, # Largest standard deviation in pixels; if not given 20 for an image of 224, the authors', but at least 6 (ours)
+                          blur:float|None=None, # Largest standard deviation in pixels; if not given 20 for an image of 224, the authors', but at least 9 (ours)
                          ) -> Tensor: # [N,1,H,W] in [0,1]: the mean of the masks, so the share of the areas that keep the pixel
     "Which regions of given areas keep the class best, learned for each image"
     if not len(areas) or not all(0 < a < 1 for a in areas): raise BadInput(f"areas are shares of the image between 0 and 1, not {areas}")
     side = min(x.shape[-2:])
     cell = side/(grid or min(32, max(1, side//2)))
     cells, kernel = [round(s/cell) for s in x.shape[-2:]], bump((sigma or 21*side/224)/cell).to(x)
-    pyramid = blur_pyramid(x, blur or max(6, 20*side/224))
+    pyramid = blur_pyramid(x, blur or max(9, 20*side/224))
     with torch.enable_grad():
         masks = [_extremal_masks(model, pyramid, target, a, cells, kernel, steps, lr, weight) for a in torch.tensor(areas).to(x).split(steps_at_once(x))]
     return torch.cat(masks).mean(0)[:, None]
