@@ -8,12 +8,17 @@ from xainb.data import *
 from xainb.models import *
 from xainb.stats import *
 from xainb.viz import *
+from xainb.graph import *
 from xainb.explainers.gradient import *
 from xainb.explainers.cam import *
+from xainb.explainers.rules import *
+from xainb.explainers.ensembles import *
 from xainb.explainers.perturbation import *
+from xainb.explainers.learned_masks import *
 from xainb.explainers.controls import *
 from xainb.metrics.localization import *
 from xainb.metrics.perturbation import *
 from xainb.training import *
+from xainb.certify import *
 from xainb.sweep import *
 from xainb.report import *
