@@ -53,6 +53,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                              'xainb.check.Subject.left_to_decorator': ('check.html#subject.left_to_decorator', 'xainb/check.py'),
                              'xainb.check.Subject.map': ('check.html#subject.map', 'xainb/check.py'),
                              'xainb.check.Subject.network': ('check.html#subject.network', 'xainb/check.py'),
+                             'xainb.check.Subject.unsteady': ('check.html#subject.unsteady', 'xainb/check.py'),
                              'xainb.check.Subject.watched': ('check.html#subject.watched', 'xainb/check.py'),
                              'xainb.check._Stop': ('check.html#_stop', 'xainb/check.py'),
                              'xainb.check._after_error': ('check.html#_after_error', 'xainb/check.py'),

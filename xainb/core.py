@@ -166,12 +166,13 @@ def count_passes(model):
     try: yield n
     finally: handle.remove()
 
-# %% ../nbs/00_core.ipynb #db9ba52d
+# %% ../nbs/00_core.ipynb #4efb39a3
 def check_images(x):
     "Raises unless `x` is a float tensor [N,C,H,W] in [0,1]"
     if not isinstance(x, Tensor) or x.ndim != 4: raise BadInput(f"images are a tensor [N,C,H,W], not {_shape(x)}")
     if not x.is_floating_point(): raise BadInput(f"images are floats in [0,1], not {x.dtype}")
-    if len(x) and not (x.min() >= -1e-3 and x.max() <= 1 + 1e-3):
+    if not len(x): raise BadInput("there is no image to work on")
+    if not (x.min() >= -1e-3 and x.max() <= 1 + 1e-3):
         raise BadInput(f"images are in [0,1]; these go from {x.min():.3g} to {x.max():.3g} (normalisation belongs inside the model)")
 
 def _shape(x): return f"{type(x).__name__} {list(x.shape)}" if hasattr(x, 'shape') else type(x).__name__
@@ -185,17 +186,18 @@ def check_target(target, x, n_classes:int|None=None) -> Tensor: # [N] ints on th
         raise BadInput(f"target classes are 0 to {n_classes-1}; these go from {target.min()} to {target.max()}")
     return target.long()
 
-# %% ../nbs/00_core.ipynb #ee74200f
+# %% ../nbs/00_core.ipynb #e7b7a96c
 def explainer(family:str, # gradient, perturbation, cam, boundary, control
               cost,       # Function of the parameters: passes (forward plus backward) for each image
               needs:str='forward passes', # Or gradients, feature maps, nothing
               source:str='', # The paper
+             per_image:dict|None=None, # Parameter -> number of dimensions of a tensor [N,…] that has one entry for each image
              ):
     "Registers `f(model, x, target, **params) -> attribution` under its own name"
     def register(f):
         params = _defaults(f)
         @wraps(f)
-        def call(model, x, target=None, *, batch_size=None, **kw): return _explain(f, params, model, x, target, batch_size, kw)
+        def call(model, x, target=None, *, batch_size=None, **kw): return _explain(f, params, per_image or {}, model, x, target, batch_size, kw)
         call.cost = lambda **kw: int(cost(**_known(cost, params | kw)))
         call.params, call.family = params, family
         call.facts = dict(family=family, passes=call.cost(), needs=needs, source=source)
@@ -206,8 +208,8 @@ def explainer(family:str, # gradient, perturbation, cam, boundary, control
 def _defaults(f): return {k: p.default for k, p in inspect.signature(f).parameters.items() if p.default is not p.empty}
 def _known(f, kw): return {k: v for k, v in kw.items() if k in inspect.signature(f).parameters}
 
-# %% ../nbs/00_core.ipynb #e3a3eeb1
-def _explain(f, params, model, x, target, batch_size, kw):
+# %% ../nbs/00_core.ipynb #e4813287
+def _explain(f, params, per_image, model, x, target, batch_size, kw):
     for k in kw:
         if k not in params: raise nearest(f'parameter of {f.__name__}', k, params)
     model = as_model(model)
@@ -215,8 +217,9 @@ def _explain(f, params, model, x, target, batch_size, kw):
     x = x.detach().to(device_of(model))
     out = logits(model, x, batch_size) if target is None else None
     target = out.argmax(1) if target is None else check_target(target, x)
-    with frozen(model):
-        return in_batches(lambda x, t: _checked(f.__name__, f(model, x, t, **kw), x), x, target, batch_size=batch_size)
+    own = {k: kw[k].to(x.device) for k, dims in per_image.items() if isinstance(kw.get(k), Tensor) and kw[k].ndim == dims and len(kw[k]) == len(x)}
+    def part(x, t, *values): return _checked(f.__name__, f(model, x, t, **kw | dict(zip(own, values))), x)
+    with frozen(model): return in_batches(part, x, target, *own.values(), batch_size=batch_size)
 
 def _checked(name, attribution, x):
     n, c, h, w = x.shape

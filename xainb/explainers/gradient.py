@@ -52,8 +52,8 @@ def baseline_image(baseline, # 'black', 'white', 'mean' (each image's own colour
     if isinstance(baseline, str): return baseline_kinds[baseline](x)
     return torch.as_tensor(baseline, dtype=x.dtype, device=x.device).expand_as(x)
 
-# %% ../../nbs/explainers/00_gradient.ipynb #902f8e7d
-@explainer(family='gradient', cost=lambda steps: 2*steps, needs='gradients', source='Sundararajan et al. 2017')
+# %% ../../nbs/explainers/00_gradient.ipynb #3089487e
+@explainer(family='gradient', cost=lambda steps: 2*steps, needs='gradients', source='Sundararajan et al. 2017', per_image=dict(baseline=4))
 def integrated_gradients(model,        # Network or Learner
                          x:Tensor,     # Images [N,C,H,W] in [0,1]
                          target,       # [N] classes; the predicted ones if not given

@@ -124,7 +124,7 @@ def _layer_norm(call):
     out = c.detach()*r.detach() + (share - share.detach())
     return (out if weight is None else out*weight) + (0 if bias is None else bias)
 
-# %% ../../nbs/explainers/12_rules.ipynb #36fc2288
+# %% ../../nbs/explainers/12_rules.ipynb #fa1ae15b
 _lift = dict(rectifier=_rescale, activation=_rescale, maximum=_maximum, product=_product, layer_norm=_layer_norm)
 _lift_known = {*_lift, 'linear', 'norm', 'add', 'route'}
 
@@ -132,7 +132,7 @@ def _deep_lift(model, x, target, start):
     g, _ = _derivative(model, torch.cat([x, start]), _both(target), _lift, _lift_known)
     return g[:len(x)]*(x - start)
 
-@explainer(family='gradient', cost=lambda: 4, needs='gradients', source='Shrikumar et al. 2017 (rescale rule); gates and layer norm ours')
+@explainer(family='gradient', cost=lambda: 4, needs='gradients', source='Shrikumar et al. 2017 (rescale rule); gates and layer norm ours', per_image=dict(baseline=4))
 def deep_lift(model,     # Network or Learner
               x:Tensor,  # Images [N,C,H,W] in [0,1]
               target,    # [N] classes; the predicted ones if not given
@@ -157,7 +157,7 @@ def deep_lift_shap(model,     # Network or Learner
         total = total + a.reshape(len(x), n, *x.shape[1:]).sum(1)
     return total/len(baselines)
 
-# %% ../../nbs/explainers/12_rules.ipynb #cd7b1ee9
+# %% ../../nbs/explainers/12_rules.ipynb #37d8ec09
 def _part(a, f): return f(a) if isinstance(a, Tensor) and a.requires_grad else type(a)(_part(v, f) for v in a) if isinstance(a, (list, tuple)) else a
 def _parts(call, f): return [_part(a, f) for a in call.args], {k: _part(v, f) for k, v in call.kw.items()}
 def _owned(z): return straight(z, (z, z.detach().clone()))
@@ -174,11 +174,11 @@ def _sharing(epsilon, absorbed):
     return rule
 
 def _account(call, out, stable, absorbed):
-    "Notes for each image what biases and ε keep of the relevance of `out`"
+    "Notes what biases and ε keep of the relevance of `out`"
     with torch.no_grad():
         args, kw = _parts(call, lambda t: torch.zeros_like(t))
         kept = 1 - (out.detach() - call.f(*args, **kw))/stable
-    out.register_hook(lambda r: absorbed.append((r*kept).flatten(1).sum(1)))
+    out.register_hook(lambda r: absorbed.append((r*kept).sum()))
 
 # %% ../../nbs/explainers/12_rules.ipynb #0cfcf4e5
 _matrix = {'matmul', 'rmatmul', 'imatmul', 'bmm', 'einsum'}
@@ -203,9 +203,9 @@ def _constant(call):
     if y.shape != z.shape: raise Refused(f"it has no rule for {call.name} with a constant of another shape")
     return call.answer(straight(y, (z, 1)))
 
-# %% ../../nbs/explainers/12_rules.ipynb #9cc290cd
+# %% ../../nbs/explainers/12_rules.ipynb #28f01e42
 def relevance(model, x:Tensor, target:Tensor, epsilon:float=1e-6, absorbed:list|None=None) -> tuple: # Relevance like `x`, target scores [N]
-    "LRP-ε; what biases and ε keep is appended to `absorbed`, [N] for each operation"
+    "LRP-ε; what biases and ε keep, over all images, is appended to `absorbed` by each operation"
     rules = _lrp_rules(epsilon, absorbed)
     with torch.enable_grad():
         x = x.detach().requires_grad_()
