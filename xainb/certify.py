@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['evidence', 'tolerance', 'Case', 'measures', 'two_factors', 'relu_modules', 'Certificate', 'certify']
 
-# %% ../nbs/15_certify.ipynb #8437ce4d
+# %% ../nbs/15_certify.ipynb #07cda888
 import copy, html
 from dataclasses import dataclass, field
 import pandas as pd, torch
@@ -15,7 +15,7 @@ from .core import *
 from .graph import *
 from .explainers.gradient import baseline_image, grey_levels
 from .explainers.cam import recording, class_map, map_and_gradient
-from .explainers.rules import relevance
+from .explainers.rules import gates, relevance
 import xainb.explainers.controls, xainb.explainers.ensembles, xainb.explainers.learned_masks, xainb.explainers.perturbation
 
 # %% ../nbs/15_certify.ipynb #c1c4bdce
@@ -84,14 +84,14 @@ def _lrp(case, name):
     said = f"all but {_share(gap)} of the score accounted for; biases keep {(kept/score.sum()).item():.0%}" + (f'; {gates} gates get nothing' if gates else '')
     return 'exact' if gap <= tolerance and not gates else 'approximate', said, gap
 
-# %% ../nbs/15_certify.ipynb #d57514ee
+# %% ../nbs/15_certify.ipynb #0f6d977d
 @measures('guided_backprop', 'deconvnet', 'guided_gradcam')
 def _reach(case, name):
     case.map(name) # Raises where it does not apply
-    with frozen(case.model), torch.enable_grad(): ran = rectifier_nodes(case.model(case.x.detach().clone().requires_grad_()))
-    n = case.count('rectifier')
-    said = f'{n} of {n} rectifiers reached; {relu_modules(case.model, case.x)} of them run in an nn.ReLU'
-    return ('exact', said, n) if n <= ran else ('approximate', said + f'; autograd saw {ran}', n)
+    with frozen(case.model), torch.enable_grad(): ran = rectifier_nodes(case.model(case.x.detach().clone().requires_grad_())) - clamps(case.ran)
+    n, others = case.count('rectifier'), sum(c for (_, name), c in case.ran.items() if name in gates)
+    said = f'{n} of {ran} rectifiers reached; {relu_modules(case.model, case.x)} of them run in an nn.ReLU' + (f'; {others} gates keep their derivative' if others else '')
+    return 'exact' if n == ran and not others else 'approximate', said, n
 
 def relu_modules(model, x:Tensor) -> int:
     "How many rectifiers run inside an `nn.ReLU`"
