@@ -3,6 +3,7 @@ import os
 from pathlib import Path
 import pytest, torch
 from children import call
+from xainb.check import check_explainer
 from xainb.core import logits
 from xainb.data import photos
 from xainb.models import load_model
@@ -43,3 +44,9 @@ def test_the_command_runs_on_photographs(tmp_path):
     assert run.returncode == 0, run.stdout + run.stderr
     report = Report(tmp_path)
     assert report.scores.image.nunique() == 6 and report.table('pointing_game').notna().all(axis=None)
+
+@pytest.mark.parametrize('name', ['gradient', 'gradcam', 'cam', 'guided_backprop', 'sobel'])
+def test_explainers_keep_their_word_on_photographs(name):
+    import xainb.explainers.gradient, xainb.explainers.cam, xainb.explainers.rules, xainb.explainers.controls
+    found = check_explainer(name, load_model(list(networks)[2]), photos(n=2, folder=str(folder)).x).verify()
+    assert found['batch and order'].verdict == 'passed' and found['cost'].verdict == 'passed'
