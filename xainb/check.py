@@ -312,13 +312,14 @@ def _cost(s):
     if says != counted: raise Failed(f'registered with {says} passes for an image, and {counted:g} were counted')
     return f'{says} passes for an image, as registered'
 
-# %% ../nbs/14_check.ipynb #e2ebfdd5
+# %% ../nbs/14_check.ipynb #d8fcb03d
 def _verdict(check, subject):
     try: return 'passed', check(subject)
     except NotApplicable as e: return 'not applicable', str(e)
     except Failed as e: return 'failed', str(e)
     except Exception as e: return 'failed', f"raises {type(e).__name__}: {(str(e).splitlines() or [''])[0][:200]}"
 
+# %% ../nbs/14_check.ipynb #ae925683
 _shades = {'passed': '#d9f0e3', 'failed': '#f9dcd6', 'not applicable': '#eee'}
 
 @dataclass
