@@ -19,6 +19,7 @@ from xainb.explainers.controls import *
 from xainb.metrics.localization import *
 from xainb.metrics.perturbation import *
 from xainb.training import *
+from xainb.check import *
 from xainb.certify import *
 from xainb.sweep import *
 from xainb.report import *

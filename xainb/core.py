@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['explainers', 'metrics', 'zoos', 'datasets', 'reductions', 'BadInput', 'NotApplicable', 'nearest', 'Registry',
            'list_explainers', 'list_metrics', 'dataset', 'list_datasets', 'as_model', 'device_of', 'frozen', 'seeded',
-           'rows_at_once', 'steps_at_once', 'in_batches', 'logits', 'Passes', 'count_passes', 'check_images',
-           'check_target', 'explainer', 'rows', 'Truth', 'pixel_map', 'metric']
+           'rows_at_once', 'steps_at_once', 'rows_for', 'in_batches', 'logits', 'Passes', 'count_passes',
+           'check_images', 'check_target', 'explainer', 'rows', 'Truth', 'pixel_map', 'metric']
 
 # %% ../nbs/00_core.ipynb #22261ff1
 import inspect, random, difflib, fnmatch, warnings
@@ -124,6 +124,11 @@ def steps_at_once(x:Tensor) -> int:
     "How many steps of each image of `x` fit into one forward pass, at least one"
     return max(1, rows_at_once(x) // max(1, len(x)))
 
+# %% ../nbs/00_core.ipynb #3d6c0531
+def rows_for(model, x:Tensor, batch_size:int|None=None) -> int|None: # None when nobody says
+    "How many rows one forward pass takes: `batch_size`, or what an outer call said, or what the network knows to be best"
+    return batch_size or _rows.get() or getattr(model, 'best_rows', {}).get(tuple(x.shape[1:]))
+
 # %% ../nbs/00_core.ipynb #c4fea4dd
 def in_batches(f, x:Tensor, *others, batch_size:int|None=None):
     "`f(x, *others)` in pieces of at most `batch_size` images, concatenated; starts again at half the size when memory runs out"
@@ -137,7 +142,7 @@ def in_batches(f, x:Tensor, *others, batch_size:int|None=None):
 
 def _concat(parts): return torch.cat(parts) if isinstance(parts[0], Tensor) else type(parts[0])(map(torch.cat, zip(*parts)))
 
-# %% ../nbs/00_core.ipynb #7a14d250
+# %% ../nbs/00_core.ipynb #e6d7f27c
 def logits(model,          # Network or Learner
            x:Tensor,       # Images [N,C,H,W] in [0,1]
            batch_size=None, # Images at once
@@ -145,7 +150,7 @@ def logits(model,          # Network or Learner
     "What the network says of each image before the softmax, without gradients"
     model = as_model(model)
     with frozen(model), torch.no_grad():
-        return in_batches(lambda x: model(x.to(device_of(model))), x, batch_size=batch_size)
+        return in_batches(lambda x: model(x.to(device_of(model))), x, batch_size=rows_for(model, x, batch_size))
 
 # %% ../nbs/00_core.ipynb #cf3732cb
 @dataclass
@@ -208,7 +213,7 @@ def explainer(family:str, # gradient, perturbation, cam, boundary, control
 def _defaults(f): return {k: p.default for k, p in inspect.signature(f).parameters.items() if p.default is not p.empty}
 def _known(f, kw): return {k: v for k, v in kw.items() if k in inspect.signature(f).parameters}
 
-# %% ../nbs/00_core.ipynb #e4813287
+# %% ../nbs/00_core.ipynb #9afd6382
 def _explain(f, params, per_image, model, x, target, batch_size, kw):
     for k in kw:
         if k not in params: raise nearest(f'parameter of {f.__name__}', k, params)
@@ -219,7 +224,7 @@ def _explain(f, params, per_image, model, x, target, batch_size, kw):
     target = out.argmax(1) if target is None else check_target(target, x)
     own = {k: kw[k].to(x.device) for k, dims in per_image.items() if isinstance(kw.get(k), Tensor) and kw[k].ndim == dims and len(kw[k]) == len(x)}
     def part(x, t, *values): return _checked(f.__name__, f(model, x, t, **kw | dict(zip(own, values))), x)
-    with frozen(model): return in_batches(part, x, target, *own.values(), batch_size=batch_size)
+    with frozen(model): return in_batches(part, x, target, *own.values(), batch_size=rows_for(model, x, batch_size))
 
 def _checked(name, attribution, x):
     n, c, h, w = x.shape
@@ -278,7 +283,7 @@ def metric(family:str,          # localization, perturbation, output, …
         return call
     return register
 
-# %% ../nbs/00_core.ipynb #0dcf9be1
+# %% ../nbs/00_core.ipynb #43e6af95
 def _measure(f, params, needs, model, x, target, attribution, truth, reduce, batch_size, kw):
     for k in kw:
         if k not in params: raise nearest(f'parameter of {f.__name__}', k, params)
@@ -288,7 +293,7 @@ def _measure(f, params, needs, model, x, target, attribution, truth, reduce, bat
     device = device_of(model)
     x, truth = x.to(device), truth.to(device) if truth else Truth()
     maps = None if attribution is None else _finite_maps(attribution.to(device), x, reduce)
-    token = _rows.set(batch_size or _rows.get())
+    token = _rows.set(rows_for(model, x, batch_size))
     try:
         with frozen(model): return f(model, x, check_target(target, x), maps, truth, **kw)
     finally: _rows.reset(token)

@@ -6,12 +6,12 @@
 __all__ = ['nine', 'controls', 'published', 'small', 'few', 'tiny', 'four', 'fewer_steps', 'profiles', 'Profile', 'with_samples',
            'add_profile', 'list_profiles', 'narrow', 'digest', 'unit_name', 'load_images', 'accuracy_units',
            'explainer_units', 'Run', 'check_model', 'plan', 'facts', 'priced', 'measure_accuracy', 'evaluate',
-           'template', 'run_notebook', 'sweep', 'dry_run', 'main']
+           'template', 'Kernels', 'run_notebook', 'sweep', 'dry_run', 'main']
 
-# %% ../nbs/20_sweep.ipynb #8087eb80
-import hashlib, os, sys, tempfile, threading, time
+# %% ../nbs/20_sweep.ipynb #b9536adb
+import hashlib, os, sys, tempfile, threading, time, uuid
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
@@ -22,7 +22,7 @@ from .core import *
 from .store import *
 from .data import *
 from .models import *
-import xainb.explainers.gradient, xainb.explainers.cam, xainb.explainers.perturbation, xainb.explainers.learned_masks, xainb.explainers.controls
+import xainb.explainers.gradient, xainb.explainers.cam, xainb.explainers.rules, xainb.explainers.ensembles, xainb.explainers.perturbation, xainb.explainers.learned_masks, xainb.explainers.controls
 import xainb.metrics.localization, xainb.metrics.perturbation
 
 # %% ../nbs/20_sweep.ipynb #52bfb194
@@ -221,7 +221,7 @@ def _judge(net, part, target, attribution, m, params, cost):
     except NotApplicable as why: return dict(frame=pd.DataFrame([dict(metric=m, note=str(why))]))
     return dict(frame=frame.assign(image=[part.ids[i] for i in frame.image])) | own
 
-# %% ../nbs/20_sweep.ipynb #8a144f68
+# %% ../nbs/20_sweep.ipynb #d7782a29
 def template(name:str) -> Path:
     "The papermill template of that name, from the repository or from the installed package"
     here = Path(xainb.core.__file__).parent
@@ -229,15 +229,38 @@ def template(name:str) -> Path:
     if not found: raise BadInput(f"template notebook '{name}' is not installed")
     return found[0]
 
-def _execute_notebook(source, out, parameters):
-    "papermill, with sockets in a folder of this user alone where the system has such"
-    import papermill as pm
-    from traitlets.config import Config
-    with tempfile.TemporaryDirectory() as private:
-        config = Config(KernelManager=dict(transport='ipc', ip=f'{private}/k')) if os.name == 'posix' else Config()
-        return pm.execute_notebook(source, out, parameters, kernel_name='python3', progress_bar=False, start_timeout=300, config=config)
+class Kernels:
+    "Kernels that go from notebook to notebook, since importing takes longer than a small network does; one that failed is not used again"
+    def __init__(self): self.free, self.folder = [], tempfile.TemporaryDirectory()
+    def __enter__(self): return self
+    def __exit__(self, *error):
+        while self.free: _stop(self.free.pop())
+        self.folder.cleanup()
 
-def run_notebook(name:str, out, parameters:dict):
+    @contextmanager
+    def one(self):
+        "A kernel for one notebook"
+        try: km = self.free.pop()
+        except IndexError: km = self._new()
+        try: yield km
+        except BaseException: _stop(km); raise
+        self.free.append(km)
+
+    def _new(self):
+        "With sockets in a folder of this user alone where the system has such"
+        from jupyter_client import AsyncKernelManager
+        from traitlets.config import Config
+        return AsyncKernelManager(kernel_name='python3', config=Config(KernelManager=dict(transport='ipc', ip=f'{self.folder.name}/{uuid.uuid4().hex[:8]}')) if os.name == 'posix' else Config())
+
+def _stop(km):
+    from nbclient.util import run_sync
+    if km.has_kernel: run_sync(km.shutdown_kernel)(now=True)
+
+def _execute_notebook(source, out, parameters, kernels):
+    import papermill as pm
+    with kernels.one() as km: return pm.execute_notebook(source, out, parameters, kernel_name='python3', progress_bar=False, start_timeout=300, km=km)
+
+def run_notebook(name:str, out, parameters:dict, kernels:Kernels|None=None):
     "Executes a template into the notebook `out`; once more when its kernel dies"
     import papermill as pm
     from nbclient.exceptions import DeadKernelError
@@ -245,20 +268,21 @@ def run_notebook(name:str, out, parameters:dict):
     for k in parameters:
         if k not in known: raise nearest(f'parameter of template {name}', k, known)
     Path(out).parent.mkdir(parents=True, exist_ok=True)
-    try: return _execute_notebook(template(name), out, parameters)
-    except DeadKernelError: return _execute_notebook(template(name), out, parameters)
+    with nullcontext(kernels) if kernels else Kernels() as kernels:
+        try: return _execute_notebook(template(name), out, parameters, kernels)
+        except DeadKernelError: return _execute_notebook(template(name), out, parameters, kernels)
 
-# %% ../nbs/20_sweep.ipynb #48e51ef5
+# %% ../nbs/20_sweep.ipynb #e6f055d6
 def _reason(e):
     "One line that says why a run failed"
     name, text = getattr(e, 'ename', type(e).__name__), str(getattr(e, 'evalue', e)).strip() or 'no message'
     return (text if name == 'BadInput' else f'{name}: {text}').splitlines()[0][:200]
 
-def _execute(p, run, store):
+def _execute(p, run, store, kernels):
     "Status line of one run"
     if all(store.has(run.id, u) for u in run.units): return dict(run=run.id, status='done before', seconds=0.)
     start = time.perf_counter()
-    try: run_notebook('evaluate', store.folder/'notebooks'/f'{run.id}.ipynb', dict(profile=asdict(p), model=run.model, run=run.id, out=str(store.folder.resolve())))
+    try: run_notebook('evaluate', store.folder/'notebooks'/f'{run.id}.ipynb', dict(profile=asdict(p), model=run.model, run=run.id, out=str(store.folder.resolve())), kernels)
     except Exception as e: return dict(run=run.id, status='failed', seconds=time.perf_counter()-start, why=_reason(e))
     return dict(run=run.id, status='done', seconds=time.perf_counter()-start)
 
@@ -276,12 +300,13 @@ def _watch(store, runs):
         stop.set(); thread.join()
         bar.update(done() - bar.n); bar.close()
 
-# %% ../nbs/20_sweep.ipynb #140cb017
+# %% ../nbs/20_sweep.ipynb #e7502757
 def sweep(p:Profile,      # From `narrow`
           out,            # Folder for the results
           jobs:int=0,     # Notebooks at once; 0 is one for each two processor cores, or two on two cores
+          kernels:Kernels|None=None, # To run them in, if there are some already
          ) -> list:       # A status for each run
-    "Plans, runs what is not there yet, and writes the report"
+    "Plans, and runs what is not there yet"
     runs, images = plan(p)
     store, cores = Store(out), os.cpu_count() or 1
     jobs = min(len(runs), jobs or max(2, cores//2))
@@ -289,7 +314,8 @@ def sweep(p:Profile,      # From `narrow`
     shown = images[:p.show]
     store.save_arrays('images', x=(shown.x*255).round().byte().numpy(), y=shown.y.numpy(), **({'boxes': shown.truth.boxes.numpy()} if shown.truth.boxes is not None else {}))
     os.environ['OMP_NUM_THREADS'] = str(max(1, cores//jobs))
-    with _watch(store, runs), ThreadPoolExecutor(jobs) as pool: status = list(pool.map(lambda r: _execute(p, r, store), runs))
+    with nullcontext(kernels) if kernels else Kernels() as kernels, _watch(store, runs), ThreadPoolExecutor(jobs) as pool:
+        status = list(pool.map(lambda r: _execute(p, r, store, kernels), runs))
     store.save_json('status', status)
     return status
 
@@ -307,17 +333,18 @@ def _say(status, seconds, out):
     failed = sum(s['status'] == 'failed' for s in status)
     print(f"{len(status)-failed} of {len(status)} runs complete in {seconds:.0f} s")
 
-# %% ../nbs/20_sweep.ipynb #82d26dde
+# %% ../nbs/20_sweep.ipynb #01f9337f
 def _sweep_command(profile, models, explainers, metrics, images, seed, out, jobs, dry, data):
     p, start = narrow(profile, _list(models), _list(explainers), _list(metrics), images, seed, **data), time.perf_counter()
     out = Path(out or f'sweeps/{profile}')
     if dry: print(dry_run(p, out).to_string(index=False)); return 0
-    status = sweep(p, out, jobs)
-    _say(status, time.perf_counter() - start, out)
-    failed = [s for s in status if s['status'] == 'failed']
-    if len(failed) < len(status):
-        run_notebook('report', out/'notebooks'/'report.ipynb', dict(out=str(out.resolve())))
-        print(f"report: {out/'report.html'}")
+    with Kernels() as kernels:
+        status = sweep(p, out, jobs, kernels)
+        _say(status, time.perf_counter() - start, out)
+        failed = [s for s in status if s['status'] == 'failed']
+        if len(failed) < len(status):
+            run_notebook('report', out/'notebooks'/'report.ipynb', dict(out=str(out.resolve())), kernels)
+            print(f"report: {out/'report.html'}")
     return 1 if failed else 0
 
 # %% ../nbs/20_sweep.ipynb #9194d1ba
