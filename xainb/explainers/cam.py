@@ -17,14 +17,16 @@ from torchvision.transforms.functional import gaussian_blur
 from ..core import *
 from .perturbation import mean_colour, colour
 
-# %% ../../nbs/explainers/10_cam.ipynb #d8ed98df
+# %% ../../nbs/explainers/10_cam.ipynb #a25946bd
 class Seen:
-    "What a forward pass left: feature maps [N,K,h,w] in the order in which they were last seen, and the last linear layer"
-    def __init__(self): self.maps, self.linear = {}, None
+    "What a forward pass left: feature maps [N,K,h,w] in the order in which they were last seen, the last linear layer, and what gave tokens [N,T,C] after the last map"
+    def __init__(self): self.maps, self.linear, self.tokens = {}, None, None
 
     def note(self, values, maker, name):
         for v in values:
-            if not isinstance(v, Tensor) or v.ndim != 4: continue
+            if not isinstance(v, Tensor) or v.ndim not in (3, 4): continue
+            if name: self.tokens = name if v.ndim == 3 and v.shape[1] > 1 else None
+            if v.ndim == 3: continue
             first, last, _ = self.maps.pop(id(v), (maker, name, v))
             self.maps[id(v)] = first, name or last, v
 
@@ -102,11 +104,12 @@ def holding(model, layer:str):
     try: yield held
     finally: handle.remove()
 
-# %% ../../nbs/explainers/10_cam.ipynb #a7042e97
+# %% ../../nbs/explainers/10_cam.ipynb #bdd622d8
 def map_and_gradient(model, x:Tensor, target:Tensor, layer:str|None=None) -> tuple: # A [N,K,h,w] and its gradient, same shape
     "The last feature map (or the output of `layer`) and the derivative of the target's score by it"
     with torch.enable_grad(), (holding(model, layer) if layer else recording(model)) as seen:
         score = model(x.detach().requires_grad_().clone()).gather(1, target[:, None]).sum()
+    if not layer and seen.tokens: raise NotApplicable(f"after its last feature map this network works on tokens ('{seen.tokens}'), which have no map; name a layer to use its map all the same")
     for A in _held(seen, layer) if layer else [A for _, A in seen.features()]:
         G, = torch.autograd.grad(score, A, allow_unused=True, retain_graph=True) if A.requires_grad else (None,)
         if G is not None: return A.detach(), G
