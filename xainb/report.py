@@ -283,11 +283,11 @@ def _no_single_best(self:Report):
     if len(self.models) < 2: return 'one network', 'cannot be asked'
     return 'best by ' + ', '.join(f'{k}: {v}' for k, v in best.items()), 'yes' if len(set(best.values())) > 1 else 'no'
 
-# %% ../nbs/30_report.ipynb #6308669e
+# %% ../nbs/30_report.ipynb #0a4a15fb
 @patch
 def _best_architecture(self:Report):
     s = self.scores[self.scores.training.isin(['vanilla', 'robust']) & (self.scores.family != 'control') & (self.scores.explainer != 'cam')]
-    if s.arch.nunique() < 3: return 'the sweep has fewer than three architectures', 'cannot be asked'
+    if s.arch.nunique() < 3 or not s.arch.astype(str).str.startswith('resnet').any(): return 'the sweep has no ResNet among three or more architectures', 'cannot be asked'
     t = s.groupby(['metric', 'training', 'explainer', 'arch']).value.mean().unstack()
     better = [judged[m] == 'lower' for m in t.index.get_level_values(0)]
     rank = pd.concat([t[[b == low for b in better]].rank(axis=1, ascending=low) for low in (True, False)]).mean().sort_values()
