@@ -1,0 +1,264 @@
+"""What each explainer costs beside the bare passes it needs, and beside other libraries that do the same work.
+
+    python benchmarks/explainers.py [--quick] [--nets resnet50,mobilenet_v2] [--rounds 3] [--only 'rise,lime'] [--out benchmarks/explainers.csv]
+
+Everything that is compared runs in turn, in one process, on the same images, with the same number of images in a pass. How to read the table: benchmarks/README.md.
+"""
+import argparse, fnmatch, importlib.util, math, os, sys, warnings
+from collections import Counter
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass
+from io import StringIO
+from time import perf_counter
+warnings.simplefilter('ignore')
+import numpy as np, pandas as pd, torch, torch.nn.functional as F
+from torch import nn, Tensor
+from torchvision import models as tv
+from sklearn.datasets import load_sample_images
+from captum.attr import GradientShap, InputXGradient, IntegratedGradients, KernelShap, Lime, NoiseTunnel, Occlusion, Saliency
+from captum._utils.models.linear_model import SkLearnRidge
+import xainb.explainers.cam, xainb.explainers.ensembles, xainb.explainers.gradient, xainb.explainers.learned_masks, xainb.explainers.perturbation, xainb.explainers.rules
+from xainb.core import as_model, device_of, explainers, frozen, logits
+from xainb.data import DigitScenes
+from xainb.models import load_model
+from xainb.explainers.perturbation import cut_masks, draw_masks, grid_cells, mean_colour
+from xainb.speed import calibrate, in_settings, machine, pass_seconds, rank_agreement
+
+sides, grid = 224, 7
+
+# Networks and images
+
+def photographs(n:int=2) -> Tensor: # [n,3,224,224]
+    "Crops of scikit-learn's photographs, China and a flower"
+    found = [torch.tensor(np.array(p)).permute(2, 0, 1)[None, :, :420, :420]/255 for p in load_sample_images().images]
+    return torch.cat([F.interpolate(f, (sides, sides), mode='bilinear', antialias=True) for f in found])[:n].clamp(0, 1)
+
+def lively(net:nn.Module, x:Tensor) -> nn.Module:
+    "Random weights that tell images apart: batch norm knows their statistics, and scores vary by about two between versions of an image that are half hidden"
+    hide = F.interpolate((torch.rand(16, 1, 7, 7, generator=torch.Generator().manual_seed(0)) < .5).float(), x.shape[-2:]).to(x)
+    versions = (x[:1] - .45)*hide + .45
+    norms = [m for m in net.modules() if isinstance(m, nn.BatchNorm2d)]
+    for m in norms: m.reset_running_stats(); m.momentum = None
+    with torch.no_grad():
+        net.train(); net(torch.cat([versions, x])); net.eval()
+        head = [m for m in net.modules() if isinstance(m, nn.Linear)][-1]
+        out = net(versions)
+        scale = 2/out.std(0).mean()
+        head.weight *= scale; head.bias.copy_(-scale*(out - head.bias).mean(0))
+    return net
+
+# What is measured
+
+@dataclass
+class Case:
+    "One explainer with few samples, and peers that do the same work: name -> function (net, x, target, rows)"
+    name:str
+    params:dict
+    peers:dict
+    images:int = 1
+
+def probability(net): return lambda x: net(x).softmax(1)
+def areas(x): return grid_cells(x[:1], grid)
+def has(module): return importlib.util.find_spec(module) is not None
+
+def tunnel(kind, n):
+    def run(net, x, target, rows):
+        torch.manual_seed(0)
+        return NoiseTunnel(Saliency(net)).attribute(x, nt_type=kind, nt_samples=n, nt_samples_batch_size=rows, stdevs=.15, target=target, abs=False)
+    return run
+
+def captum_occlusion(window):
+    def run(net, x, target, rows):
+        fill = torch.tensor(mean_colour).reshape(1, 3, 1, 1).to(x).expand_as(x)
+        return Occlusion(probability(net)).attribute(x, (3, window, window), (3, window, window), fill, target, perturbations_per_eval=rows)
+    return run
+
+def captum_lime(n):
+    def run(net, x, target, rows):
+        torch.manual_seed(0)
+        return Lime(probability(net), SkLearnRidge(alpha=1.)).attribute(x, .45, target, feature_mask=areas(x)[:, None], n_samples=n, perturbations_per_eval=rows)
+    return run
+
+def captum_kernel_shap(n):
+    def run(net, x, target, rows):
+        torch.manual_seed(0)
+        return KernelShap(probability(net)).attribute(x, .45, target, feature_mask=areas(x)[:, None], n_samples=n, perturbations_per_eval=rows)
+    return run
+
+def published_rise(n):
+    "The procedure of Petsiuk et al.: all masks at once, stacked on the image, through the network in batches; their making, which they do once for many images, is not counted"
+    masks = cut_masks(*draw_masks(n, (sides, sides)), (sides, sides))[:, None]
+    def run(net, x, target, rows):
+        stack = masks*(x - .45) + .45
+        p = torch.cat([net(part).softmax(1) for part in stack.split(rows)])
+        return (p.T @ masks.flatten(1)).reshape(-1, sides, sides)[target]/n/.1
+    return run
+
+def torchcam_scorecam(layer):
+    def run(net, x, target, rows):
+        from torchcam.methods import ScoreCAM
+        with ScoreCAM(net, layer, batch_size=rows) as method, torch.no_grad(): return method(target.tolist(), net(x))[0]
+    return run
+
+def grad_cam_scorecam(layer):
+    def run(net, x, target, rows):
+        from pytorch_grad_cam import ScoreCAM
+        from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+        with ScoreCAM(net, [net.get_submodule(layer)]) as method, redirect_stderr(StringIO()):
+            method.batch_size = rows
+            return method(x, [ClassifierOutputTarget(t) for t in target.tolist()])
+    return run
+
+def captum_gradient(method, **kw): return lambda net, x, target, rows: method(net).attribute(x.clone().requires_grad_(), target=target, **kw)
+def captum_path(n): return lambda net, x, target, rows: IntegratedGradients(net).attribute(x, 0*x, target=target, n_steps=n, internal_batch_size=rows)
+
+def grad_cam(name, layer):
+    def run(net, x, target, rows):
+        import pytorch_grad_cam
+        from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+        with getattr(pytorch_grad_cam, name)(net, [net.get_submodule(layer)]) as method: return method(x.clone().requires_grad_(), [ClassifierOutputTarget(t) for t in target.tolist()])
+    return run
+
+few_channels = dict(resnet50='maxpool', mobilenet_v2='features.7') # Maps of 64 channels: a pass for each of ResNet-50's last 2048 would take an hour
+last_layers = dict(resnet50='layer4', mobilenet_v2='features')
+
+def cases(net:str, n:int) -> list: # Of `Case`
+    "What is measured on a network, with about `n` passes for each image"
+    def peers(**kw): return {k.replace('_', '-'): f for k, f in kw.items() if has(dict(grad_cam='pytorch_grad_cam', published='torch').get(k, k))}
+    few, last, window = few_channels.get(net), last_layers.get(net), 32 if n > 32 else 56
+    cheap = [Case('gradient', {}, peers(captum=captum_gradient(Saliency, abs=False)), 4), Case('input_x_gradient', {}, peers(captum=captum_gradient(InputXGradient)), 4),
+             Case('cam', {}, {}, 4)]
+    cheap += [Case(m, {}, peers(grad_cam=grad_cam(theirs, last)) if last else {}, 4) for m, theirs in
+              dict(gradcam='GradCAM', hirescam='HiResCAM', layercam='LayerCAM', xgradcam='XGradCAM', gradcam_plus_plus='GradCAMPlusPlus').items()]
+    cheap += [Case(m, {}, {}, 4) for m in ('squared', 'guided_backprop', 'deconvnet', 'guided_gradcam', 'deep_lift', 'lrp_epsilon')]
+    several = [Case('integrated_gradients', dict(steps=n//2), peers(captum=captum_path(n//2))), Case('shap', dict(n_samples=n//2), {})]
+    several += [Case(m, dict(n_samples=n//2), peers(captum=tunnel(kind, n//2))) for m, kind in dict(smoothgrad='smoothgrad', smoothgrad_squared='smoothgrad_sq', vargrad='vargrad').items()]
+    several += [Case('occlusion', dict(window=window, stride=window), peers(captum=captum_occlusion(window))), Case('rise', dict(n_masks=n), peers(published=published_rise(n))),
+                Case('lime', dict(n_samples=n, features=grid, fill=.45), peers(captum=captum_lime(n))), Case('kernel_shap', dict(n_samples=n, features=grid, fill=.45), peers(captum=captum_kernel_shap(n))),
+                Case('meaningful_perturbation', dict(steps=n//8), {}), Case('extremal_perturbation', dict(steps=max(2, n//32)), {}), Case('groupcam', {}, {})]
+    if few: several += [Case('scorecam', dict(layer=few, fill=0.), peers(torchcam=torchcam_scorecam(few), grad_cam=grad_cam_scorecam(few)))]
+    return several + cheap
+
+# Measuring
+
+def trained_agreement(case) -> float:
+    "Rank agreement of bfloat16 with float32 on a trained network: the package's small ResNet, on six of the scenes that it was trained for"
+    scenes, net = DigitScenes('test', n=6, seed=0), load_model('demo/resnet')
+    params = {k: v for k, v in case.params.items() if k not in ('layer', 'window', 'stride')}
+    return rank_agreement(*(explainers[case.name](m, scenes.x, scenes.y, **params) for m in (net, in_settings(net, True, 'bfloat16')))).mean().item()
+
+def synchronised(f, device):
+    "The seconds of a call, and its result"
+    if device.type == 'cuda': torch.cuda.synchronize()
+    start = perf_counter(); out = f()
+    if device.type == 'cuda': torch.cuda.synchronize()
+    return perf_counter() - start, out
+
+@contextmanager
+def passes_in(net):
+    "Sizes of the forward passes that happen inside, by whether their graph was kept for the way back, and the images that came back"
+    seen = Counter(forward=0, back=0)
+    def back(g): seen['back'] += len(g)
+    def hook(m, args, out):
+        seen['forward'] += len(out)
+        if out.requires_grad: out.register_hook(back)
+    handle = net.register_forward_hook(hook)
+    try: yield seen
+    finally: handle.remove()
+
+def bare(net, x, rows, forward, back):
+    "As many passes, on noise, and nothing else: `back` of the images there and back, the others forward only"
+    for count, gradients in ((forward - back, False), (back, True)):
+        for size in [min(rows, count - i) for i in range(0, count, rows)]: pass_seconds(net, x[:size].detach(), gradients)
+
+def measure(case, nets, x, target, noise, rounds):
+    "Rows of the table: ours in float32 and in the fastest precision, the bare passes of each, and the peers in float32"
+    x, target, ours = x[:case.images], target[:case.images], explainers[case.name]
+    grads = case.name in with_gradients
+    plain, fast = nets[grads, 'float32'], nets[grads, 'fastest']
+    counts, calls, maps = {}, {}, {}
+    def add(label, net, f):
+        with frozen(net):
+            with passes_in(net) as seen: maps[label] = f(net)
+        counts[label] = dict(seen); calls[label] = lambda: (None, f(net))[0]
+    explain = lambda net: ours(net, x, target, batch_size=nets[grads, 'rows'][net], **case.params)
+    add('ours', plain, explain)
+    if fast is not plain: add('ours fastest', fast, explain)
+    for peer, f in case.peers.items(): add(peer, plain, lambda net, f=f: f(net, x, target, nets[grads, 'rows'][net]))
+    for label, net in [('ours', plain)] + [('ours fastest', fast)]*(fast is not plain):
+        c = counts[label]; calls[f'bare {label}'] = lambda net=net, c=c: bare(net, noise, nets[grads, 'rows'][net], c['forward'], c['back'])
+    seconds = {label: [] for label in calls}
+    for r in range(rounds):
+        for label in list(calls)[r % 2:] + list(calls)[:r % 2]:
+            seconds[label].append(synchronised(lambda: _within(calls[label], plain if 'fastest' not in label else fast), x.device)[0])
+    return rows_of(case, nets, grads, plain, fast, counts, maps, seconds, x)
+
+def _within(call, net):
+    with frozen(net): return call()
+
+def rows_of(case, nets, grads, plain, fast, counts, maps, seconds, x):
+    ratio = lambda a, b: np.array(seconds[a])/np.array(seconds[b])
+    passes = lambda label: (counts[label]['forward'] + counts[label]['back'])/len(x)
+    for label, net in [('ours', plain)] + [('ours fastest', fast)]*(fast is not plain):
+        s, over = nets[grads, 'settings'][net], ratio(label, f'bare {label}')
+        agreement = rank_agreement(maps['ours'], maps[label]).mean().item() if label != 'ours' else np.nan
+        common = dict(explainer=case.name, params=str(case.params), images=len(x), precision=s.dtype, channels_last=s.channels_last, rows=s.rows, passes=passes(label),
+                      seconds=np.median(seconds[label]), bare_seconds=np.median(seconds[f'bare {label}']), times_bare=np.median(over), times_bare_low=over.min(), times_bare_high=over.max(),
+                      rank_agreement=agreement)
+        for peer in case.peers or [None]:
+            faster = ratio(peer, label) if peer else np.full(1, np.nan)
+            yield common | dict(peer=peer, peer_passes=passes(peer) if peer else np.nan, peer_seconds=np.median(seconds[peer]) if peer else np.nan,
+                                faster_than_peer=np.median(faster), faster_low=faster.min(), faster_high=faster.max())
+
+with_gradients = {'gradient', 'input_x_gradient', 'integrated_gradients', 'shap', 'smoothgrad', 'smoothgrad_squared', 'vargrad', 'squared', 'meaningful_perturbation', 'extremal_perturbation',
+                  'gradcam', 'hirescam', 'layercam', 'xgradcam', 'gradcam_plus_plus', 'guided_backprop', 'deconvnet', 'guided_gradcam', 'deep_lift', 'lrp_epsilon'}
+
+def prepared(name, x, most, kinds):
+    "The network in the settings that are best for passes forward (False), and there and back (True), in float32 and in the fastest precision"
+    torch.manual_seed(0)
+    net, nets = lively(tv.get_model(name), x).eval().to(x.device), {}
+    for grads in kinds:
+        nets[grads, 'rows'], nets[grads, 'settings'], made = {}, {}, {}
+        for precision in ('float32', 'fastest'):
+            s = calibrate(net, x, precision, grads, most)
+            key = s.channels_last, s.dtype
+            if key not in made: made[key] = in_settings(net, *key)
+            made[key].requires_grad_(False)
+            nets[grads, precision] = made[key]
+            nets[grads, 'rows'][made[key]], nets[grads, 'settings'][made[key]] = s.rows, s
+    return nets
+
+def load(): return round(os.getloadavg()[0], 2) if hasattr(os, 'getloadavg') else np.nan
+
+def benchmark(net, only, rounds, n, most, done) -> None:
+    "Measures all cases of one network; each is handed to `done` at once"
+    device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+    x, noise = photographs(2).repeat(2, 1, 1, 1).to(device), torch.rand(most, 3, sides, sides, generator=torch.Generator().manual_seed(0)).to(device)
+    chosen = [c for c in cases(net, n) if any(fnmatch.fnmatch(c.name, p) for p in only)]
+    nets = prepared(net, x, most, sorted({c.name in with_gradients for c in chosen}))
+    target = logits(nets[chosen[0].name in with_gradients, 'float32'], x).argmax(1)
+    where = dict(net=net, side=sides, machine=machine(device), threads=torch.get_num_threads(), torch=torch.__version__, rounds=rounds)
+    for case in chosen:
+        before = load()
+        try: done([where | dict(load=before) | row | dict(trained_rank_agreement=trained) for trained in [trained_agreement(case)] for row in measure(case, nets, x, target, noise, rounds)])
+        except Exception as e: print(f'{net} {case.name}: {type(e).__name__}: {e}', file=sys.stderr)
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p.add_argument('--nets', default='resnet50,mobilenet_v2', help='torchvision networks')
+    p.add_argument('--only', default='*', help='explainers, with wildcards')
+    p.add_argument('--rounds', type=int, default=3)
+    p.add_argument('--passes', type=int, default=64, help='about so many for each image')
+    p.add_argument('--most', type=int, default=32, help='images in one pass at most')
+    p.add_argument('--quick', action='store_true', help='one round of few passes, to see that it runs')
+    p.add_argument('--out', default='', help='a CSV file')
+    a = p.parse_args()
+    rounds, n = (1, 16) if a.quick else (a.rounds, a.passes)
+    table = []
+    def done(rows):
+        table.extend(rows)
+        for r in rows: print(f"{r['net']:13} {r['explainer']:24} {r['precision']:9} {r['passes']:6.0f} passes {r['seconds']:7.2f} s {r['times_bare']:6.2f} x bare   {r['peer'] or '':10} {r['faster_than_peer']:6.2f}   ranks {r['rank_agreement']:.3f} (trained {r['trained_rank_agreement']:.3f})   load {r['load']}", flush=True)
+        if a.out: pd.DataFrame(table).round(4).to_csv(a.out, index=False)
+    for net in a.nets.split(','): benchmark(net, a.only.split(','), rounds, n, a.most, done)
+
+if __name__ == '__main__': main()
