@@ -22,7 +22,7 @@ from xainb.core import as_model, device_of, explainers, frozen, logits
 from xainb.data import DigitScenes
 from xainb.models import load_model
 from xainb.explainers.perturbation import cut_masks, draw_masks, grid_cells, mean_colour
-from xainb.speed import calibrate, in_settings, machine, pass_seconds, rank_agreement
+from xainb.speed import calibrate, in_settings, machine, pass_seconds, map_agreement
 
 sides, grid = 224, 7
 
@@ -145,7 +145,7 @@ def trained_agreement(case) -> float:
     "Rank agreement of bfloat16 with float32 on a trained network: the package's small ResNet, on six of the scenes that it was trained for"
     scenes, net = DigitScenes('test', n=6, seed=0), load_model('demo/resnet')
     params = {k: v for k, v in case.params.items() if k not in ('layer', 'window', 'stride')}
-    return rank_agreement(*(explainers[case.name](m, scenes.x, scenes.y, **params) for m in (net, in_settings(net, True, 'bfloat16')))).mean().item()
+    return map_agreement(*(explainers[case.name](m, scenes.x, scenes.y, **params) for m in (net, in_settings(net, True, 'bfloat16')))).mean().item()
 
 def synchronised(f, device):
     "The seconds of a call, and its result"
@@ -201,10 +201,10 @@ def rows_of(case, nets, grads, plain, fast, counts, maps, seconds, x):
     passes = lambda label: (counts[label]['forward'] + counts[label]['back'])/len(x)
     for label, net in [('ours', plain)] + [('ours fastest', fast)]*(fast is not plain):
         s, over = nets[grads, 'settings'][net], ratio(label, f'bare {label}')
-        agreement = rank_agreement(maps['ours'], maps[label]).mean().item() if label != 'ours' else np.nan
+        agreement = map_agreement(maps['ours'], maps[label]).mean().item() if label != 'ours' else np.nan
         common = dict(explainer=case.name, params=str(case.params), images=len(x), precision=s.dtype, channels_last=s.channels_last, rows=s.rows, passes=passes(label),
                       seconds=np.median(seconds[label]), bare_seconds=np.median(seconds[f'bare {label}']), times_bare=np.median(over), times_bare_low=over.min(), times_bare_high=over.max(),
-                      rank_agreement=agreement)
+                      map_agreement=agreement)
         for peer in case.peers or [None]:
             faster = ratio(peer, label) if peer else np.full(1, np.nan)
             yield common | dict(peer=peer, peer_passes=passes(peer) if peer else np.nan, peer_seconds=np.median(seconds[peer]) if peer else np.nan,
@@ -240,7 +240,7 @@ def benchmark(net, only, rounds, n, most, done) -> None:
     where = dict(net=net, side=sides, machine=machine(device), threads=torch.get_num_threads(), torch=torch.__version__, rounds=rounds)
     for case in chosen:
         before = load()
-        try: done([where | dict(load=before) | row | dict(trained_rank_agreement=trained) for trained in [trained_agreement(case)] for row in measure(case, nets, x, target, noise, rounds)])
+        try: done([where | dict(load=before) | row | dict(trained_map_agreement=trained) for trained in [trained_agreement(case)] for row in measure(case, nets, x, target, noise, rounds)])
         except Exception as e: print(f'{net} {case.name}: {type(e).__name__}: {e}', file=sys.stderr)
 
 def main():
@@ -257,7 +257,7 @@ def main():
     table = []
     def done(rows):
         table.extend(rows)
-        for r in rows: print(f"{r['net']:13} {r['explainer']:24} {r['precision']:9} {r['passes']:6.0f} passes {r['seconds']:7.2f} s {r['times_bare']:6.2f} x bare   {r['peer'] or '':10} {r['faster_than_peer']:6.2f}   ranks {r['rank_agreement']:.3f} (trained {r['trained_rank_agreement']:.3f})   load {r['load']}", flush=True)
+        for r in rows: print(f"{r['net']:13} {r['explainer']:24} {r['precision']:9} {r['passes']:6.0f} passes {r['seconds']:7.2f} s {r['times_bare']:6.2f} x bare   {r['peer'] or '':10} {r['faster_than_peer']:6.2f}   ranks {r['map_agreement']:.3f} (trained {r['trained_map_agreement']:.3f})   load {r['load']}", flush=True)
         if a.out: pd.DataFrame(table).round(4).to_csv(a.out, index=False)
     for net in a.nets.split(','): benchmark(net, a.only.split(','), rounds, n, a.most, done)
 

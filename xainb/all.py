@@ -9,6 +9,7 @@ from xainb.models import *
 from xainb.stats import *
 from xainb.viz import *
 from xainb.graph import *
+from xainb.speed import *
 from xainb.explainers.gradient import *
 from xainb.explainers.cam import *
 from xainb.explainers.rules import *
