@@ -184,14 +184,13 @@ def _account(call, out, stable, absorbed):
         kept = 1 - (out.detach() - call.f(*args, **kw))/stable
     out.register_hook(lambda r: absorbed.append((r*kept).sum()))
 
-# %% ../../nbs/explainers/12_rules.ipynb #0cfcf4e5
+# %% ../../nbs/explainers/12_rules.ipynb #dd089a79
 _matrix = {'matmul', 'rmatmul', 'imatmul', 'bmm', 'einsum'}
 
 def _handed_on(call): z = call.args[0]; return call.answer(straight(call.elementwise(z.detach().clone()), (z, 1)))
 
 def _lrp_rules(epsilon, absorbed):
     share = _sharing(epsilon, absorbed)
-    def same_owner(call, z): out = call(); return out if call.in_place else straight(out, (z, 1))
     def add(call): return share(call) if len(call.inputs()) > 1 else _constant(call)
     def product(call):
         if len(call.inputs()) == 1: return share(call) if call.name in _matrix else _constant(call)
