@@ -2,6 +2,7 @@
 import contextlib, multiprocessing as mp, os, runpy, signal, subprocess, sys, tempfile
 from pathlib import Path
 
+os.environ['OMP_NUM_THREADS'] = '1' # Read when torch is imported, so by the server and not by its forks; two tests run at once
 _context = mp.get_context('forkserver' if 'forkserver' in mp.get_all_start_methods() else 'spawn')
 if _context.get_start_method() == 'forkserver': _context.set_forkserver_preload(['xainb.all', 'xainb.sweep', 'nbdev.test', 'papermill', 'matplotlib.pyplot'])
 

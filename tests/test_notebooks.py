@@ -8,5 +8,5 @@ notebooks = sorted(p.relative_to(repo).as_posix() for p in (repo/'nbs').rglob('*
 
 @pytest.mark.parametrize('notebook', notebooks)
 def test_notebook(notebook):
-    run = call('nbdev-test', notebook, '--n-workers', '0', cwd=repo, OMP_NUM_THREADS='1', MPLBACKEND='agg')
+    run = call('nbdev-test', notebook, '--n-workers', '0', cwd=repo, MPLBACKEND='agg')
     assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
