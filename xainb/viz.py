@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['families', 'trainings', 'colours', 'style', 'Figure', 'canvas', 'draw_truth', 'show_maps', 'plot_curves',
-           'plot_intervals', 'heat_table', 'scatter_fit', 'figure_html']
+           'plot_intervals', 'plot_ranks', 'plot_critical_difference', 'heat_table', 'scatter_fit', 'verdict_html',
+           'figure_html']
 
-# %% ../nbs/04_viz.ipynb #fc28ff07
-import base64, io
+# %% ../nbs/04_viz.ipynb #c79d02b0
+import base64, html, io
 from contextlib import contextmanager
 import numpy as np, pandas as pd, torch, matplotlib.pyplot as plt
 from PIL import Image
@@ -218,6 +219,73 @@ def _legend(fig, tint, marker='o'):
     keys = [plt.Line2D([], [], color=c, marker=marker, linestyle='', markersize=5) for c in tint.values()]
     fig.legend(keys, list(tint), loc='outside lower center', ncols=min(6, len(tint)))
 
+# %% ../nbs/04_viz.ipynb #f61da6dc
+def _own(names): return {n: colours([n])[n] for n in names} # Its family's where it is registered, otherwise one for all
+
+@style()
+def plot_ranks(table,             # One line for each: `mean`, `low`, `high` of its rank; `first`, where there is one, is written at the side
+               label='explainer', # Column of the names
+               size=(3.2, .26),   # Width, height of a line, in inches
+              ):                  # Figure, best on top
+    "Ranks with their intervals"
+    t = table.sort_values('mean', kind='stable')
+    names = list(t[label])
+    ax = _axes(None, (size[0], size[1]*len(t)+.8))
+    _dots(ax, t, names, label, label, _own(names))
+    ax.set(xticks=_whole(len(t)), xlim=(.6, len(t)+.4), yticks=range(len(t)), yticklabels=names, ylim=(len(t)-.5, -.5), xlabel='rank')
+    for i, share in enumerate(t.get('first', [])): ax.text(1.02, i, f'{share:.0%}', transform=ax.get_yaxis_transform(), va='center', color='#444444', fontsize=8)
+    if 'first' in t: ax.annotate('first', (1.02, 1), xycoords='axes fraction', fontsize=8, color='#444444')
+    return ax.figure
+
+def _whole(n): return sorted({1, *range(0, n+1, max(1, -(-n//10)))} - {0}) # At most eleven ranks get a tick
+
+# %% ../nbs/04_viz.ipynb #7f665fe0
+def _cliques(near, members, inside=frozenset(), done=frozenset()):
+    "The largest groups in which each is near to each other (Bron and Kerbosch 1973)"
+    if not members and not done: yield inside
+    for v in list(members):
+        yield from _cliques(near, members & near[v], inside | {v}, done & near[v])
+        members, done = members-{v}, done | {v}
+
+def _joined(names, pairs, alpha):
+    "Groups of two or more names that are not separated, each in the order of `names`"
+    near = {n: set() for n in names}
+    for a, b, p in zip(pairs.a, pairs.b, pairs.p_holm):
+        if not p <= alpha: near[a].add(b), near[b].add(a)
+    groups = [sorted(g, key=names.index) for g in _cliques(near, frozenset(names)) if len(g) > 1]
+    return sorted(groups, key=lambda g: [names.index(n) for n in g])
+
+# %% ../nbs/04_viz.ipynb #e13848ff
+@style()
+def plot_critical_difference(ranks,             # One line for each: its `mean` rank
+                             pairs,             # One line for each pair: `a`, `b`, `p_holm`; a pair without a p value is not separated
+                             alpha=.05,         # Up to which p two are separated
+                             label='explainer', # Column of the names in `ranks`
+                             size=(4.5, .2),    # Width, height of a line, in inches
+                            ):                  # Figure, best at the left
+    "Mean ranks on a line; bars join those that are not separated"
+    t = ranks.sort_values('mean', kind='stable')
+    at, groups = dict(zip(t[label], t['mean'])), _joined(list(t[label]), pairs, alpha)
+    half, top = -(-len(at)//2), 1.2+.8*len(groups)
+    ax = _axes(None, (size[0], size[1]*(top+1.2*half+2)))
+    for n, side, row in _places(list(at), half): _elbow(ax, n, at[n], side, top+1.2*row, len(at))
+    for i, g in enumerate(groups): ax.plot([at[n] for n in g], [.9+.8*i]*len(g), color='#222222', linewidth=3, marker='o', markersize=5, solid_capstyle='round', zorder=4)
+    ax.set(xlim=(1, len(at)), ylim=(top+1.2*half-.6, 0), xticks=_whole(len(at)), yticks=[])
+    ax.xaxis.tick_top()
+    ax.spines[['left', 'bottom']].set_visible(False)
+    ax.spines['top'].set_visible(True)
+    return ax.figure
+
+def _places(names, half):
+    "Side and line of each name: no line crosses another when the outermost name stands on top"
+    return [(n, 'left', i) for i, n in enumerate(names[:half])] + [(n, 'right', i) for i, n in enumerate(names[:half-1:-1])]
+
+def _elbow(ax, name, x, side, y, n):
+    "A name at the side, and the line that leads to its rank"
+    end, c = (1 if side == 'left' else n), colours([name])[name]
+    ax.plot([x, x, end], [0, y, y], color=c, linewidth=1.1, clip_on=False)
+    ax.annotate(f'{name}  {x:.2f}' if side == 'left' else f'{x:.2f}  {name}', (end, y), (-4 if side == 'left' else 4, 0), textcoords='offset points', ha='right' if side == 'left' else 'left', va='center', annotation_clip=False)
+
 # %% ../nbs/04_viz.ipynb #060ec13e
 @style()
 def heat_table(frame,          # Lines × columns of numbers; NaN means not applicable
@@ -292,7 +360,20 @@ def scatter_fit(x, y,         # [N] one point for each network
     if len(tint) > 1: _legend(ax.figure, tint)
     return ax.figure
 
-# %% ../nbs/04_viz.ipynb #00885289
+# %% ../nbs/04_viz.ipynb #9d45f527
+_shades = {'#d9f0e3': 'exact passed yes', '#fdf1cf': 'approximate partly undecided', '#f9dcd6': 'refused failed no', '#eee': 'n/a'}
+_shade = {word: colour for colour, words in _shades.items() for word in words.split()} | {'not applicable': '#eee'}
+
+def verdict_html(table,             # Frame of texts
+                 column='verdict',  # The one to colour, by the word that its entry begins with
+                ) -> str:
+    "A table whose verdicts are coloured: green for yes, red for no, yellow for in between"
+    shade = lambda v: _shade.get(v, _shade.get(v.split(',')[0].split(' ')[0], 'none'))
+    cell = lambda name, v: f'<td style="text-align:left{";background:" + shade(v) if name == column else ""}">{html.escape(v)}</td>'
+    lines = ''.join(f"<tr>{''.join(map(cell, table.columns, map(str, row)))}</tr>" for row in table.itertuples(index=False))
+    return f"<table><thead><tr>{''.join(f'<th>{html.escape(str(c))}</th>' for c in table.columns)}</tr></thead><tbody>{lines}</tbody></table>"
+
+# %% ../nbs/04_viz.ipynb #44820e46
 def figure_html(fig,
                 kind='svg', # 'svg' or 'png'
                 alt='',     # What the figure shows, for those who cannot see it
@@ -301,5 +382,4 @@ def figure_html(fig,
     "The figure as HTML that needs no other file"
     mime = dict(svg='image/svg+xml', png='image/png')
     if kind not in mime: raise nearest('figure format', kind, mime)
-    alt = alt.replace('&', '&amp;').replace('"', '&quot;').replace('<', '&lt;')
-    return f'<img alt="{alt}" style="max-width:100%" src="data:{mime[kind]};base64,{base64.b64encode(_bytes(fig, kind, dpi)).decode()}">'
+    return f'<img alt="{html.escape(alt)}" style="max-width:100%" src="data:{mime[kind]};base64,{base64.b64encode(_bytes(fig, kind, dpi)).decode()}">'
