@@ -6,14 +6,14 @@
 __all__ = ['explainers', 'metrics', 'zoos', 'datasets', 'reductions', 'BadInput', 'NotApplicable', 'nearest', 'Registry',
            'list_explainers', 'list_metrics', 'dataset', 'list_datasets', 'as_model', 'device_of', 'frozen', 'seeded',
            'rows_at_once', 'steps_at_once', 'rows_for', 'in_batches', 'logits', 'Passes', 'count_passes',
-           'check_images', 'check_target', 'explainer', 'rows', 'Truth', 'pixel_map', 'metric']
+           'check_images', 'check_target', 'explainer', 'rows', 'Truth', 'pixel_map', 'metric', 'explanation_cost']
 
-# %% ../nbs/00_core.ipynb #22261ff1
+# %% ../nbs/00_core.ipynb #e7c507b1
 import inspect, random, difflib, fnmatch, warnings
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import wraps
+from functools import wraps, partial
 import numpy as np, pandas as pd, torch
 from torch import nn, Tensor
 
@@ -263,19 +263,22 @@ def pixel_map(attribution:Tensor,      # [N,C,H,W] or [N,1,H,W]
     if reduce not in reductions: raise nearest('channel reduction', reduce, reductions)
     return reductions[reduce](attribution)
 
-# %% ../nbs/00_core.ipynb #37870821
-def metric(family:str,          # localization, perturbation, output, …
+# %% ../nbs/00_core.ipynb #c2f47bb0
+def metric(family:str,          # localization, perturbation, output, sanity, …
            better:str,          # 'higher' or 'lower'
-           cost=lambda: 0,      # Function of the parameters: passes for each image
-           needs:str='nothing', # 'model', 'boxes', 'mask'
+           cost=lambda: 0,      # Function of the parameters, and of `explain` where it needs one: passes for each image
+           needs:str='nothing', # 'model', 'boxes', 'mask', or 'explainer': then `f` takes `explain`, too
            source:str='',       # The paper
+           reduce:str='abs_sum', # How channels become one, where the caller does not say, see `pixel_map`
+           whole:bool=False,    # `f` takes the attribution with its channels and signs, and so `explain` gives it
           ):
-    "Registers `f(model, x, target, maps, truth, **params) -> rows`; the wrapper takes any attribution (None for a metric of the network alone) and hands on `maps` [N,H,W]"
+    "Registers `f(model, x, target, maps, truth, **params) -> rows`; the wrapper takes any attribution (None for a metric that looks at none) and hands on `maps` [N,H,W]"
+    default = reduce
     def register(f):
         params = _defaults(f)
         @wraps(f)
-        def call(model, x, target, attribution, truth=None, *, reduce='abs_sum', batch_size=None, **kw):
-            return _measure(f, params, needs, model, x, target, attribution, truth, reduce, batch_size, kw)
+        def call(model, x, target, attribution, truth=None, *, explain=None, reduce=default, batch_size=None, **kw):
+            return _measure(f, params, needs, whole, model, x, target, attribution, truth, explain, reduce, batch_size, kw)
         call.cost = lambda **kw: int(cost(**_known(cost, params | kw)))
         call.params, call.family, call.better, call.needs = params, family, better, needs
         call.facts = dict(family=family, better=better, passes=call.cost(), needs=needs, source=source)
@@ -283,8 +286,8 @@ def metric(family:str,          # localization, perturbation, output, …
         return call
     return register
 
-# %% ../nbs/00_core.ipynb #43e6af95
-def _measure(f, params, needs, model, x, target, attribution, truth, reduce, batch_size, kw):
+# %% ../nbs/00_core.ipynb #c5d5960e
+def _measure(f, params, needs, whole, model, x, target, attribution, truth, explain, reduce, batch_size, kw):
     for k in kw:
         if k not in params: raise nearest(f'parameter of {f.__name__}', k, params)
     if needs in ('boxes', 'mask') and getattr(truth, needs, None) is None: raise NotApplicable(f"{f.__name__} needs the {needs} of the object")
@@ -292,14 +295,32 @@ def _measure(f, params, needs, model, x, target, attribution, truth, reduce, bat
     check_images(x)
     device = device_of(model)
     x, truth = x.to(device), truth.to(device) if truth else Truth()
-    maps = None if attribution is None else _finite_maps(attribution.to(device), x, reduce)
+    seen = None if attribution is None else _finite(attribution.to(device), x)
+    maps = seen if whole or seen is None else pixel_map(seen, reduce)
+    if needs == 'explainer': kw = kw | dict(explain=_explains(f.__name__, explain, whole, reduce))
     token = _rows.set(rows_for(model, x, batch_size))
     try:
         with frozen(model): return f(model, x, check_target(target, x), maps, truth, **kw)
     finally: _rows.reset(token)
 
-def _finite_maps(attribution, x, reduce):
-    maps = pixel_map(_checked('the attribution', attribution, x), reduce)
-    bad = (~torch.isfinite(maps)).flatten(1).any(1).sum()
-    if bad: raise BadInput(f"{bad} of {len(maps)} attributions hold NaN or infinity")
-    return maps
+def _finite(attribution, x):
+    bad = (~torch.isfinite(_checked('the attribution', attribution, x))).flatten(1).any(1).sum()
+    if bad: raise BadInput(f"{bad} of {len(x)} attributions hold NaN or infinity")
+    return attribution.detach()
+
+# %% ../nbs/00_core.ipynb #2717b6ce
+def _explains(name, explain, whole, reduce):
+    "`explain` as a metric calls it: checked, with gradients allowed, reduced like the metric's own attribution"
+    if not callable(explain): raise BadInput(f"{name} explains anew: give it explain=, a function (model, x, target) -> attribution such as an explainer or functools.partial of one")
+    def call(model, x, target):
+        with torch.enable_grad(): a = _checked('explain', explain(model, x, target), x).to(x.device)
+        return a if whole else pixel_map(a, reduce)
+    return call
+
+def explanation_cost(explain=None, # A registered explainer, `functools.partial` of one, or None
+                    ) -> int:      # Passes for each image; 2, those of a gradient, for None
+    "What one call of `explain` costs"
+    if explain is None: return 2
+    f, params = (explain.func, explain.keywords) if isinstance(explain, partial) else (explain, {})
+    if not hasattr(f, 'cost'): raise BadInput(f"the cost of {getattr(f, '__name__', f)} is not known: register it with @explainer(…, cost=…)")
+    return f.cost(**params)
