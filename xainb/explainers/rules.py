@@ -14,15 +14,16 @@ from ..graph import *
 from .gradient import baseline_image, grey_levels
 from .cam import gradcam
 
-# %% ../../nbs/explainers/12_rules.ipynb #df8f62c8
-def _derivative(model, x, target, rules, known=None): # Of each image's target score under `rules`, and the scores
+# %% ../../nbs/explainers/12_rules.ipynb #40b2a15c
+def _backward(model, x, target, rules, known, start=torch.ones_like): # Under `rules`: what comes back of `start(score)`, the target scores, what ran
     with torch.enable_grad():
         x = x.detach().requires_grad_()
-        out, _ = run_with(model, x, rules, known)
-        g, = torch.autograd.grad(out.gather(1, target[:, None]).sum(), x)
-    return g, out.detach()
+        out, ran = run_with(model, x, rules, known)
+        score = out.gather(1, target[:, None])[:, 0]
+        g, = torch.autograd.grad(score, x, start(score.detach()))
+    return g, score.detach(), ran
 
-# %% ../../nbs/explainers/12_rules.ipynb #8156299c
+# %% ../../nbs/explainers/12_rules.ipynb #b2f1fb8b
 class _Guided(torch.autograd.Function):
     @staticmethod
     def forward(ctx, z, low, high, both):
@@ -32,18 +33,16 @@ class _Guided(torch.autograd.Function):
     def backward(ctx, g): return g.relu()*ctx.saved_tensors[0] if ctx.saved_tensors else g.relu(), None, None, None
 
 gates = {'sigmoid', 'hardsigmoid'}
+_guided_known = {'rectifier', 'activation', *kinds, 'constant'} # All but `unknown`, among which a rectifier could hide
 
 def _guided_derivative(model, x, target, both):
     def rectify(call): return call.answer(_Guided.apply(call.args[0], *call.span, both))
     def other(call):
         if call.name in gates: return call()
         raise NotApplicable(f"guided backprop and deconvnet are defined for rectifiers; this network runs {call.name}")
-    rules = dict(rectifier=rectify, activation=other)
-    with torch.enable_grad():
-        x = x.detach().requires_grad_()
-        out, ran = run_with(model, x, rules)
-        if not any(k == 'rectifier' for k, _ in ran): raise NotApplicable('this network runs no rectifier')
-        return torch.autograd.grad(out.gather(1, target[:, None]).sum(), x)[0]
+    g, _, ran = _backward(model, x, target, dict(rectifier=rectify, activation=other), _guided_known)
+    if not any(k == 'rectifier' for k, _ in ran): raise NotApplicable('this network runs no rectifier')
+    return g
 
 # %% ../../nbs/explainers/12_rules.ipynb #9ded9f68
 @explainer(family='gradient', cost=lambda: 2, needs='gradients', source='Springenberg et al. 2015')
@@ -72,25 +71,26 @@ def guided_gradcam(model,     # Network or Learner whose nonlinearities are rect
     "Guided backprop times Grad-CAM"
     return _guided_derivative(model, x, target, both=True)*gradcam.__wrapped__(model, x, target, layer)
 
-# %% ../../nbs/explainers/12_rules.ipynb #5b779433
+# %% ../../nbs/explainers/12_rules.ipynb #8ccaa49a
 def _halves(t): return t.chunk(2)
 def _both(t): return torch.cat([t, t])
 
-def _rescale(call):
-    "The slope of the secant; the derivative where image and baseline agree"
-    z = call.args[0]
-    with torch.enable_grad(): y = call.elementwise(at := z.detach().clone().requires_grad_())
+def _secant(f, z):
+    "`f(z)`, with the slope between image and baseline; where they agree, the derivative"
+    with torch.enable_grad(): y = f(at := z.detach().clone().requires_grad_())
     (a, a0), (b, b0) = _halves(z.detach()), _halves(y.detach())
     slope, = torch.autograd.grad(y.sum(), at)
     same = (a - a0).abs() <= 1e-6*torch.maximum(a.abs(), a0.abs())
     m = torch.where(same, _halves(slope)[0], (b - b0)/torch.where(same, 1, a - a0))
-    return call.answer(straight(y, (z, _both(m))))
+    return straight(y, (z, _both(m)))
 
-# %% ../../nbs/explainers/12_rules.ipynb #de5a4a22
+def _rescale(call): return call.answer(_secant(call.elementwise, call.args[0]))
+
+# %% ../../nbs/explainers/12_rules.ipynb #60eda527
 def _maximum(call):
     "The whole difference goes to the place of the larger maximum"
     z, pool = call.args[0], F.adaptive_max_pool2d if call.name.startswith('adaptive') else F.max_pool2d
-    kw = {k: v for k, v in call.kw.items() if k not in ('return_indices', 'input')}
+    kw = {k: v for k, v in call.kw.items() if k != 'return_indices'}
     y, at = pool(z.detach(), *call.args[1:], **kw, return_indices=True)
     (b, b0), (i, i0) = _halves(y), _halves(at)
     place = torch.where(b >= b0, i, i0).flatten(2)
@@ -101,39 +101,29 @@ def _maximum(call):
 
 def _mean_of(t): return _both(sum(_halves(t.detach()))/2)
 
-_two_factors = dict(mul=torch.mul, imul=torch.mul, rmul=torch.mul, matmul=torch.matmul, bmm=torch.bmm)
-
-def _product(call):
-    "Linear in each factor, at the mean of the other"
-    if len(call.inputs()) < 2: return call()
-    if call.name not in _two_factors: raise Refused(f"it has no rule for {call.name} of two activations")
-    f, (a, b) = _two_factors[call.name], call.args[:2]
+def _bilinear(f, a, b):
+    "`f(a, b)`, in each factor linear at the mean of the other"
     share = f(a, _mean_of(b)) + f(_mean_of(a), b)
-    return call.answer(f(a.detach(), b.detach()) + (share - share.detach()))
+    return f(a.detach(), b.detach()) + (share - share.detach())
 
-# %% ../../nbs/explainers/12_rules.ipynb #2e9c42e9
+def _product(call): return call.answer(_bilinear(dict(matmul=torch.matmul, bmm=torch.bmm).get(call.name, torch.mul), *call.args[:2]))
+
+# %% ../../nbs/explainers/12_rules.ipynb #cc1dd6c4
 def _layer_norm(call):
     "Centred, then times the inverse root of its mean square: two products and a secant"
-    z, shape = call.args[:2]
-    weight, bias, eps = (call.kw.get(k, call.args[i] if len(call.args) > i else d) for k, i, d in (('weight', 2, None), ('bias', 3, None), ('eps', 4, 1e-5)))
+    z, shape, weight, bias, eps = call.args[0], *(call.given(k, i, d) for k, i, d in (('normalized_shape', 1, None), ('weight', 2, None), ('bias', 3, None), ('eps', 4, 1e-5)))
     dims = tuple(range(-len(shape), 0))
     c = z - z.mean(dims, keepdim=True)
-    square = c.detach()**2 + 2*_mean_of(c)*(c - c.detach())
-    v = square.mean(dims, keepdim=True) + eps
-    a, a0 = _halves(v.detach())
-    same = (a - a0).abs() <= 1e-6*a
-    m = torch.where(same, -.5*a**-1.5, (a.rsqrt() - a0.rsqrt())/torch.where(same, 1, a - a0))
-    r = straight(v.rsqrt(), (v, _both(m)))
-    share = c*_mean_of(r) + _mean_of(c)*r
-    out = c.detach()*r.detach() + (share - share.detach())
+    v = _bilinear(torch.mul, c, c).mean(dims, keepdim=True) + eps
+    out = _bilinear(torch.mul, c, _secant(torch.rsqrt, v))
     return (out if weight is None else out*weight) + (0 if bias is None else bias)
 
-# %% ../../nbs/explainers/12_rules.ipynb #fa1ae15b
+# %% ../../nbs/explainers/12_rules.ipynb #a88c1d5e
 _lift = dict(rectifier=_rescale, activation=_rescale, maximum=_maximum, product=_product, layer_norm=_layer_norm)
-_lift_known = {*_lift, 'linear', 'norm', 'add', 'route'}
+_lift_known = {*_lift, 'linear', 'norm', 'add', 'constant', 'route'}
 
 def _deep_lift(model, x, target, start):
-    g, _ = _derivative(model, torch.cat([x, start]), _both(target), _lift, _lift_known)
+    g, *_ = _backward(model, torch.cat([x, start]), _both(target), _lift, _lift_known)
     return g[:len(x)]*(x - start)
 
 @explainer(family='gradient', cost=lambda: 4, needs='gradients', source='Shrikumar et al. 2017 (rescale rule); gates and layer norm ours', per_image=dict(baseline=4))
@@ -184,20 +174,18 @@ def _account(call, out, stable, absorbed):
         kept = 1 - (out.detach() - call.f(*args, **kw))/stable
     out.register_hook(lambda r: absorbed.append((r*kept).sum()))
 
-# %% ../../nbs/explainers/12_rules.ipynb #dd089a79
-_matrix = {'matmul', 'rmatmul', 'imatmul', 'bmm', 'einsum'}
-
+# %% ../../nbs/explainers/12_rules.ipynb #c6fdcd4f
 def _handed_on(call): z = call.args[0]; return call.answer(straight(call.elementwise(z.detach().clone()), (z, 1)))
 
 def _lrp_rules(epsilon, absorbed):
     share = _sharing(epsilon, absorbed)
-    def add(call): return share(call) if len(call.inputs()) > 1 else _constant(call)
-    def product(call):
-        if len(call.inputs()) == 1: return share(call) if call.name in _matrix else _constant(call)
-        a, b = sorted(call.inputs(), key=lambda t: -t.numel())
-        if call.name in _matrix or a.numel() == b.numel(): raise Refused(f"it has no rule for {call.name} of two activations of the same size")
-        return call.answer(straight(a.detach()*b.detach(), (a, 1)))
-    return dict(linear=share, norm=share, add=add, product=product, rectifier=_handed_on, activation=_handed_on)
+    return dict(linear=share, norm=share, add=share, constant=_constant, product=_gated, rectifier=_handed_on, activation=_handed_on)
+
+def _gated(call):
+    "The larger factor is what the smaller one, broadcast, is a gate of"
+    a, b = sorted(call.inputs(), key=lambda t: -t.numel())
+    if call.name in ('matmul', 'bmm') or a.numel() == b.numel(): raise Refused(f"it has no rule for {call.name} of two activations" + (' of the same size' if call.name not in ('matmul', 'bmm') else ''))
+    return call.answer(straight(a.detach()*b.detach(), (a, 1)))
 
 def _constant(call):
     "An activation plus or times a constant: its owner stays the same"
@@ -206,15 +194,11 @@ def _constant(call):
     if y.shape != z.shape: raise Refused(f"it has no rule for {call.name} with a constant of another shape")
     return call.answer(straight(y, (z, 1)))
 
-# %% ../../nbs/explainers/12_rules.ipynb #28f01e42
+# %% ../../nbs/explainers/12_rules.ipynb #039ac5bc
 def relevance(model, x:Tensor, target:Tensor, epsilon:float=1e-6, absorbed:list|None=None) -> tuple: # Relevance like `x`, target scores [N]
     "LRP-ε; what biases and ε keep, over all images, is appended to `absorbed` by each operation"
     rules = _lrp_rules(epsilon, absorbed)
-    with torch.enable_grad():
-        x = x.detach().requires_grad_()
-        out, _ = run_with(model, x, rules, {*rules, 'maximum', 'route'})
-        score = out.gather(1, target[:, None])[:, 0]
-        return torch.autograd.grad(score, x, score.detach())[0], score.detach()
+    return _backward(model, x, target, rules, {*rules, 'maximum', 'route'}, start=lambda score: score)[:2]
 
 @explainer(family='gradient', cost=lambda: 2, needs='gradients', source='Bach et al. 2015; gates as in Arras et al. 2017')
 def lrp_epsilon(model,     # Network or Learner
