@@ -6,14 +6,15 @@
 __all__ = ['explainer_checks', 'same_within', 'small_images', 'SmallNet', 'Failed', 'explainer_check', 'Subject', 'apart',
            'state_of', 'changes', 'Checks', 'check_explainer']
 
-# %% ../nbs/14_check.ipynb #dd4bfe57
-import copy, html, itertools, random
+# %% ../nbs/14_check.ipynb #ca210fc9
+import copy, itertools, random
 from dataclasses import dataclass
 from functools import cached_property
 from types import SimpleNamespace
 import numpy as np, pandas as pd, torch
 from torch import nn, Tensor
 from .core import *
+from .viz import verdict_html
 
 # %% ../nbs/14_check.ipynb #b14b84a5
 def small_images(n:int=3, size=(24, 36), channels:int=3) -> Tensor: # [n,channels,H,W] in (0,1)
@@ -319,9 +320,7 @@ def _verdict(check, subject):
     except Failed as e: return 'failed', str(e)
     except Exception as e: return 'failed', f"raises {type(e).__name__}: {(str(e).splitlines() or [''])[0][:200]}"
 
-# %% ../nbs/14_check.ipynb #ae925683
-_shades = {'passed': '#d9f0e3', 'failed': '#f9dcd6', 'not applicable': '#eee'}
-
+# %% ../nbs/14_check.ipynb #5d0b0bca
 @dataclass
 class Checks:
     "What became of each check; true if none failed"
@@ -341,8 +340,7 @@ class Checks:
         return self
     def __repr__(self): return f'{self.explainer}\n' + '\n'.join(f'{r.check:24}{r.verdict:16}{r.found}' for r in self.table.itertuples())
     def _repr_html_(self):
-        line = lambda r: f'<tr><td>{r.check}</td><td style="background:{_shades[r.verdict]}">{r.verdict}</td><td style="text-align:left">{html.escape(r.found)}</td></tr>'
-        return f"<table><thead><tr><th>{html.escape(self.explainer)}</th><th></th><th>found</th></tr></thead><tbody>{''.join(map(line, self.table.itertuples()))}</tbody></table>"
+        return verdict_html(self.table[['check', 'verdict', 'found']].rename(columns=dict(check=self.explainer)))
 
 # %% ../nbs/14_check.ipynb #a6543827
 def check_explainer(fn,           # An explainer, its name, or a bare function (model, x, target, **params)

@@ -327,24 +327,21 @@ def versions_of(rows) -> str:
     "The distinct versions, devices and precisions behind some rows"
     return '; '.join(sorted({f'{v} on {d} in {t}' for v, d, t in rows[['versions', 'device', 'dtype']].drop_duplicates().astype(str).itertuples(index=False)}))
 
-# %% ../nbs/30_report.ipynb #f77edc9c
+# %% ../nbs/30_report.ipynb #dca1da50
 _css = """body{font:15px/1.5 system-ui,sans-serif;color:#222;max-width:1180px;margin:2em auto;padding:0 1.5em}
 h1{font-size:1.7em;margin-bottom:.1em} h2{margin-top:2.2em;border-bottom:1px solid #ddd;padding-bottom:.2em} p{max-width:75ch}
 table{border-collapse:collapse;font-size:13px;margin:.8em 0} th,td{padding:.3em .7em;border-bottom:1px solid #e5e5e5;text-align:left;vertical-align:top} thead th{border-bottom:2px solid #999}
-.scroll{overflow-x:auto} .yes{background:#d9f0e3} .no{background:#f9dcd6} .partly,.undecided{background:#fdf1cf} details{margin:.6em 0} summary{cursor:pointer;color:#0a5a8a}
+.scroll{overflow-x:auto} details{margin:.6em 0} summary{cursor:pointer;color:#0a5a8a}
 figure{margin:1em 0} figcaption{color:#555;font-size:13px;max-width:75ch}"""
 
 def _table(frame, index=True): return f'<div class="scroll">{frame.to_html(index=index, border=0)}</div>'
 def _figure(fig, caption, kind='svg'): return f'<figure>{figure_html(fig, kind, alt=caption)}<figcaption>{html.escape(caption)}</figcaption></figure>'
-def _agreement(frame):
-    cells = ''.join(f'<tr><td>{html.escape(a)}</td><td>{html.escape(b)}</td><td class="{c.split()[0]}">{c}</td></tr>' for a, b, c in frame.itertuples(index=False))
-    return f"<table><thead><tr>{''.join(f'<th>{c}</th>' for c in frame.columns)}</tr></thead><tbody>{cells}</tbody></table>"
 
-# %% ../nbs/30_report.ipynb #8592ca30
+# %% ../nbs/30_report.ipynb #bae54d0c
 @patch
 def sections(self:Report): # Pairs of heading and HTML
     "The parts of the page, in order"
-    yield 'Findings', _agreement(self.findings()) + '<p>Computed from the rows by the rules in the documentation of <code>xainb.report</code>. An interval that contains zero decides nothing.</p>'
+    yield 'Findings', verdict_html(self.findings(), 'agrees?') + '<p>Computed from the rows by the rules in the documentation of <code>xainb.report</code>. An interval that contains zero decides nothing.</p>'
     yield 'Accuracy and accuracy under shift', _figure(self.accuracy_figure(), 'Dots are means, whiskers 95 % intervals over images. Every kind of shift counts the same.') + \
         f'<details><summary>by kind of shift</summary>{_table(self.accuracy_table().round(3))}</details>'
     if four := self.measured('pointing_game', 'wsol', 'insertion', 'deletion'):
@@ -360,9 +357,9 @@ def sections(self:Report): # Pairs of heading and HTML
     yield 'What a method costs', '<p>For one attribution, mean over networks and images; passes were counted, seconds are of the machine that ran the sweep.</p>' + _table(self.costs().round(4))
     yield 'What was run', _table(self.summary().rename(columns=dict(what='')))
 
-# %% ../nbs/30_report.ipynb #aaadcd16
+# %% ../nbs/30_report.ipynb #1077e34a
 @patch
-def _repr_html_(self:Report): return _agreement(self.findings())
+def _repr_html_(self:Report): return verdict_html(self.findings(), 'agrees?')
 
 @patch
 def save(self:Report, path=None) -> Path: # The file; default report.html in the sweep's folder
