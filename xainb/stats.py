@@ -306,7 +306,7 @@ def images_needed(a, b,            # [N] scores of two methods on the same image
     z = ndtri(1-alpha/2)
     return int(np.ceil(((z+ndtri(power))*d.std(ddof=1)/gap)**2 + z*z/2))
 
-# %% ../nbs/05_stats.ipynb #0fa3c61b
+# %% ../nbs/05_stats.ipynb #3f7ad5d9
 class Race:
     "Paired scores that arrive in chunks: which methods are separated from all others, and need no more images"
     def __init__(self,
@@ -314,7 +314,7 @@ class Race:
                  looks,           # Numbers of images at which to look, rising, set before the first score is seen; the last is the fixed design
                  alpha=.05,       # Probability of any false separation, over all pairs and looks
                  better='higher', # Or 'lower'
-                 test='t',        # Or 'wilcoxon', 'sign_flip'
+                 test='t',        # Or 'wilcoxon', or 'sign_flip', which sees nothing below 1e-4
                  cost=None,       # Passes for one image of each method, for `saved`; equal without it
                 ):
         self.names, self.looks, self.alpha, self.test = list(names), list(looks), alpha, test
@@ -322,6 +322,8 @@ class Race:
         if not self.looks or any(b <= a for a, b in zip([1, *self.looks], self.looks)): raise BadInput(f'looks rise from two images on; these are {self.looks}')
         if test not in _tests: raise nearest('test', test, _tests)
         if better not in ('higher', 'lower'): raise nearest('direction', better, ['higher', 'lower'])
+        for n in cost or {}:
+            if n not in self.names: raise nearest('method', n, self.names)
         self.sign, self.cost = 1 if better == 'higher' else -1, {n: 1 for n in self.names} | (cost or {})
         self.scores, self.decided, self.seen = {n: {} for n in self.names}, {}, 0
 
@@ -463,7 +465,7 @@ def correlation(x, y,           # [N] one number for each network; a NaN in eith
     f = _coefficients[kind]
     return Correlation(float(f(x, y)), *map(float, _quantiles(f(x[at], y[at]), level)), n)
 
-# %% ../nbs/05_stats.ipynb #3bc34cb2
+# %% ../nbs/05_stats.ipynb #e7a78d63
 def metric_correlations(rows,              # Tidy frame, one number for each metric, item and unit
                         metric='metric', item='explainer', unit='image', value='value',
                         level=.95, seed=0,
@@ -473,7 +475,8 @@ def metric_correlations(rows,              # Tidy frame, one number for each met
     names = list(dict.fromkeys(rows[metric]))
     wide = rows.pivot(index=unit, columns=[metric, item], values=value)
     table = np.stack([wide[m].reindex(columns=rows[item].unique()) for m in names], axis=1) # [units, metrics, items]
-    found = [(names[i], names[j], *interval(_spearman(table[:, i], table[:, j]), level=level, seed=seed)) for i, j in combinations(range(len(names)), 2)]
+    has = np.isfinite(table).any(0) # An item that one metric never has is left out where that metric is compared
+    found = [(names[i], names[j], *interval(_spearman(*table[:, [i, j]][..., has[i] & has[j]].swapaxes(0, 1)), level=level, seed=seed)) for i, j in combinations(range(len(names)), 2)]
     return pd.DataFrame(found, columns=['a', 'b', *Interval._fields])
 
 def _spearman(x, y):
