@@ -10,11 +10,10 @@ import torch
 from torch import Tensor
 from ..core import metric, rows
 
-# %% ../../nbs/metrics/30_complexity.ipynb #6b1cb01f
+# %% ../../nbs/metrics/30_complexity.ipynb #abcc12d0
 def magnitude_shares(maps:Tensor) -> Tensor: # [N,H,W] -> [N,H*W] in double precision; NaN for a map of zeros
     "The part of each value in the sum of magnitudes"
     a = maps.flatten(1).double().abs()
-    a = a/a.amax(1, keepdim=True) # Tiny maps would lose digits in the sum
     return a/a.sum(1, keepdim=True)
 
 # %% ../../nbs/metrics/30_complexity.ipynb #ce5890f3

@@ -196,7 +196,7 @@ def mask_energy(model, x, target, maps, truth,
     energy = torch.where(whole > 0, (a*inside).sum((1, 2))/whole, area)
     return pd.concat([rows(name, torch.where(area > 0, v, torch.nan)) for name, v in [('mask_energy', energy), ('mask_area', area)]], ignore_index=True)
 
-# %% ../../nbs/metrics/00_localization.ipynb #cb44e1f9
+# %% ../../nbs/metrics/00_localization.ipynb #5cacfe1f
 def top_share(maps:Tensor,   # [N,H,W]
               inside:Tensor, # [N,H,W] of bools
               k:Tensor,      # [N] ints
@@ -214,7 +214,6 @@ def _if_mask(truth, value): return torch.where(truth.mask.flatten(1).any(1), val
 def relevance_mass_accuracy(model, x, target, maps, truth):
     "The sum inside the mask over the sum of all values; NaN where the mask is empty or the sum of all is not positive"
     a = maps.double()
-    a = a/a.abs().amax((1, 2), keepdim=True).clamp(min=torch.finfo(a.dtype).tiny)
     whole = a.sum((1, 2))
     return rows('relevance_mass_accuracy', _if_mask(truth, torch.where(whole > 0, (a*truth.mask).sum((1, 2))/whole, torch.nan)))
 
@@ -271,7 +270,7 @@ def pxap_score(rows:pd.DataFrame, # Rows of `pxap`, of the whole data set
         found.append([*(k if by else ()), 'pxap', _average_precision(counts.sum(0)), low, high, len(counts)])
     return pd.DataFrame(found, columns=[*by, 'metric', 'mean', 'low', 'high', 'n'])
 
-# %% ../../nbs/metrics/00_localization.ipynb #4a6b3b30
+# %% ../../nbs/metrics/00_localization.ipynb #fe0f6057
 def box_concentration(a:Tensor, # [N,H,W], not negative, in double precision
                      ) -> Tensor: # [N] from 0 to 1
     "The mean of 1/distance from the centre of mass, weighted by `a`; distances below a pixel count as one"
@@ -286,7 +285,7 @@ def boundary_scores(model, x, target, maps, truth):
     "`boundary_loc`, IoU of positive pixels and the box; `boundary_pp`, the positive share of what is in the box; `boundary_con`, how near it lies to its centre of mass; 0 to 1"
     box = near_boxes(truth.boxes, *maps.shape[1:])
     a, positive = maps.double(), maps > 0
-    inside = a*box/a.abs().amax((1, 2), keepdim=True).clamp(min=torch.finfo(a.dtype).tiny)
+    inside = a*box
     found = dict(loc=(positive & box).sum((1, 2))/(positive | box).sum((1, 2)),
                  pp=inside.clamp(min=0).sum((1, 2))/inside.abs().sum((1, 2)).clamp(min=torch.finfo(a.dtype).tiny),
                  con=box_concentration(inside.abs()))
