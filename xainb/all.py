@@ -18,9 +18,15 @@ from xainb.explainers.perturbation import *
 from xainb.explainers.learned_masks import *
 from xainb.explainers.controls import *
 from xainb.metrics.localization import *
+from xainb.metrics.imputation import *
 from xainb.metrics.perturbation import *
+from xainb.metrics.conventions import *
+from xainb.metrics.fidelity import *
+from xainb.metrics.sanity import *
+from xainb.metrics.complexity import *
 from xainb.training import *
 from xainb.check import *
 from xainb.certify import *
 from xainb.sweep import *
+from xainb.interpret import *
 from xainb.report import *
