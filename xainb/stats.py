@@ -306,7 +306,7 @@ def images_needed(a, b,            # [N] scores of two methods on the same image
     z = ndtri(1-alpha/2)
     return int(np.ceil(((z+ndtri(power))*d.std(ddof=1)/gap)**2 + z*z/2))
 
-# %% ../nbs/05_stats.ipynb #3f7ad5d9
+# %% ../nbs/05_stats.ipynb #aa24a3e4
 class Race:
     "Paired scores that arrive in chunks: which methods are separated from all others, and need no more images"
     def __init__(self,
@@ -316,8 +316,10 @@ class Race:
                  better='higher', # Or 'lower'
                  test='t',        # Or 'wilcoxon', or 'sign_flip', which sees nothing below 1e-4
                  cost=None,       # Passes for one image of each method, for `saved`; equal without it
+                 goal='ranking',  # What must be decided: all pairs, or only which is the 'best': then a method that another one beats is sampled no more
                 ):
-        self.names, self.looks, self.alpha, self.test = list(names), list(looks), alpha, test
+        self.names, self.looks, self.alpha, self.test, self.goal = list(names), list(looks), alpha, test, goal
+        if goal not in ('ranking', 'best'): raise nearest('goal', goal, ['ranking', 'best'])
         if len(set(self.names)) < max(2, len(self.names)): raise BadInput('a race needs two or more methods, each once')
         if not self.looks or any(b <= a for a, b in zip([1, *self.looks], self.looks)): raise BadInput(f'looks rise from two images on; these are {self.looks}')
         if test not in _tests: raise nearest('test', test, _tests)
@@ -340,7 +342,7 @@ class Race:
         mine.update(zip(images, scores))
         if self.active and min(len(self.scores[n]) for n in self.active) >= self.next_look: self._look()
 
-# %% ../nbs/05_stats.ipynb #18947873
+# %% ../nbs/05_stats.ipynb #44be4507
 @patch
 def _look(self:Race):
     "Tests the undecided pairs, if all active methods share enough images"
@@ -351,7 +353,7 @@ def _look(self:Race):
     spend, self.seen = self.alpha*(reached-self.seen)/self.looks[-1], reached
     s = {n: self.sign*np.array([self.scores[n][i] for i in images]) for n in active}
     pairs = self.undecided()
-    p = holm([1 if np.isnan(q := _tests[self.test](s[a]-s[b])) else q for a, b in pairs])
+    p = holm([1 if a not in s or b not in s or np.isnan(q := _tests[self.test](s[a]-s[b])) else q for a, b in pairs]) # Pairs that are not sampled count, and are not decided
     self.decided |= {(a, b): float(np.sign(np.nanmean(s[a]-s[b]))) for (a, b), q in zip(pairs, p) if q <= spend}
 
 @patch
@@ -359,11 +361,24 @@ def undecided(self:Race) -> list: # Of (a, b)
     "The pairs that are not separated yet"
     return [pair for pair in combinations(self.names, 2) if pair not in self.decided]
 
-# %% ../nbs/05_stats.ipynb #0c4c5792
+# %% ../nbs/05_stats.ipynb #8d92c5fc
 @patch(as_prop=True)
 def active(self:Race) -> list:
     "The methods that still need images; none after the last look"
-    return [] if self.seen == self.looks[-1] else [n for n in self.names if any(n in pair for pair in self.undecided())]
+    return [] if self.seen == self.looks[-1] else [n for n in self.names if any(n in pair for pair in self._open())]
+
+@patch
+def _open(self:Race): # Pairs that the goal needs
+    beaten = {b if sign > 0 else a for (a, b), sign in self.decided.items()} if self.goal == 'best' else ()
+    return [(a, b) for a, b in self.undecided() if a not in beaten and b not in beaten]
+
+@patch
+def ahead(self:Race, a, b) -> bool:
+    "Whether `a` was found better than `b`, or than one that was found better than `b`"
+    below = {n: [q if p == n else p for (p, q), sign in self.decided.items() if n == (p if sign > 0 else q)] for n in self.names}
+    todo, seen = [a], set()
+    while todo: todo += [n for n in below[todo.pop()] if n not in seen and not seen.add(n)]
+    return b in seen
 
 @patch(as_prop=True)
 def next_look(self:Race) -> int:
