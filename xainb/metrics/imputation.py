@@ -19,37 +19,43 @@ def _filter(v, one, f=F.conv2d, **kw): # The filter `one` in both directions, on
 
 def _blur(v): return _filter(v, (.25, .5, .25))
 
-# %% ../../nbs/metrics/05_imputation.ipynb #28a1b600
-_Grid = namedtuple('_Grid', 'psi, inv, down, up, room') # psi; D**-1/2; what is multiplied before going down a grid, and after coming up; room to work in
+# %% ../../nbs/metrics/05_imputation.ipynb #841ab46e
+_Grid = namedtuple('_Grid', 'psi, inv, down, up, room, inverse', defaults=[None]*4) # psi; D**-1/2; what is multiplied before going down a grid, and after coming up; room to work in; the inverse, on the coarsest
 
 def _restrict(v): return _filter(v, (.25, .75, .75, .25), stride=2)
 def _prolong(v, like): return _filter(v, (.25, .75, .75, .25), F.conv_transpose2d, stride=2)[..., :like.shape[-2], :like.shape[-1]]
 def _even(v): return F.pad(v, (0, v.shape[-1] % 2, 0, v.shape[-2] % 2)) if v.shape[-1] % 2 or v.shape[-2] % 2 else v
 def _mean_of_four(v): return _even((v[..., ::2, ::2] + v[..., 1::2, ::2] + v[..., ::2, 1::2] + v[..., 1::2, 1::2])/4)
 
-# %% ../../nbs/metrics/05_imputation.ipynb #b1e6ccc8
+# %% ../../nbs/metrics/05_imputation.ipynb #021b6c64
 def _grids(m:Tensor,      # [1,M,H,W] 1 for removed pixels; even sides
            inside:Tensor, # [1,1,H,W] 1 for pixels of the image, 0 for padding
            channels:int,
           ) -> list:      # Of `_Grid`, fine to coarse
-    "The grids down to two by two cells"
+    "The grids, down to one of at most 64 cells"
     grids, phi, q = [], m, m*_blur(inside - m)
     while True:
         d, alive = q + phi*_blur(phi), phi > 0
-        inv, root, room = torch.where(alive, d.rsqrt(), 0), torch.where(alive, d.sqrt(), 0), torch.empty_like(phi.expand(channels, -1, -1, -1), memory_format=torch.channels_last)
-        if max(phi.shape[-2:]) <= 2: return grids + [_Grid(phi*inv, inv, None, None, room)]
+        inv, root = torch.where(alive, d.rsqrt(), 0), torch.where(alive, d.sqrt(), 0)
+        if phi.shape[-2]*phi.shape[-1] <= 64: return grids + [_Grid(phi*inv, inv, inverse=_inverse(phi*inv))]
         part = _mean_of_four(inside)
         present = (part > 0).to(m)
         even = inside/_prolong(present, phi).clamp_min(.25) # Makes the weights of each pixel's coarse cells add up to one
+        room = torch.empty_like(phi.expand(channels, -1, -1, -1), memory_format=torch.channels_last)
         grids.append(_Grid(phi*inv, inv, phi*inv*root*even, root*even, room))
         phi, q, inside = _mean_of_four(phi)/part.clamp_min(1e-9), .75*_even(_restrict(q*even)), present
 
-# %% ../../nbs/metrics/05_imputation.ipynb #0cad9e65
+def _inverse(psi): # Of 1 - psi B psi, as matrices [M,n,n]; the little that is added keeps rounding from making it singular
+    blurs = [(torch.eye(n) + torch.ones(n, n).tril(1).triu(-1)).to(psi)/4 for n in psi.shape[-2:]]
+    p = psi[0].flatten(1)
+    return torch.linalg.inv(torch.eye(p.shape[1]).to(psi)*(1 + 1e-6) - p[:, :, None]*torch.kron(*blurs)*p[:, None])
+
+# %% ../../nbs/metrics/05_imputation.ipynb #232ff9c8
 def _cycle(grids, r:Tensor) -> Tensor:
     "Down to the coarsest grid and up again: nearly the solution of the scaled system for `r`"
     g, *coarser = grids
-    sweep = lambda z: torch.addcmul(r, g.psi, k := _blur(torch.mul(g.psi, z, out=g.room)), out=k)
-    if not coarser: return sweep(sweep(sweep(r)))
+    sweep = lambda z: torch.addcmul(r, g.psi, k := _blur(torch.mul(g.psi, z, out=g.room)), out=k) # Each the mean of its neighbours
+    if not coarser: return torch.einsum('mij,cmj->cmi', g.inverse, r.flatten(2)).unflatten(2, r.shape[2:]).contiguous(memory_format=torch.channels_last)
     left = _restrict(_blur(torch.mul(g.psi, r, out=g.room)).mul_(g.down))
     below = coarser[0].inv
     z = _prolong(_cycle(coarser, _even(left).mul_(below)).mul_(below), r)
@@ -71,7 +77,7 @@ def corner_resistance(h:int, w:int) -> float:
     r[-1, -1] = 0 # The constant
     return float(r.sum())
 
-# %% ../../nbs/metrics/05_imputation.ipynb #a4dbfcc5
+# %% ../../nbs/metrics/05_imputation.ipynb #8d0f9268
 def _solve(x:Tensor,       # [M,C,H,W]
            removed:Tensor, # [M,H,W] of bools; some of each image are False
            tol:float,
@@ -81,7 +87,8 @@ def _solve(x:Tensor,       # [M,C,H,W]
     (n, c, h, w), eased = x.shape, corner_resistance(*x.shape[2:])/.25
     last = dict(memory_format=torch.channels_last)
     m, v = _even(removed[None].to(x)).contiguous(**last), _even(x.transpose(0, 1)).contiguous(**last)
-    psi, inv, *_, room = (grids := _grids(m, _even(x.new_ones(1, 1, h, w)), c))[0]
+    grids, room = _grids(m, _even(x.new_ones(1, 1, h, w)), c), torch.empty_like(v)
+    psi, inv = grids[0][:2]
     dot = lambda a, b: torch.mul(a, b, out=room).sum((2, 3), keepdim=True)
     r = _blur(torch.mul(v, 1 - m, out=room)).mul_(inv)
     z = p = _cycle(grids, r)
@@ -98,7 +105,8 @@ def _solve(x:Tensor,       # [M,C,H,W]
     u = u.mul_(psi)[..., :h, :w].transpose(0, 1)
     return torch.where(removed[:, None], u, x), (eased*rz).sqrt().view(c, n).T
 
-# %% ../../nbs/metrics/05_imputation.ipynb #455202de
+# %% ../../nbs/metrics/05_imputation.ipynb #155d11cd
+@torch.no_grad()
 def noisy_linear(x:Tensor,       # Images [M,C,H,W]
                  removed:Tensor, # [M,H,W] of bools: the pixels to replace
                  noise=.01,      # Standard deviation of what is added to replaced pixels; .01 is the authors' code
@@ -112,7 +120,7 @@ def noisy_linear(x:Tensor,       # Images [M,C,H,W]
     some = ~removed.flatten(1).all(1)
     order = torch.where(some)[0][removed[some].flatten(1).sum(1).argsort()] # Alike beside each other, since a batch waits for its last image
     out = torch.where(removed[:, None], empty, x)
-    with torch.no_grad(), torch.backends.cudnn.flags(enabled=False): # Else it rounds to TF32
-        if len(order): out[order] = in_batches(lambda x, m: _solve(x, m, tol)[0], x[order], removed[order])
+    with torch.autocast(x.device.type, enabled=False), torch.backends.cudnn.flags(enabled=False): # Else convolutions round, to bfloat16 or TF32
+        if len(order): out[order] = in_batches(lambda x, m: _solve(x, m, tol)[0], x[order].float(), removed[order]).to(x)
     drawn = torch.randn(x.shape[1:], generator=torch.Generator().manual_seed(seed)).to(x)
     return out.addcmul_(removed[:, None].to(x), drawn, value=noise)
