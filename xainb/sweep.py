@@ -8,12 +8,13 @@ __all__ = ['nine', 'controls', 'published', 'small', 'few', 'tiny', 'four', 'few
            'explainer_units', 'Run', 'check_model', 'plan', 'facts', 'priced', 'measure_accuracy', 'evaluate',
            'template', 'Kernels', 'run_notebook', 'sweep', 'dry_run', 'main']
 
-# %% ../nbs/20_sweep.ipynb #b9536adb
+# %% ../nbs/20_sweep.ipynb #622e27a7
 import hashlib, os, sys, tempfile, threading, time, uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 import pandas as pd, torch
 from fastcore.script import call_parse, store_true
@@ -23,7 +24,7 @@ from .store import *
 from .data import *
 from .models import *
 import xainb.explainers.gradient, xainb.explainers.cam, xainb.explainers.rules, xainb.explainers.ensembles, xainb.explainers.perturbation, xainb.explainers.learned_masks, xainb.explainers.controls
-import xainb.metrics.localization, xainb.metrics.perturbation
+import xainb.metrics.complexity, xainb.metrics.fidelity, xainb.metrics.localization, xainb.metrics.perturbation, xainb.metrics.sanity
 
 # %% ../nbs/20_sweep.ipynb #52bfb194
 @dataclass
@@ -43,7 +44,7 @@ class Profile:
     show:int = 4                   # Attributions kept to look at
     seed:int = 0
 
-# %% ../nbs/20_sweep.ipynb #0caa61c9
+# %% ../nbs/20_sweep.ipynb #15e98730
 nine = ['gradient', 'input_x_gradient', 'integrated_gradients', 'shap', 'lime', 'meaningful_perturbation', 'rise', 'cam', 'gradcam']
 controls = ['sobel', 'centre_blob', 'random_control']
 
@@ -58,7 +59,7 @@ few = {e: v for e, v in with_samples(8, 10, 60, 12, n_masks=100, p=.5).items() i
 tiny = dict(gradient={}, cam={}, rise=dict(n_masks=20), random_control={})
 
 four = dict(pointing_game={}, wsol={}, insertion={}, deletion={})
-fewer_steps = dict(pointing_game={}, wsol={}, insertion=dict(steps=10), deletion=dict(steps=10), mask_energy={})
+fewer_steps = dict(pointing_game={}, wsol={}, insertion=dict(steps=10), deletion=dict(steps=10), fidelity=dict(steps=10, read='probability'), mask_energy={})
 
 # %% ../nbs/20_sweep.ipynb #2766e6af
 profiles = Registry('profile')
@@ -127,7 +128,7 @@ def explainer_units(p:Profile, n:int) -> list: # (explainer, its parameters, [(m
     judged = [('cost', {})] + list(p.metrics.items())
     return [(e, _seeded_params(e, params, p.seed), judged, *c) for c in _chunks(n, p.chunk) for e, params in p.explainers.items()]
 
-# %% ../nbs/20_sweep.ipynb #edab2362
+# %% ../nbs/20_sweep.ipynb #81b98fae
 @dataclass
 class Run:
     "One papermill execution: one network"
@@ -141,7 +142,7 @@ def _run(p, spec, card, images, n):
     units = [unit_name(e, params, m, mp, *c) for e, params, judged, *c in explainer_units(p, n) for m, mp in judged]
     look = accuracy_units(p, images)
     each = sum(xainb.core.explainers[e].cost(**params) for e, params in p.explainers.items())
-    each += len(p.explainers)*sum(xainb.core.metrics[m].cost(**params) for m, params in p.metrics.items())
+    each += sum(xainb.core.metrics[m].cost(explain=partial(xainb.core.explainers[e], **ep), **params) for e, ep in p.explainers.items() for m, params in p.metrics.items())
     slug = f"{card.name.split('/')[-1].replace(':', '.')}-{digest(spec, card.weights, p.dataset, p.data, p.seed, schema_version)}"
     return Run(slug, spec, card.name, list(look) + units, n*each + sum(k for *_, k in look.values()))
 
@@ -191,7 +192,7 @@ def measure_accuracy(net, p:Profile, images:Images, store:Store, run:str, shared
 def _first(images, n):
     return DigitScenes(images.split, n, images.seed, images.size) if isinstance(images, DigitScenes) else images[:n]
 
-# %% ../nbs/20_sweep.ipynb #016bd1c9
+# %% ../nbs/20_sweep.ipynb #565e0457
 def evaluate(net,            # Network or Learner
              p:Profile, images:Images, store:Store, run:str,
              shared:dict,    # See `facts`
@@ -209,15 +210,15 @@ def evaluate(net,            # Network or Learner
             with priced(net, len(part)) as cost: attribution = f(net, part.x, target, **params)
         except NotApplicable as why: attribution, cost = str(why), {}
         if start == 0 and not isinstance(attribution, str): store.save_arrays(f'{run}.{e}', map=pixel_map(attribution)[:p.show].cpu().half().numpy())
-        for m, (mp, unit) in todo.items(): store.write(run, unit, **said | dict(metric_params=dumps(mp)) | _judge(net, part, target, attribution, m, mp, cost))
+        for m, (mp, unit) in todo.items(): store.write(run, unit, **said | dict(metric_params=dumps(mp)) | _judge(net, part, target, attribution, m, mp, cost, partial(f, **params)))
 
-# %% ../nbs/20_sweep.ipynb #30ad4394
-def _judge(net, part, target, attribution, m, params, cost):
+# %% ../nbs/20_sweep.ipynb #2ebcee37
+def _judge(net, part, target, attribution, m, params, cost, explain):
     "The frame and the price of one metric, or a row that says why there is none"
     if isinstance(attribution, str): return dict(frame=pd.DataFrame([dict(metric=m, note=attribution)]))
     if m == 'cost': return dict(frame=rows('cost', [cost['forward'] + cost['backward']]*len(part)).assign(image=part.ids)) | cost
     try:
-        with priced(net, len(part)) as own: frame = xainb.core.metrics[m](net, part.x, target, attribution, part.truth, **params)
+        with priced(net, len(part)) as own: frame = xainb.core.metrics[m](net, part.x, target, attribution, part.truth, explain=explain, **params)
     except NotApplicable as why: return dict(frame=pd.DataFrame([dict(metric=m, note=str(why))]))
     return dict(frame=frame.assign(image=[part.ids[i] for i in frame.image])) | own
 
