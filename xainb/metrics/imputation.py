@@ -77,14 +77,14 @@ def corner_resistance(h:int, w:int) -> float:
     r[-1, -1] = 0 # The constant
     return float(r.sum())
 
-# %% ../../nbs/metrics/05_imputation.ipynb #8d0f9268
+# %% ../../nbs/metrics/05_imputation.ipynb #ef274489
 def _solve(x:Tensor,       # [M,C,H,W]
            removed:Tensor, # [M,H,W] of bools; some of each image are False
            tol:float,
            most:int=100,   # Iterations
           ):               # Solutions like `x`, bounds of the error [M,C]
     "Conjugate gradients with a multigrid step, all planes at once; each stops when its own error is below `tol`"
-    (n, c, h, w), eased = x.shape, corner_resistance(*x.shape[2:])/.25
+    (n, c, h, w), eased = x.shape, corner_resistance(*x.shape[2:])/.4
     last = dict(memory_format=torch.channels_last)
     m, v = _even(removed[None].to(x)).contiguous(**last), _even(x.transpose(0, 1)).contiguous(**last)
     grids, room = _grids(m, _even(x.new_ones(1, 1, h, w)), c), torch.empty_like(v)
@@ -105,13 +105,13 @@ def _solve(x:Tensor,       # [M,C,H,W]
     u = u.mul_(psi)[..., :h, :w].transpose(0, 1)
     return torch.where(removed[:, None], u, x), (eased*rz).sqrt().view(c, n).T
 
-# %% ../../nbs/metrics/05_imputation.ipynb #155d11cd
+# %% ../../nbs/metrics/05_imputation.ipynb #d1e9d218
 @torch.no_grad()
 def noisy_linear(x:Tensor,       # Images [M,C,H,W]
                  removed:Tensor, # [M,H,W] of bools: the pixels to replace
                  noise=.01,      # Standard deviation of what is added to replaced pixels; .01 is the authors' code
                  seed:int=0,     # Of the noise
-                 tol=5e-4,       # Bound of the error of a pixel before the noise; ours
+                 tol=8e-4,       # Bound of the error of a pixel before the noise; ours
                  empty=0.,       # What an image is filled with of which nothing is known; ours
                 ) -> Tensor:     # [M,C,H,W]; known pixels as they were
     "Each removed pixel as the weighted mean of its neighbours, all solved together, and a little noise: the imputation of ROAD"
