@@ -1,0 +1,149 @@
+"""What the perturbation curves cost beside the bare passes they need, and beside other libraries that draw the same curves.
+
+    python benchmarks/metrics.py [--quick] [--nets resnet50,resnet18,mobilenet_v2] [--rounds 3] [--out benchmarks/metrics.csv]
+
+Everything that is compared runs in turn, in one process, on the same images, maps and steps. How to read the table: benchmarks/README.md.
+"""
+import argparse, warnings
+from contextlib import nullcontext
+warnings.simplefilter('ignore')
+import numpy as np, pandas as pd, torch, torch.nn.functional as F
+from torch import nn
+from torchvision import models as tv
+from explainers import bare, has, lively, load, passes_in, photographs, sides, synchronised
+from xainb.core import frozen
+from xainb.metrics.fidelity import fidelity
+from xainb.metrics.perturbation import deletion, perturbation_curves, road
+from xainb.speed import calibrate, in_settings, machine
+from xainb.data import DigitScenes
+from xainb.models import load_model
+if not hasattr(np, 'trapz'): np.trapz = np.trapezoid # quantus 0.6 asks for it
+
+def near_free() -> nn.Module: return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 10)).eval()
+def smooth_maps(n:int): return F.interpolate(torch.rand(n, 1, 14, 14, generator=torch.Generator().manual_seed(0)), (sides, sides), mode='bicubic') + 1e-3*torch.rand(n, 1, sides, sides, generator=torch.Generator().manual_seed(1))
+
+class Given:
+    "Stands in for a torch-cam extractor: hands out maps that exist already"
+    def __init__(self, model, maps): self.model, self.maps = model, maps
+    def __call__(self, *args, **kw): return [self.maps]
+    def fuse_cams(self, cams): return cams[0]
+    def _hooks_off(self): return nullcontext()
+
+def torchcam_both(x, y, maps, steps):
+    def run(net, rows):
+        from torchcam.metrics import DeletionInsertionMetric
+        m = DeletionInsertionMetric(Given(net, maps[:, 0]), lambda out: out.softmax(1), steps=steps, batch_size=rows)
+        m.update(x, y.tolist())
+        return m.summary()
+    return run
+
+def value_steps(steps:int) -> int: return 3*round(steps/2) # Quantus wants the values of a step to divide those of a channel
+
+def quantus_flipping(x, y, maps, steps):
+    values = maps.expand_as(x).cpu().numpy()
+    def run(net, rows):
+        import quantus
+        flip = quantus.PixelFlipping(features_in_step=x[0].numel()//value_steps(steps), normalise=False, disable_warnings=True, perturb_baseline=0.)
+        return flip(model=net, x_batch=x.cpu().numpy(), y_batch=y.cpu().numpy(), a_batch=values, device=str(x.device), batch_size=rows)
+    return run
+
+def gradcam_road(x, y, maps):
+    def run(net, rows):
+        from pytorch_grad_cam.metrics.road import ROADCombined
+        from pytorch_grad_cam.utils.model_targets import ClassifierOutputSoftmaxTarget
+        return ROADCombined(percentiles=[20, 40, 60, 80])(x, maps[:, 0].cpu().numpy(), [ClassifierOutputSoftmaxTarget(int(t)) for t in y], net)
+    return run
+
+def cases(x, y, maps, steps:int) -> dict: # Name -> ours, peers: functions of (net, rows)
+    "The curves that are compared, and who else draws them"
+    peers = lambda **kw: {n: f for n, f in kw.items() if has(dict(grad_cam='pytorch_grad_cam').get(n, n))}
+    return {'deletion': (lambda net, rows: deletion(net, x, y, maps, steps=steps, fill='black', batch_size=rows), {}),
+            'deletion and insertion': (lambda net, rows: [deletion(net, x, y, maps, steps=steps, fill='black', batch_size=rows), _from_black(net, x, y, maps, steps, rows)], peers(torchcam=torchcam_both(x, y, maps, steps))),
+            'channel values': (lambda net, rows: _values(net, x, y, maps, steps, rows), peers(quantus=quantus_flipping(x, y, maps, steps))),
+            'both orders': (lambda net, rows: fidelity(net, x, y, maps, steps=steps, batch_size=rows), {}),
+            'road': (lambda net, rows: road(net, x[:2], y[:2], maps[:2], fractions=(.2, .4, .6, .8), batch_size=rows), peers(grad_cam=gradcam_road(x[:2], y[:2], maps[:2])))}
+
+def _with_rows(rows, f):
+    from xainb.core import _rows
+    token = _rows.set(rows)
+    try: return f()
+    finally: _rows.reset(token)
+def _from_black(net, x, y, maps, steps, rows): return _with_rows(rows, lambda: perturbation_curves(net, x, y, maps[:, 0], 'black', True, steps))
+def _values(net, x, y, maps, steps, rows): return _with_rows(rows, lambda: perturbation_curves(net, x, y, maps.expand_as(x), 'black', steps=value_steps(steps), unit='value'))
+
+def areas(found) -> np.ndarray:
+    "All areas in a result of ours"
+    parts = found if isinstance(found, list) else [found]
+    return np.concatenate([p.value[p['at'].isna()].to_numpy() if isinstance(p, pd.DataFrame) else p.area('probability').cpu().numpy() for p in parts])
+
+def trained_difference(steps:int) -> float:
+    "The largest difference that bfloat16 makes to the area of a trained network: the package's small ResNet on 16 of its scenes"
+    scenes, net = DigitScenes('test', n=16, seed=0), load_model('demo/resnet')
+    maps = torch.rand(16, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    return np.abs(np.subtract(*(areas(deletion(m, scenes.x, scenes.y, maps, steps=steps)) for m in (net, in_settings(net, True, 'bfloat16'))))).max()
+
+def measure(name, ours, peers, nets, noise, rounds):
+    "Rows of the table for one kind of curve"
+    calls, passes, found = {}, {}, {}
+    def add(label, net, rows, f):
+        with frozen(net), torch.no_grad(), passes_in(net) as seen: found[label] = f(net, rows)
+        passes[label] = seen['forward']
+        calls[label] = lambda: (None, f(net, rows))[0]
+    for label, (net, s) in nets.items():
+        add(label, net, s.rows, ours)
+        calls[f'bare {label}'] = lambda net=net, s=s, label=label: bare(net, noise, s.rows, passes[label], 0)
+    first, s = nets['float32']
+    for peer, f in peers.items(): add(peer, first, s.rows, f)
+    seconds = {label: [] for label in calls}
+    for r in range(rounds):
+        for label in list(calls)[r % 2:] + list(calls)[:r % 2]:
+            with frozen(first), torch.no_grad(): seconds[label].append(synchronised(calls[label], noise.device)[0])
+    ratio = lambda a, b: np.array(seconds[a])/np.array(seconds[b])
+    for label, (net, s) in nets.items():
+        over = ratio(label, f'bare {label}')
+        common = dict(curves=name, precision=s.dtype, channels_last=s.channels_last, rows=s.rows, passes=passes[label], seconds=np.median(seconds[label]), per_second=passes[label]/np.median(seconds[label]),
+                      bare_seconds=np.median(seconds[f'bare {label}']), times_bare=np.median(over), times_bare_low=over.min(), times_bare_high=over.max(),
+                      area_difference=np.abs(areas(found[label]) - areas(found['float32'])).max())
+        for peer in peers or [None]:
+            faster = ratio(peer, label) if peer else np.full(1, np.nan)
+            yield common | dict(peer=peer, peer_passes=passes.get(peer, np.nan), peer_seconds=np.median(seconds[peer]) if peer else np.nan, faster_than_peer=np.median(faster), faster_low=faster.min(), faster_high=faster.max())
+
+def networks(name, x, most):
+    "Label -> network in its settings, and the settings"
+    if name == 'near-free':
+        net = near_free().to(x.device); return {'float32': (net, calibrate(net, x, 'float32', False, most))}
+    torch.manual_seed(0)
+    net = lively(tv.get_model(name), x).eval().to(x.device)
+    plain, fast = (calibrate(net, x, p, False, most) for p in ('float32', 'fastest'))
+    made = {'float32': (in_settings(net, plain.channels_last, plain.dtype), plain)}
+    return made if (fast.dtype, fast.channels_last) == (plain.dtype, plain.channels_last) else made | {'fastest': (in_settings(net, fast.channels_last, fast.dtype), fast)}
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p.add_argument('--nets', default='near-free,resnet50,resnet18,mobilenet_v2', help='torchvision networks, and near-free: an average and a linear layer')
+    p.add_argument('--only', default='', help='curves, by name')
+    p.add_argument('--rounds', type=int, default=3)
+    p.add_argument('--images', type=int, default=4)
+    p.add_argument('--steps', type=int, default=28)
+    p.add_argument('--most', type=int, default=32, help='images in one pass at most')
+    p.add_argument('--quick', action='store_true', help='one round of few steps, to see that it runs')
+    p.add_argument('--out', default='', help='a CSV file')
+    a = p.parse_args()
+    if a.quick: a.rounds, a.images, a.steps = 1, 2, 7
+    device, table = torch.device('cuda' if torch.cuda.is_available() else 'cpu'), []
+    x = photographs(2).repeat(-(-a.images//2), 1, 1, 1)[:a.images].to(device)
+    maps, y, noise = smooth_maps(a.images).to(device), torch.arange(a.images, device=device) % 10, torch.rand(a.most, 3, sides, sides, generator=torch.Generator().manual_seed(0)).to(device)
+    trained = trained_difference(a.steps)
+    for net in a.nets.split(','):
+        nets = networks(net, x, a.most)
+        where = dict(net=net, side=sides, images=a.images, steps=a.steps, machine=machine(device), threads=torch.get_num_threads(), torch=torch.__version__, rounds=a.rounds)
+        for name, (ours, peers) in cases(x, y, maps, a.steps).items():
+            if a.only and name not in a.only.split(','): continue
+            if net == 'near-free' and name == 'road': continue
+            before = load()
+            for r in measure(name, ours, peers, nets, noise, a.rounds):
+                table.append(where | dict(load=before) | r | dict(trained_area_difference=trained))
+                print(f"{net:13} {name:24} {r['precision']:9} {r['passes']:6.0f} passes {r['seconds']:7.2f} s {r['times_bare']:6.2f} x bare   {r['peer'] or '':10} {r['faster_than_peer']:6.2f}   area off {r['area_difference']:.4f} (trained {trained:.4f})   load {before}", flush=True)
+            if a.out: pd.DataFrame(table).round(4).to_csv(a.out, index=False)
+
+if __name__ == '__main__': main()
