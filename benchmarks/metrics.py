@@ -58,18 +58,10 @@ def cases(x, y, maps, steps:int) -> dict: # Name -> ours, peers: functions of (n
     "The curves that are compared, and who else draws them"
     peers = lambda **kw: {n: f for n, f in kw.items() if has(dict(grad_cam='pytorch_grad_cam').get(n, n))}
     return {'deletion': (lambda net, rows: deletion(net, x, y, maps, steps=steps, fill='black', batch_size=rows), {}),
-            'deletion and insertion': (lambda net, rows: [deletion(net, x, y, maps, steps=steps, fill='black', batch_size=rows), _from_black(net, x, y, maps, steps, rows)], peers(torchcam=torchcam_both(x, y, maps, steps))),
-            'channel values': (lambda net, rows: _values(net, x, y, maps, steps, rows), peers(quantus=quantus_flipping(x, y, maps, steps))),
+            'deletion and insertion': (lambda net, rows: [deletion(net, x, y, maps, steps=steps, fill='black', batch_size=rows), perturbation_curves(net, x, y, maps[:, 0], 'black', True, steps, batch_size=rows)], peers(torchcam=torchcam_both(x, y, maps, steps))),
+            'channel values': (lambda net, rows: perturbation_curves(net, x, y, maps.expand_as(x), 'black', steps=value_steps(steps), unit='value', batch_size=rows), peers(quantus=quantus_flipping(x, y, maps, steps))),
             'both orders': (lambda net, rows: fidelity(net, x, y, maps, steps=steps, batch_size=rows), {}),
             'road': (lambda net, rows: road(net, x[:2], y[:2], maps[:2], fractions=(.2, .4, .6, .8), batch_size=rows), peers(grad_cam=gradcam_road(x[:2], y[:2], maps[:2])))}
-
-def _with_rows(rows, f):
-    from xainb.core import _rows
-    token = _rows.set(rows)
-    try: return f()
-    finally: _rows.reset(token)
-def _from_black(net, x, y, maps, steps, rows): return _with_rows(rows, lambda: perturbation_curves(net, x, y, maps[:, 0], 'black', True, steps))
-def _values(net, x, y, maps, steps, rows): return _with_rows(rows, lambda: perturbation_curves(net, x, y, maps.expand_as(x), 'black', steps=value_steps(steps), unit='value'))
 
 def areas(found) -> np.ndarray:
     "All areas in a result of ours"

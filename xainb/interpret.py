@@ -148,11 +148,11 @@ def looks_up_to(n:int, first:int=16) -> list:
     while looks[-1]*2 < n: looks.append(looks[-1]*2)
     return [l for l in looks if l < n] + [n]
 
-# %% ../nbs/40_interpret.ipynb #f00fed52
+# %% ../nbs/40_interpret.ipynb #5ad0b58c
 @dataclass
 class Audit:
     "A ranking with intervals, what it cost, and what to do"
-    ranking:pd.DataFrame # explainer, mean, low, high, wins, images, passes, verdict, not_separated_from
+    ranking:pd.DataFrame # explainer, mean, low, high, wins, images, passes (for one attribution, as counted), verdict, standing
     metric:str
     race:Race
     rows:pd.DataFrame    # Every measured number: explainer, image, metric, at, value
@@ -192,15 +192,14 @@ class Audit:
     def _repr_html_(self):
         cost = f'{self.passes:,} passes, {self.seconds:.0f} s; {self.saved:.0%} of the passes of the fixed design ({self.race.looks[-1]} images each) were not needed'
         open_pairs = f'{len(self.undecided)} of {len(self.race.names)*(len(self.race.names) - 1)//2} pairs stay undecided (level {self.race.alpha:g} over all pairs and looks)'
-        number = lambda v: f'{v:.3f}'
-        t = self.ranking.assign(score=[f'{m:.3f} [{l:.3f}, {h:.3f}]' for m, l, h in zip(self.ranking['mean'], self.ranking.low, self.ranking.high)])
-        shown = t[['explainer', 'score', 'images', 'passes', 'verdict', 'not_separated_from'] + [c for c in t if c.startswith('also ')]].rename(columns=dict(score=f'{self.metric} [95 %]', passes='passes for an image', not_separated_from='not separated from'))
+        t = self.ranking.assign(score=[f'{m:.3f} [{l:.3f}, {h:.3f}]' for m, l, h in zip(self.ranking['mean'], self.ranking.low, self.ranking.high)], passes=self.ranking.passes.round().astype(int))
+        shown = t[['explainer', 'score', 'images', 'passes', 'verdict', 'standing'] + [c for c in t if c.startswith('also ')]].rename(columns=dict(score=f'{self.metric} [95 %]', passes='passes for an image'))
         left = ''.join(f'<li>{html.escape(n)}: {html.escape(why)}</li>' for n, why in self.left_out.items())
         warnings = ''.join(f'<li>{html.escape(a)}</li>' for a in (self.certificate.about[1:] if self.certificate else []) if 'NOT' in a or 'DEPEND' in a)
         return f"<p><b>{html.escape(self.recommendation())}</b></p>{figure_html(self.plot(), alt='Scores of the explainers with their intervals')}{verdict_html(shown)}<p>{html.escape(cost)}. {html.escape(open_pairs)}.</p>" + \
             (f'<p>Warnings:</p><ul>{warnings}</ul>' if warnings else '') + (f'<p>Left out:</p><ul>{left}</ul>' if left else '')
 
-# %% ../nbs/40_interpret.ipynb #cac0da24
+# %% ../nbs/40_interpret.ipynb #85c5e8d1
 @patch
 def audit(self:AttributionInterpretation,
           budget=None,         # Passes, or a time ('90 s', '10 min'); None: until all is decided or the images are used up
@@ -221,7 +220,7 @@ def audit(self:AttributionInterpretation,
     left = {r.explainer: f'{r.verdict}: {r.evidence}' for r in found.table.itertuples() if r.verdict in ('refused', 'not applicable')} if found else {}
     names = [n for n in self.params if n not in left]
     price = {n: explainers[n].cost(**self.params[n]) + judge.cost(**params) + sum(metrics[m].cost() for m in also) for n in names}
-    race = Race(names, looks_up_to(len(self.x)), alpha, judge.better, cost=price, goal=goal)
+    race = Race(names, looks_up_to(len(self.x)), alpha, judge.better, cost=price, goal=goal, references=[n for n in names if explainers[n].family == 'control'])
     allowed, rows, spent = budget_passes(budget, self.model, self.x), [], Counter()
     for done, look in zip([0, *race.looks], race.looks):
         at, active = slice(done, look), names if fixed else race.active
@@ -237,11 +236,11 @@ def audit(self:AttributionInterpretation,
 def _scored(self:AttributionInterpretation, name, at, wanted, spent):
     "Rows of the metrics for one explainer on the images `at`"
     truth = self.truth[at] if self.truth is not None else None
-    with count_passes(self.model) as n:
-        a = self.attribution(name, at)
-        found = pd.concat([metrics[m](self.model, self.x[at], self.predicted[at], a, truth, **kw) for m, kw in wanted])
-    spent[name] += n.forward + n.backward
-    return found.assign(image=found.image + at.start, explainer=name)
+    with count_passes(self.model) as n: a = self.attribution(name, at)
+    with count_passes(self.model) as judging: found = [metrics[m](self.model, self.x[at], self.predicted[at], a, truth, **kw) for m, kw in wanted]
+    own = (n.forward + n.backward)/len(a)
+    spent[name] += n.forward + n.backward + judging.forward + judging.backward
+    return pd.concat([*found, rows('passes', [own]*len(a))]).assign(image=lambda r: r.image + at.start, explainer=name)
 
 @patch
 def _audited(self:AttributionInterpretation, race, metric, also, rows, found, verdicts, left, spent, seconds):
@@ -249,6 +248,8 @@ def _audited(self:AttributionInterpretation, race, metric, also, rows, found, ve
     values = {n: rows[(rows.explainer == n) & rows['at'].isna()] for n in ranking.explainer}
     for i, key in enumerate(('mean', 'low', 'high')): ranking[key] = [interval(v.value[v.metric == metric])[i] for v in values.values()]
     for m in also: ranking[f'also {m}'] = [f'{interval(v.value[v.metric == m]).mean:.2f}' for v in values.values()]
-    ranking['passes'] = [explainers[n].cost(**self.params[n]) for n in ranking.explainer]
+    ranking['passes'] = [v.value[v.metric == 'passes'].mean() for v in values.values()]
     ranking['verdict'] = [verdicts.get(n, '') for n in ranking.explainer]
+    beaten = {n: next((m for m in ranking.explainer if race.ahead(m, n)), '') for n in ranking.explainer}
+    ranking['standing'] = [f'beaten by {b}' if b else 'not separated from ' + ', '.join(m for m in ranking.explainer if m != n and not beaten[m]) if sum(not o for o in beaten.values()) > 1 else 'better than all' for n, b in beaten.items()]
     return Audit(ranking, metric, race, rows, found, len(self.x), sum(spent.values()), seconds, left)

@@ -306,7 +306,7 @@ def images_needed(a, b,            # [N] scores of two methods on the same image
     z = ndtri(1-alpha/2)
     return int(np.ceil(((z+ndtri(power))*d.std(ddof=1)/gap)**2 + z*z/2))
 
-# %% ../nbs/05_stats.ipynb #aa24a3e4
+# %% ../nbs/05_stats.ipynb #cebb4f48
 class Race:
     "Paired scores that arrive in chunks: which methods are separated from all others, and need no more images"
     def __init__(self,
@@ -317,14 +317,15 @@ class Race:
                  test='t',        # Or 'wilcoxon', or 'sign_flip', which sees nothing below 1e-4
                  cost=None,       # Passes for one image of each method, for `saved`; equal without it
                  goal='ranking',  # What must be decided: all pairs, or only which is the 'best': then a method that another one beats is sampled no more
+                 references=(),   # Methods that what may be the best must be compared with in any case, such as controls
                 ):
-        self.names, self.looks, self.alpha, self.test, self.goal = list(names), list(looks), alpha, test, goal
+        self.names, self.looks, self.alpha, self.test, self.goal, self.references = list(names), list(looks), alpha, test, goal, set(references)
         if goal not in ('ranking', 'best'): raise nearest('goal', goal, ['ranking', 'best'])
         if len(set(self.names)) < max(2, len(self.names)): raise BadInput('a race needs two or more methods, each once')
         if not self.looks or any(b <= a for a, b in zip([1, *self.looks], self.looks)): raise BadInput(f'looks rise from two images on; these are {self.looks}')
         if test not in _tests: raise nearest('test', test, _tests)
         if better not in ('higher', 'lower'): raise nearest('direction', better, ['higher', 'lower'])
-        for n in cost or {}:
+        for n in [*(cost or {}), *self.references]:
             if n not in self.names: raise nearest('method', n, self.names)
         self.sign, self.cost = 1 if better == 'higher' else -1, {n: 1 for n in self.names} | (cost or {})
         self.scores, self.decided, self.seen = {n: {} for n in self.names}, {}, 0
@@ -361,7 +362,7 @@ def undecided(self:Race) -> list: # Of (a, b)
     "The pairs that are not separated yet"
     return [pair for pair in combinations(self.names, 2) if pair not in self.decided]
 
-# %% ../nbs/05_stats.ipynb #8d92c5fc
+# %% ../nbs/05_stats.ipynb #ac018200
 @patch(as_prop=True)
 def active(self:Race) -> list:
     "The methods that still need images; none after the last look"
@@ -369,8 +370,10 @@ def active(self:Race) -> list:
 
 @patch
 def _open(self:Race): # Pairs that the goal needs
-    beaten = {b if sign > 0 else a for (a, b), sign in self.decided.items()} if self.goal == 'best' else ()
-    return [(a, b) for a, b in self.undecided() if a not in beaten and b not in beaten]
+    if self.goal == 'ranking': return self.undecided()
+    beaten = {b if sign > 0 else a for (a, b), sign in self.decided.items()}
+    needed = lambda a, b: a not in beaten and (b not in beaten or b in self.references)
+    return [(a, b) for a, b in self.undecided() if (needed(a, b) or needed(b, a)) and not self.ahead(a, b) and not self.ahead(b, a)]
 
 @patch
 def ahead(self:Race, a, b) -> bool:

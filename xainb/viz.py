@@ -360,7 +360,7 @@ def scatter_fit(x, y,         # [N] one point for each network
     if len(tint) > 1: _legend(ax.figure, tint)
     return ax.figure
 
-# %% ../nbs/04_viz.ipynb #9d45f527
+# %% ../nbs/04_viz.ipynb #c053be7c
 _shades = {'#d9f0e3': 'exact passed yes', '#fdf1cf': 'approximate partly undecided', '#f9dcd6': 'refused failed no', '#eee': 'n/a'}
 _shade = {word: colour for colour, words in _shades.items() for word in words.split()} | {'not applicable': '#eee'}
 
@@ -369,7 +369,7 @@ def verdict_html(table,             # Frame of texts
                 ) -> str:
     "A table whose verdicts are coloured: green for yes, red for no, yellow for in between"
     shade = lambda v: _shade.get(v, _shade.get(v.split(',')[0].split(' ')[0], 'none'))
-    cell = lambda name, v: f'<td style="text-align:left{";background:" + shade(v) if name == column else ""}">{html.escape(v)}</td>'
+    cell = lambda name, v: f'<td style="text-align:left{";white-space:nowrap" if len(v) < 30 else ""}{";background:" + shade(v) if name == column else ""}">{html.escape(v)}</td>'
     lines = ''.join(f"<tr>{''.join(map(cell, table.columns, map(str, row)))}</tr>" for row in table.itertuples(index=False))
     return f"<table><thead><tr>{''.join(f'<th>{html.escape(str(c))}</th>' for c in table.columns)}</tr></thead><tbody>{lines}</tbody></table>"
 

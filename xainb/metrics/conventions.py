@@ -18,12 +18,13 @@ from ..stats import compare_all, rank_agreement
 from ..viz import heat_table
 from .perturbation import counts_at, filled, perturbation_curves
 
-# %% ../../nbs/metrics/12_conventions.ipynb #5431d4a7
+# %% ../../nbs/metrics/12_conventions.ipynb #6c1deddb
 areas = dict(trapezoid=lambda c, r: c.area(r), # Normalised, both ends
              over_maximum=lambda c, r: c.area(r)/c[r].amax(1),
              unnormalised=lambda c, r: torch.trapezoid(c[r][:, 1:], dx=1.), # Without the whole image, one for each step
              mean=lambda c, r: c[r][:, 1:].mean(1),
              rise=lambda c, r: c[r][:, -1] - c[r][:, 0],
+             aopc=lambda c, r: (c[r][:, :1] - c[r]).mean(1), # Samek et al. 2017: mean drop over all steps, the first, which is zero, included
              fall=lambda c, r: c[r][:, 0] - c[r][:, -1],
              gap=lambda c, r: 100*(c.area(r, 'least') - c.area(r)),
              half_gap=lambda c, r: ((c[r, 'least'] - c[r, 'most'])/2)[:, 1:].mean(1))

@@ -7,13 +7,13 @@ __all__ = ['fills', 'readings', 'pixel_order', 'squares', 'area_order', 'step_co
            'Curves', 'perturbation_curves', 'curve_area', 'deletion', 'insertion', 'counts_at', 'road', 'reduction',
            'synthesis', 'augmentation', 'confidence']
 
-# %% ../../nbs/metrics/10_perturbation.ipynb #f35c2697
+# %% ../../nbs/metrics/10_perturbation.ipynb #488c462e
 from dataclasses import dataclass
 import pandas as pd, torch
 from torch import Tensor
 import torch.nn.functional as F
 from torchvision.transforms.v2 import functional as tvf
-from ..core import metric, rows, as_model, frozen, rows_at_once, logits, nearest, BadInput
+from ..core import metric, rows, as_model, check_target, device_of, frozen, rows_at_once, rows_for, logits, nearest, BadInput
 from ..models import Normalize, imagenet_mean, imagenet_std
 from ..explainers.perturbation import superpixels
 from .imputation import noisy_linear
@@ -170,7 +170,7 @@ class Curves:
         "The normalised area below each image's curve"
         return curve_area(self.at, self[reading, order])
 
-# %% ../../nbs/metrics/10_perturbation.ipynb #ec400adf
+# %% ../../nbs/metrics/10_perturbation.ipynb #4fe48bfd
 def perturbation_curves(model,        # Network or Learner
                         x:Tensor,     # Images [N,C,H,W]
                         target:Tensor, # [N] classes that are followed
@@ -182,9 +182,12 @@ def perturbation_curves(model,        # Network or Learner
                         orders=('most',), # Which are first: the 'most' important, the 'least', or both ways in one tour
                         read=('probability',), # Of `readings`, and 'logit_ratio', the logit over that of the whole image
                         seed=0,       # Of fills that draw
+                        batch_size=None, # Images at once
                        ) -> Curves:
     "What the network says of `target` while pixels are removed from images, or put back"
     model, wanted = as_model(model), [r if r != 'logit_ratio' else 'logit' for r in read]
+    x, maps = x.to(device_of(model)), maps.to(device_of(model))
+    target = check_target(target, x)
     for r in wanted:
         if r not in readings: raise nearest('reading', r, [*readings, 'logit_ratio'])
     order, counts, at = _units(x, maps, unit, steps)
@@ -193,7 +196,7 @@ def perturbation_curves(model,        # Network or Learner
     def visit(rows, i):
         out = model(show(rows, i)).float()
         return torch.stack([readings[r](out, target[i]) for r in dict.fromkeys(wanted)], 1)
-    with frozen(model), torch.no_grad(): seen = _backing_off(lambda size: walk(visit, start, end, order, a, b, size), rows_at_once(x))
+    with frozen(model), torch.no_grad(): seen = _backing_off(lambda size: walk(visit, start, end, order, a, b, size), rows_for(model, x, batch_size) or rows_at_once(x))
     return Curves(at, _curves(dict.fromkeys(wanted), read, orders, stops, seen, insert, bool((counts[:, -1] == order.shape[1]).all())))
 
 def _units(x, maps, unit, steps):
@@ -217,7 +220,7 @@ def _from_to(model, x, fill, insert, unit, seed):
         there = torch.ones(len(x), 1, shape[1]*shape[2], dtype=torch.bool, device=x.device)
         show = lambda rows, i: noisy_linear(x[i], rows.reshape(-1, *shape[1:]), seed=seed) # Rows hold what is gone
         return ((there, ~there) if insert else (~there, there)), show
-    other = fill if isinstance(fill, Tensor) and fill.shape == x.shape else filled(x, fill, model, seed)
+    other = fill.to(x) if isinstance(fill, Tensor) and fill.shape == x.shape else filled(x, fill, model, seed)
     return ((flat(other), flat(x)) if insert else (flat(x), flat(other))), lambda rows, i: rows.reshape(-1, *shape)
 
 def _curves(wanted, read, orders, stops, seen, insert, full):
