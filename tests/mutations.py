@@ -1,0 +1,139 @@
+"""Do the tests of the metrics bite? Each mutation changes one thing in a copy of the package; `check_metric` or a cell of the notebook has to fail.
+
+    python tests/mutations.py               # all of them, a line for each; exit code 1 if one survives
+    python tests/mutations.py sign box      # those whose names hold one of the words
+"""
+import contextlib, io, json, queue, re, shutil, sys, tempfile, time, traceback, warnings
+from collections import namedtuple
+from pathlib import Path
+sys.path.insert(0, str(Path(__file__).parent))
+from children import _context
+
+repo = Path(__file__).parent.parent
+Mutation = namedtuple('Mutation', 'name module old new metrics', defaults=[''])
+notebooks = dict( # Module -> notebook, and the heading that ends what is known in closed form
+    perturbation=('metrics/10_perturbation.ipynb', '## On scenes'), localization=('metrics/00_localization.ipynb', '## On scenes'), fidelity=('metrics/15_fidelity.ipynb', '## Both rankings'),
+    imputation=('metrics/05_imputation.ipynb', '## What it looks like'), conventions=('metrics/12_conventions.ipynb', '### Against the libraries'), sanity=('metrics/20_sanity.ipynb', '## On scenes'),
+    complexity=('metrics/30_complexity.ipynb', '### Against Quantus'))
+
+mutations = [Mutation(*m) for m in (
+    ('sign of the order', 'perturbation', 'return maps.flatten(1).argsort(dim=1, descending=True, stable=True)', 'return maps.flatten(1).argsort(dim=1, descending=False, stable=True)', 'deletion insertion'),
+    ('axes of the order swapped', 'perturbation', 'return maps.flatten(1).argsort(dim=1, descending=True', 'return maps.mT.flatten(1).argsort(dim=1, descending=True', 'deletion'),
+    ('fraction off by one', 'perturbation', '(2*s*n_units + steps)//(2*steps) for s in', 'min(n_units, (2*s*n_units + steps)//(2*steps) + (0 < s)) for s in', 'deletion'),
+    ('steps off by one', 'perturbation', 'for s in range(steps+1)] if isinstance', 'for s in range(steps)] if isinstance', 'deletion'),
+    ('counts rounded down', 'perturbation', '(2*s*n_units + steps)//(2*steps)', 's*n_units//steps'),
+    ('ties the other way', 'perturbation', 'return maps.flatten(1).argsort(dim=1, descending=True, stable=True)', 'return maps[0].numel() - 1 - maps.flatten(1).flip(1).argsort(dim=1, descending=True, stable=True)'),
+    ('end point of the area dropped', 'perturbation', 'torch.trapezoid(values, at.to(values), dim=-1)', 'torch.trapezoid(values[:, :-1], at.to(values)[:-1], dim=-1)', 'deletion'),
+    ('first point of the area dropped', 'perturbation', 'torch.trapezoid(values, at.to(values), dim=-1)', 'torch.trapezoid(values[:, 1:], at.to(values)[1:], dim=-1)', 'insertion'),
+    ('area without widths', 'perturbation', 'torch.trapezoid(values, at.to(values), dim=-1)', 'values.mean(-1)', 'deletion'),
+    ('insertion removes', 'perturbation', 'blurred(x, kernel, sigma), True, steps', 'blurred(x, kernel, sigma), False, steps', 'insertion'),
+    ('another class is followed', 'perturbation', "out.softmax(1).gather(1, target[:, None])[:, 0]", "out.softmax(1).amax(1)", 'deletion'),
+    ('least important taken from the front', 'perturbation', '(all_of - counts)[:, at(back)]], 1)', 'zero[:, at(back)]], 1)', 'road'),
+    ("sign of ROAD's difference", 'perturbation', "rows('road', ((lerf - morf)/2)", "rows('road', ((morf - lerf)/2)", 'road'),
+    ('wrong channel reduction', 'core', 'abs_sum=lambda a: a.abs().sum(1)', 'abs_sum=lambda a: a.abs()[:, 0]', 'deletion'),
+    ('box transposed', 'localization', '_gap(boxes[..., 0], boxes[..., 2], width), _gap(boxes[..., 1], boxes[..., 3], height)', '_gap(boxes[..., 1], boxes[..., 3], width), _gap(boxes[..., 0], boxes[..., 2], height)', 'pointing_game'),
+    ('end of a box inclusive', 'localization', 'torch.ceil(high-.5)[..., None]-1', 'torch.ceil(high-.5)[..., None]', 'pointing_game'),
+    ('start of a box one late', 'localization', 'torch.ceil(low-.5)[..., None]', '(torch.ceil(low-.5)+1)[..., None]', 'pointing_game'),
+    ('axes of a drawn box swapped', 'localization', '_ends(maps.amax(1), cut), _ends(maps.amax(2), cut)', '_ends(maps.amax(2), cut), _ends(maps.amax(1), cut)', 'wsol'),
+    ('a union too large', 'localization', '(both/(area(a)+area(b)-both))', '(both/(area(a)+area(b)))', 'wsol max_box_acc'),
+    ('ties always hit', 'localization', '(top & hit).sum((1, 2))/top.sum((1, 2))', '(top & hit).any(2).any(1).double()', 'pointing_game'),
+    ('the last place counted k times', 'localization', 'rest = k[:, 0] - above.sum(1)', 'rest = k[:, 0]', 'relevance_rank_accuracy'),
+    ('energy outside', 'localization', '(a*inside).sum((1, 2))/whole, area)', '(a*(1-inside)).sum((1, 2))/whole, area)', 'mask_energy'),
+    ('sign of fidelity', 'fidelity', 'fidelity=lif - mif', 'fidelity=mif - lif', 'fidelity'),
+    ('artifact from the wrong order', 'fidelity', 'artifact=mif[:, :1] - lif', 'artifact=mif[:, :1] - mif'),
+    ('diagonal neighbours as direct ones', 'imputation', '(.25, .5, .25)', '(1/3, 1/3, 1/3)'),
+    ('gap turned round', 'conventions', "c.area(r, 'least') - c.area(r)", "c.area(r) - c.area(r, 'least')"),
+    ('maximum of the curve forgotten', 'conventions', 'c.area(r)/c[r].amax(1)', 'c.area(r)', 'sam'),
+    ('what is taken away is added', 'sanity', 'copies-gone', 'copies+gone', 'infidelity'),
+    ('ranks from zero', 'complexity', '2*torch.arange(1, d+1', '2*torch.arange(0, d', 'sparseness'),
+)]
+
+def _checked(metric):
+    "What `check_metric` finds wrong"
+    from xainb.check_metric import check_metric # The copy's
+    if metric == 'sam': return _convention()
+    import torch
+    some = dict(parameter_randomisation=dict(stops=4), augmentation=dict(ground=torch.full((3, 1, 1), .5)))
+    r = check_metric(metric, without=['wrong truth'], **some.get(metric, {}))
+    return [f'{metric}: {c}: {r[c].found[:90]}' for c in r.failed]
+
+def _convention():
+    "Bansal et al.'s Deletion is RISE's over the maximum of the curve, which is .9, and 1 for the other class"
+    from xainb.check_metric import oracles
+    from xainb.metrics.conventions import conventions
+    o, = oracles['deletion'].make()
+    found, right = conventions['sam']['deletion'].score(o.model.eval(), o.x, o.target, o.attribution), [.225/.9, .675/.9, .775, .45/.9]
+    return [] if max(abs(float(f) - r) for f, r in zip(found, right)) < 1e-4 else [f'sam: {found.tolist()} instead of {right}']
+
+def _cells(notebook, until):
+    for c in json.loads((repo/'nbs'/notebook).read_text())['cells']:
+        source = ''.join(c['source'])
+        if c['cell_type'] == 'markdown' and source.startswith(until): return
+        if c['cell_type'] == 'code' and not re.search(r'^#\|\s*(export|default_exp)|nbdev_export|^from nbdev', source, re.M): yield c['id'], source
+
+def _first_wrong_cell(module):
+    "The first cell of the notebook that fails with the copy's module, or None"
+    import importlib
+    from fastcore import test
+    space = dict(vars(test), __name__='__main__') | vars(importlib.import_module('xainb.core')) | vars(importlib.import_module(f'xainb.metrics.{module}' if module in notebooks else f'xainb.{module}'))
+    notebook, until = notebooks[module]
+    for name, source in _cells(notebook, until):
+        try: exec(compile(source, name, 'exec'), space)
+        except Exception as e: return f"{notebook.rpartition('/')[2]}, cell {name}: {type(e).__name__} in {_line(e, name, source)[:90]}"
+
+def _line(e, name, source):
+    at = [f.lineno for f in traceback.extract_tb(e.__traceback__) if f.filename == name]
+    return source.splitlines()[at[0] - 1].strip() if at else str(e)[:60]
+
+def _try(package, mutation, said):
+    "In a child process: the copy in `package` instead of the repository's"
+    warnings.simplefilter('ignore')
+    for n in [n for n in sys.modules if n.partition('.')[0] == 'xainb']: del sys.modules[n]
+    for n in ('quantus', 'torchcam', 'pytorch_grad_cam'): sys.modules[n] = None # Slow, and the closed forms have to do
+    sys.path.insert(0, package)
+    import matplotlib, torch; matplotlib.use('agg')
+    if hasattr(torch.Tensor, '__array_eq__'): del torch.Tensor.__array_eq__ # By fastai, if it is there; then test_eq takes no list beside a tensor
+    found = {}
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        try:
+            import xainb.metrics.perturbation, xainb.metrics.fidelity, xainb.metrics.sanity, xainb.metrics.complexity # noqa
+            assert xainb.__file__.startswith(package)
+            found['check_metric'] = next((f for m in mutation.metrics.split() for f in _checked(m)), None)
+            if mutation.module in notebooks and not found['check_metric']: found['notebook'] = _first_wrong_cell(mutation.module)
+        except Exception as e: found['import'] = f'{type(e).__name__}: {e}'
+    said.put(found)
+
+def attempt(mutation, timeout=120) -> dict: # Where -> what failed, or None
+    "Applies one mutation to a copy of the package and tries it"
+    with tempfile.TemporaryDirectory() as folder:
+        package = Path(folder).resolve()/'xainb'
+        shutil.copytree(repo/'xainb', package, ignore=shutil.ignore_patterns('weights', '__pycache__'))
+        path = next(p for p in (package/f'metrics/{mutation.module}.py', package/f'{mutation.module}.py') if p.exists())
+        text = path.read_text()
+        if text.count(mutation.old) != 1: return dict(error=f'{mutation.old!r} is {text.count(mutation.old)} times in {path.name}')
+        path.write_text(text.replace(mutation.old, mutation.new))
+        said = _context.Queue()
+        child = _context.Process(target=_try, args=(str(package.parent), mutation, said))
+        child.start()
+        try: return said.get(timeout=timeout)
+        except queue.Empty: return dict(timeout=f'more than {timeout} s')
+        finally:
+            if child.is_alive() and not said.empty(): child.join(5)
+            child.kill(); child.join()
+
+def nothing(module, metrics=''): return Mutation('nothing', module, '# AUTOGENERATED', '# AUTOGENERATED', metrics)
+def named(name): return next(m for m in mutations if m.name == name)
+
+def killed(found): return bool(found.get('check_metric') or found.get('notebook'))
+
+if __name__ == '__main__':
+    words, start, survivors = sys.argv[1:], time.time(), []
+    chosen = [m for m in mutations if not words or any(w in m.name for w in words)]
+    unchanged = [nothing(n, ' '.join(dict.fromkeys(k for m in chosen if m.module == n for k in m.metrics.split()))) for n in dict.fromkeys(m.module for m in chosen)]
+    for m in unchanged + chosen:
+        found = attempt(m)
+        ok = killed(found) != (m in unchanged) and not set(found) & {'error', 'import', 'timeout'}
+        if not ok: survivors.append(m.name)
+        print(f"{'ok ' if ok else 'BAD'} {m.name:40}{m.module:14}" + '; '.join(f'{k}: {v}' for k, v in found.items() if v), flush=True)
+    print(f"{len(survivors)} survive or could not be tried: {', '.join(survivors)}" if survivors else 'every mutation is found', f'({time.time() - start:.0f} s)')
+    sys.exit(bool(survivors))
