@@ -142,13 +142,14 @@ def _pxap():
     inside = [30, 30, 30, 15, 25, 0]
     return [_here(list(_rectangles), _drawn(), {('pxap_above_curve', 0): [560]*6, ('pxap_above_curve', .5): [30, 35, 36, 15, 30, 30], ('pxap_right_curve', 0): [30]*6, ('pxap_right_curve', .5): inside})]
 
-# %% ../nbs/16_check_metric.ipynb #d306c1db
+# %% ../nbs/16_check_metric.ipynb #d95b38cc
 @oracle('mask_energy', 'higher')
 def _mask_energy():
     "Rectangles, and negative values outside"
     a = torch.cat([_drawn(), _drawn()[:1]]); a[6][a[6] == 0] = -1
     return [_here([*_rectangles, 'negative outside'], a, {'mask_energy': [1, 30/35, 30/36, 1, 25/30, 0, 1], 'mask_area': [30/560]*7})]
 
+# %% ../nbs/16_check_metric.ipynb #5adad2de
 @oracle('relevance_mass_accuracy', 'higher')
 def _mass():
     "Rectangles"
@@ -267,7 +268,7 @@ def numbers_apart(a:dict, b:dict) -> float: # 0 to infinity
 def _image(found, i): return {k: (at, v[i]) for k, (at, v) in found.items()}
 def _stack(parts): return {k: (at, torch.cat([p[k][1] for p in parts])) for k, (at, _) in parts[0].items()}
 
-# %% ../nbs/16_check_metric.ipynb #c7ec43c9
+# %% ../nbs/16_check_metric.ipynb #c29d9059
 def some_truth(n:int, size) -> Truth:
     "A box for each image, elsewhere in each, a second one in the first, and the mask that they hold"
     (h, w), k = size, torch.arange(n)
@@ -284,6 +285,7 @@ def some_maps(n:int, size) -> Tensor: # [n,1,H,W], above 0
     hills = .02*_distinct(n, size)[:, 0] - (v - .3 - .2*(k % 3))**2 - 2*(u - .7 + .2*(k % 2))**2
     return _ranks(hills[:, None])*10.**((3*k[..., None]) % 9 - 3)
 
+# %% ../nbs/16_check_metric.ipynb #6b3c5643
 class Measured(Subject):
     "A metric, and what it is tried on"
     def __init__(self, metric, model, x, target, attribution, truth, explain, params, like='', better=None):
@@ -331,7 +333,7 @@ class Measured(Subject):
     def left_to_decorator(self):
         if self.bare: raise NotApplicable('a bare function; the decorator @metric sees to it')
 
-# %% ../nbs/16_check_metric.ipynb #2d602ddf
+# %% ../nbs/16_check_metric.ipynb #2bef0948
 metric_checks = Registry('check')
 def metric_check(name:str): # What is promised
     "Registers `f(subject) -> sentence` as a check of metrics"
@@ -345,6 +347,7 @@ def _rows(s):
     said = [f'for each image {_list(singles)}'] if singles else []
     return ', '.join(said + ([f'along a curve {_list(curves)}'] if curves else []))
 
+# %% ../nbs/16_check_metric.ipynb #26015932
 def _unusable(found, nan=False): return [k for k, (_, v) in found.items() if (v.isinf() | (v.isnan() & (not nan))).any()]
 
 @metric_check('finite')
@@ -360,6 +363,7 @@ def _constant(s):
     if any(found.values()): raise Failed('infinity: ' + ', '.join(f'{_list(v)} of maps of {k}' for k, v in found.items() if v))
     return 'a map that says nothing has a number, or NaN'
 
+# %% ../nbs/16_check_metric.ipynb #db2c1dc6
 def at_peaks(s) -> Truth:
     "A small box around the largest value of each map, so that it matters also to those that look at nothing else"
     h, w = s.x.shape[2:]
@@ -405,7 +409,7 @@ def _company(s):
     if off > same_within: raise Failed(f'numbers of images that come {way} differ by {off:.1%}')
     return f'alone, in another order or batch, numbers differ by at most {off:.0e}'
 
-# %% ../nbs/16_check_metric.ipynb #4843b9fe
+# %% ../nbs/16_check_metric.ipynb #c749654d
 for _name in ('generators', 'network as found', 'as found after an error'): metric_checks[_name] = explainer_checks[_name]
 
 @metric_check('input as found')
@@ -419,6 +423,7 @@ def _input(s):
     if changed: raise Failed(f'changes {_list(changed)}')
     return 'images, target, attribution and truth are not written to'
 
+# %% ../nbs/16_check_metric.ipynb #1e2b666c
 @metric_check('training mode')
 def _training(s):
     s.left_to_decorator()
@@ -443,7 +448,7 @@ def _learner(s):
     if _farthest(s, {'Learner': lambda: s(model=SimpleNamespace(model=s.network()))})[0] > same_within: raise Failed('other numbers for a Learner of the same network')
     return 'the same for anything that holds the network as .model'
 
-# %% ../nbs/16_check_metric.ipynb #8d8f7a33
+# %% ../nbs/16_check_metric.ipynb #a174eb55
 def _refusal(s, **kw):
     "None if it is as it should be, or what happens instead"
     given = dict(x=s.x, target=s.target) | kw
@@ -466,6 +471,7 @@ def _wrong_input(s):
     if any(found.values()): raise Failed('; '.join(f'{k}: {v}' for k, v in found.items() if v) + ', where BadInput should be raised')
     return 'wrong shapes, images outside [0,1] and NaN in an attribution raise BadInput'
 
+# %% ../nbs/16_check_metric.ipynb #3b05edb1
 @metric_check('wrong truth')
 def _wrong_truth(s):
     s.left_to_decorator()
@@ -478,6 +484,7 @@ def _wrong_truth(s):
     if any(found.values()): raise Failed('; '.join(f'{k}: {v}' for k, v in found.items() if v) + ', where BadInput should be raised')
     return 'boxes and masks of other shapes raise BadInput'
 
+# %% ../nbs/16_check_metric.ipynb #b8bdb06f
 @metric_check('cost')
 def _cost(s):
     if not hasattr(s.metric, 'cost'): raise NotApplicable('no cost is registered')
@@ -486,7 +493,7 @@ def _cost(s):
     if says != counted: raise Failed(f'registered with {says} passes for an image, and {counted:g} were counted')
     return f'{says} passes for an image, as registered'
 
-# %% ../nbs/16_check_metric.ipynb #2d592cd3
+# %% ../nbs/16_check_metric.ipynb #e52c842c
 @metric_check('target')
 def _target(s):
     before, n = _steady(s), logits(s.model, s.x).shape[1]
@@ -509,6 +516,7 @@ def _sign(s):
     if numbers_apart(s(truth=t, attribution=a), s(truth=t, attribution=-a)) <= same_within: raise Failed('a map and its negative have the same score')
     return 'the negative of the map has another score'
 
+# %% ../nbs/16_check_metric.ipynb #f191922c
 @metric_check('channels')
 def _channels(s):
     s.left_to_decorator()
@@ -538,7 +546,7 @@ def _transposed(s):
     if off > 3*drawn: raise Failed(f'with rows and columns exchanged in images, maps and truth, numbers differ by {off:.1%}' + (f', by {drawn:.1%} between seeds' if drawn else ''))
     return f'rows and columns exchanged everywhere, numbers differ by {off:.1%}, and by {drawn:.1%} between seeds'
 
-# %% ../nbs/16_check_metric.ipynb #3e420fea
+# %% ../nbs/16_check_metric.ipynb #e096263f
 _places = ((3, 4), (11, 8), (5, 19)) # Row and column
 
 def lamps() -> Oracle: # Without answers
@@ -556,6 +564,7 @@ def _one_number(s, found):
     n = numbers(found, 3)
     return n[leading(n, s.name if s.name in n else s.like)][1].nanmean().item()
 
+# %% ../nbs/16_check_metric.ipynb #6b878a49
 @metric_check('direction')
 def _direction(s):
     if s.better is None: raise NotApplicable("which direction is better is not said; give like= or better='higher'")
