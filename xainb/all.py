@@ -26,6 +26,7 @@ from xainb.metrics.sanity import *
 from xainb.metrics.complexity import *
 from xainb.training import *
 from xainb.check import *
+from xainb.check_metric import *
 from xainb.certify import *
 from xainb.sweep import *
 from xainb.interpret import *

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['affordable', 'learner_images', 'AttributionInterpretation', 'budget_passes', 'looks_up_to', 'Audit']
 
-# %% ../nbs/40_interpret.ipynb #86006a2d
+# %% ../nbs/40_interpret.ipynb #77afc87d
 import html, re
 from collections import Counter
 from dataclasses import dataclass, field
@@ -18,10 +18,11 @@ from torch import Tensor
 from .core import *
 from .models import normalized
 from .stats import Race, interval
-from .viz import canvas, figure_html, plot_curves, plot_intervals, show_maps, verdict_html
+from . import viz
+from .viz import canvas, figure_html, plot_intervals, show_maps, verdict_html
 from .certify import certify
 from .metrics.perturbation import perturbation_curves
-import xainb.explainers.cam, xainb.explainers.controls, xainb.explainers.ensembles, xainb.explainers.gradient, xainb.explainers.perturbation, xainb.explainers.rules, xainb.metrics.fidelity, xainb.metrics.localization
+import xainb.core, xainb.explainers.cam, xainb.explainers.controls, xainb.explainers.ensembles, xainb.explainers.gradient, xainb.explainers.perturbation, xainb.explainers.rules, xainb.metrics.fidelity, xainb.metrics.localization
 
 # %% ../nbs/40_interpret.ipynb #6c4c0ac7
 def learner_images(learn, # fastai Learner
@@ -66,7 +67,7 @@ def _truth_in(parts):
     masks, boxes = [t for t in found if t.dtype == torch.bool and t.ndim == 3], [t for t in found if t.ndim == 3 and t.shape[-1] == 4 and t.is_floating_point()]
     return Truth(boxes[0] if boxes else None, masks[0] if masks else None) if masks or boxes else None
 
-# %% ../nbs/40_interpret.ipynb #58d93e31
+# %% ../nbs/40_interpret.ipynb #5eb66f0f
 affordable = dict(gradient={}, input_x_gradient={}, guided_backprop={}, deep_lift={}, integrated_gradients=dict(steps=20), smoothgrad=dict(n_samples=15), smoothgrad_squared=dict(n_samples=15),
                   gradcam={}, layercam={}, xgradcam={}, occlusion={}, rise=dict(n_masks=200), random_control={}, sobel={}, centre_blob={}) # Explainers and parameters that cost at most a few hundred passes
 
@@ -83,7 +84,7 @@ class AttributionInterpretation:
         self.predicted = logits(self.model, self.x).argmax(1)
         self.y = self.predicted if y is None else check_target(y, self.x)
         self.params = affordable if explainers is None else dict(explainers)
-        for n in self.params: globals()['explainers'][n] # Raises with the nearest name
+        for n in self.params: xainb.core.explainers[n] # Raises with the nearest name
 
     @classmethod
     def from_learner(cls, learn, # fastai Learner
@@ -103,7 +104,7 @@ class AttributionInterpretation:
 
     def _name(self, i): return str(self.vocab[int(i)]) if self.vocab is not None else f'class {int(i)}'
 
-# %% ../nbs/40_interpret.ipynb #07c65585
+# %% ../nbs/40_interpret.ipynb #19fe4b48
 @patch
 def plot_attributions(self:AttributionInterpretation,
                       explainers=None, # Names; all if not given
@@ -128,7 +129,7 @@ def plot_curves(self:AttributionInterpretation,
     fig, axes = canvas(1, 2, size=(3.4, 2.5), sharey=True)
     for ax, o in zip(axes[0], ('most', 'least')):
         curves = {n: c['probability', o].cpu().numpy() for n, c in made.items()}
-        globals()['plot_curves'](next(iter(made.values())).at.numpy(), curves, ax=ax, title=f'{o} important first', xlabel='fraction removed', ylabel='probability' if o == 'most' else '')
+        viz.plot_curves(next(iter(made.values())).at.numpy(), curves, ax=ax, title=f'{o} important first', xlabel='fraction removed', ylabel='probability' if o == 'most' else '')
     return fig
 
 # %% ../nbs/40_interpret.ipynb #19abd1a2
@@ -148,7 +149,7 @@ def looks_up_to(n:int, first:int=16) -> list:
     while looks[-1]*2 < n: looks.append(looks[-1]*2)
     return [l for l in looks if l < n] + [n]
 
-# %% ../nbs/40_interpret.ipynb #5ad0b58c
+# %% ../nbs/40_interpret.ipynb #18d13214
 @dataclass
 class Audit:
     "A ranking with intervals, what it cost, and what to do"
@@ -190,7 +191,7 @@ class Audit:
         return plot_intervals(t, xlabel=self.metric)
 
     def _repr_html_(self):
-        cost = f'{self.passes:,} passes, {self.seconds:.0f} s; {self.saved:.0%} of the passes of the fixed design ({self.race.looks[-1]} images each) were not needed'
+        cost = f'{self.passes:,} passes; {self.saved:.0%} of the passes of the fixed design ({self.race.looks[-1]} images each) were not needed'
         open_pairs = f'{len(self.undecided)} of {len(self.race.names)*(len(self.race.names) - 1)//2} pairs stay undecided (level {self.race.alpha:g} over all pairs and looks)'
         t = self.ranking.assign(score=[f'{m:.3f} [{l:.3f}, {h:.3f}]' for m, l, h in zip(self.ranking['mean'], self.ranking.low, self.ranking.high)], passes=self.ranking.passes.round().astype(int))
         shown = t[['explainer', 'score', 'images', 'passes', 'verdict', 'standing'] + [c for c in t if c.startswith('also ')]].rename(columns=dict(score=f'{self.metric} [95 %]', passes='passes for an image'))
