@@ -209,6 +209,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                             'xainb.core.as_model': ('core.html#as_model', 'xainb/core.py'),
                             'xainb.core.check_images': ('core.html#check_images', 'xainb/core.py'),
                             'xainb.core.check_target': ('core.html#check_target', 'xainb/core.py'),
+                            'xainb.core.check_truth': ('core.html#check_truth', 'xainb/core.py'),
                             'xainb.core.count_passes': ('core.html#count_passes', 'xainb/core.py'),
                             'xainb.core.dataset': ('core.html#dataset', 'xainb/core.py'),
                             'xainb.core.device_of': ('core.html#device_of', 'xainb/core.py'),

@@ -6,7 +6,8 @@
 __all__ = ['explainers', 'metrics', 'zoos', 'datasets', 'reductions', 'BadInput', 'NotApplicable', 'nearest', 'Registry',
            'list_explainers', 'list_metrics', 'dataset', 'list_datasets', 'as_model', 'device_of', 'frozen', 'seeded',
            'rows_at_once', 'steps_at_once', 'rows_for', 'in_batches', 'logits', 'Passes', 'count_passes',
-           'check_images', 'check_target', 'explainer', 'rows', 'Truth', 'pixel_map', 'metric', 'explanation_cost']
+           'check_images', 'check_target', 'explainer', 'rows', 'Truth', 'pixel_map', 'metric', 'check_truth',
+           'explanation_cost']
 
 # %% ../nbs/00_core.ipynb #e7c507b1
 import inspect, random, difflib, fnmatch, warnings
@@ -263,7 +264,7 @@ def pixel_map(attribution:Tensor,      # [N,C,H,W] or [N,1,H,W]
     if reduce not in reductions: raise nearest('channel reduction', reduce, reductions)
     return reductions[reduce](attribution)
 
-# %% ../nbs/00_core.ipynb #c2f47bb0
+# %% ../nbs/00_core.ipynb #2603398f
 def metric(family:str,          # localization, perturbation, output, sanity, â€¦
            better:str,          # 'higher' or 'lower'
            cost=lambda: 0,      # Function of the parameters, and of `explain` where it needs one: passes for each image
@@ -278,7 +279,7 @@ def metric(family:str,          # localization, perturbation, output, sanity, â€
         params = _defaults(f)
         @wraps(f)
         def call(model, x, target, attribution, truth=None, *, explain=None, reduce=default, batch_size=None, **kw):
-            return _measure(f, params, needs, whole, model, x, target, attribution, truth, explain, reduce, batch_size, kw)
+            return _measure(f, params, needs, whole, family != 'output' and needs != 'explainer', model, x, target, attribution, truth, explain, reduce, batch_size, kw)
         call.cost = lambda **kw: int(cost(**_known(cost, params | kw)))
         call.params, call.family, call.better, call.needs = params, family, better, needs
         call.facts = dict(family=family, better=better, passes=call.cost(), needs=needs, source=source)
@@ -286,8 +287,8 @@ def metric(family:str,          # localization, perturbation, output, sanity, â€
         return call
     return register
 
-# %% ../nbs/00_core.ipynb #c5d5960e
-def _measure(f, params, needs, whole, model, x, target, attribution, truth, explain, reduce, batch_size, kw):
+# %% ../nbs/00_core.ipynb #d9abe32d
+def _measure(f, params, needs, whole, takes_maps, model, x, target, attribution, truth, explain, reduce, batch_size, kw):
     for k in kw:
         if k not in params: raise nearest(f'parameter of {f.__name__}', k, params)
     if needs in ('boxes', 'mask') and getattr(truth, needs, None) is None: raise NotApplicable(f"{f.__name__} needs the {needs} of the object")
@@ -295,6 +296,8 @@ def _measure(f, params, needs, whole, model, x, target, attribution, truth, expl
     check_images(x)
     device = device_of(model)
     x, truth = x.to(device), truth.to(device) if truth else Truth()
+    if truth.boxes is not None or truth.mask is not None: check_truth(truth, x)
+    if attribution is None and takes_maps: raise BadInput(f"{f.__name__} judges an attribution, and was given none")
     seen = None if attribution is None else _finite(attribution.to(device), x)
     maps = seen if whole or seen is None else pixel_map(seen, reduce)
     if needs == 'explainer': kw = kw | dict(explain=_explains(f.__name__, explain, whole, reduce))
@@ -302,6 +305,12 @@ def _measure(f, params, needs, whole, model, x, target, attribution, truth, expl
     try:
         with frozen(model): return f(model, x, check_target(target, x), maps, truth, **kw)
     finally: _rows.reset(token)
+
+def check_truth(truth, x):
+    "Raises unless boxes and masks are those of images shaped like `x`"
+    n, _, h, w = x.shape
+    if truth.boxes is not None and (truth.boxes.ndim != 3 or len(truth.boxes) != n or truth.boxes.shape[-1] != 4): raise BadInput(f"boxes of {n} images are [{n},B,4], not {list(truth.boxes.shape)}")
+    if truth.mask is not None and truth.mask.shape != (n, h, w): raise BadInput(f"masks of {n} images of {h} x {w} pixels are [{n},{h},{w}], not {list(truth.mask.shape)}")
 
 def _finite(attribution, x):
     bad = (~torch.isfinite(_checked('the attribution', attribution, x))).flatten(1).any(1).sum()
