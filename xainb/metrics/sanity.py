@@ -153,7 +153,7 @@ _taken = Registry('kind of perturbation')
 _taken |= dict(noise=noise_taken, square=square_taken)
 _sizes = dict(noise=.1, square=.25) # Ours
 
-# %% ../../nbs/metrics/20_sanity.ipynb #8eb1b271
+# %% ../../nbs/metrics/20_sanity.ipynb #6003fb90
 _scores = dict(logit=lambda out: out, probability=lambda out: out.softmax(1))
 
 @metric(family='sanity', better='lower', cost=lambda samples: samples+1, needs='model', whole=True, source='Yeh et al. 2019, arXiv 1901.09392, by captum')
@@ -168,7 +168,6 @@ def infidelity(model, x, target, attribution, truth,
                seed=0,            # Of the perturbations, which all images share
               ):
     "The mean square of what the attribution predicts wrongly of the score after a perturbation, `infidelity`, in units of the score squared"
-    if attribution is None: raise BadInput("infidelity judges the attribution, which is None")
     if score not in _scores: raise nearest('score', score, _scores)
     take, batch = _taken[kind](x, samples, _sizes[kind] if size is None else size, fill, seed), rows_at_once(x)
     def forward(copies): return in_batches(lambda p: _scores[score](model(p).float()), copies, batch_size=batch)
