@@ -210,29 +210,29 @@ def costs(self:Report) -> pd.DataFrame:
     t = r.groupby('explainer', sort=False)[['forward', 'backward', 'seconds']].mean()
     return t.rename(columns=dict(forward='forward passes', backward='backward passes', seconds='seconds')).loc[lambda t: t.sum(axis=1).sort_values().index]
 
-# %% ../nbs/30_report.ipynb #b1e881cc
-def _everywhere(s): # Scores of explainers that have one for every image of every network, with a column `unit`
-    s = s.assign(unit=s.model + '/' + s.image)
-    n = s.groupby('explainer').unit.nunique()
-    return s[s.explainer.isin(n[n == s.unit.nunique()].index)]
+# %% ../nbs/30_report.ipynb #993bd2a7
+def _everywhere(s): # One line for each image and explainer that has a score on every network: their mean, since an image that comes back on each network is one image
+    n = s.explainer.map(s.explainer.value_counts())
+    return s[n == n.max()].groupby(['explainer', 'image'], sort=False).value.mean().reset_index()
 
 @patch
 @once
 def firmness(self:Report, metric:str) -> str: # Empty where there is no ranking
     "How firm the ranking of explainers by a metric is, in a sentence"
     s = _everywhere(self.scores[self.scores.metric == metric])
-    return ranking_summary(s, unit='unit', better=judged[metric]).replace('units', 'images of networks') if s.explainer.nunique() > 1 and s.unit.nunique() > 1 else ''
+    return ranking_summary(s, better=judged[metric]) if s.explainer.nunique() > 1 and s.image.nunique() > 1 else ''
 
 @patch
 def rank_figure(self:Report, metric:str):
     "Ranks of the explainers that apply everywhere"
-    return plot_ranks(rank_table(_everywhere(self.scores[self.scores.metric == metric]), unit='unit', better=judged[metric]))
+    return plot_ranks(rank_table(_everywhere(self.scores[self.scores.metric == metric]), better=judged[metric]))
 
 @patch
 def correction_figure(self:Report):
     "What is read without the correction for artifacts, the artifact, and the fidelity"
     r = self.rows[self.rows.metric.isin(['uncorrected', 'artifact', 'fidelity']) & self.rows.value.notna()].astype({c: str for c in ('metric', 'explainer', 'family')})
-    order = pd.concat([r[r.metric == m] for m in ('uncorrected', 'artifact', 'fidelity')])
+    mean = r.groupby(['metric', 'explainer', 'family', 'image'], sort=False, observed=True).value.mean().reset_index()
+    order = pd.concat([mean[mean.metric == m] for m in ('uncorrected', 'artifact', 'fidelity')])
     return plot_intervals(interval_table(order, ['metric', 'explainer', 'family']), panel='metric', size=(2.2, .24))
 
 @patch
@@ -375,7 +375,7 @@ figure{margin:1em 0} figcaption{color:#555;font-size:13px;max-width:75ch}"""
 def _table(frame, index=True): return f'<div class="scroll">{frame.to_html(index=index, border=0)}</div>'
 def _figure(fig, caption, kind='svg'): return f'<figure>{figure_html(fig, kind, alt=caption)}<figcaption>{html.escape(caption)}</figcaption></figure>'
 
-# %% ../nbs/30_report.ipynb #0d924344
+# %% ../nbs/30_report.ipynb #84b83f30
 @patch
 def sections(self:Report): # Pairs of heading and HTML
     "The parts of the page, in order"
@@ -386,10 +386,10 @@ def sections(self:Report): # Pairs of heading and HTML
         yield 'Explainability by method family', _figure(self.criteria_figure(four), 'Mean over the methods of a family; whiskers are 95 % intervals over images.')
     for m in self.measured():
         yield titles[m], _figure(self.heat(m), f'Mean over images; bold is the best explainer of a network ({judged[m]} is better). n/a: the method is not defined there.') + \
-            (f'<p>{html.escape(self.firmness(m))}</p><details><summary>ranks with 95 % intervals</summary>{_figure(self.rank_figure(m), "Rank by the mean over networks and images; at the side, the share of resamples in which a method is first.")}</details>' if self.firmness(m) else '') + \
+            (f'<p>{html.escape(self.firmness(m))}</p><details><summary>ranks with 95 % intervals</summary>{_figure(self.rank_figure(m), "Rank by the mean over networks; intervals over images; at the side, the share of resamples in which a method is first.")}</details>' if self.firmness(m) else '') + \
             f'<details><summary>with 95 % intervals over images</summary>{_table(self.intervals(m))}</details>'
     if self.measured('fidelity'):
-        yield 'What the correction for artifacts changes', _figure(self.correction_figure(), 'Area of the drop in both orders. Uncorrected: all that is lost with the most important pixels. Artifact: what is lost with the least important. Fidelity: the difference. Whiskers: 95 % intervals over networks and images.')
+        yield 'What the correction for artifacts changes', _figure(self.correction_figure(), 'Area of the drop in both orders. Uncorrected: all that is lost with the most important pixels. Artifact: what is lost with the least important. Fidelity: the difference. Means over networks; whiskers are 95 % intervals over images.')
     if len(self.measured()) > 1:
         yield 'Do the metrics agree?', _figure(self.agreement_figure(), 'Spearman correlation of two metrics over explainers, on each image of each network, averaged; the sign is turned where low is good.')
     if self.measured('insertion', 'deletion'):
