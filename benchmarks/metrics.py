@@ -11,7 +11,7 @@ import numpy as np, pandas as pd, torch, torch.nn.functional as F
 from torch import nn
 from torchvision import models as tv
 from explainers import bare, has, lively, load, passes_in, photographs, sides, synchronised
-from xainb.core import frozen
+from xainb.core import frozen, logits
 from xainb.metrics.fidelity import fidelity
 from xainb.metrics.perturbation import deletion, perturbation_curves, road
 from xainb.speed import calibrate, in_settings, machine
@@ -124,10 +124,11 @@ def main():
     if a.quick: a.rounds, a.images, a.steps = 1, 2, 7
     device, table = torch.device('cuda' if torch.cuda.is_available() else 'cpu'), []
     x = photographs(2).repeat(-(-a.images//2), 1, 1, 1)[:a.images].to(device)
-    maps, y, noise = smooth_maps(a.images).to(device), torch.arange(a.images, device=device) % 10, torch.rand(a.most, 3, sides, sides, generator=torch.Generator().manual_seed(0)).to(device)
+    maps, noise = smooth_maps(a.images).to(device), torch.rand(a.most, 3, sides, sides, generator=torch.Generator().manual_seed(0)).to(device)
     trained = trained_difference(a.steps)
     for net in a.nets.split(','):
         nets = networks(net, x, a.most)
+        y = logits(nets['float32'][0], x).argmax(1)
         where = dict(net=net, side=sides, images=a.images, steps=a.steps, machine=machine(device), threads=torch.get_num_threads(), torch=torch.__version__, rounds=a.rounds)
         for name, (ours, peers) in cases(x, y, maps, a.steps).items():
             if a.only and name not in a.only.split(','): continue
