@@ -110,7 +110,7 @@ def tour(counts:Tensor,  # [N,S+1] of pixels, from 0
     at = lambda way: [i for _, i in way]
     return torch.cat([zero[:, at(there)], (all_of - counts)[:, at(back)]], 1), torch.cat([counts[:, at(there)], all_of[:, at(back)]], 1), there + back
 
-# %% ../../nbs/metrics/10_perturbation.ipynb #1c71febf
+# %% ../../nbs/metrics/10_perturbation.ipynb #5c8ac606
 def _pieces(n:int, k:int, size:int): # Of a line of n*k stops, one for each row; rows with one stop more come first
     size = min(size, n*k)
     long, more = divmod(n*k, size)
@@ -126,15 +126,15 @@ def walk(visit,        # Function of (rows [M,C,P], image of each row [M]) that 
         ) -> Tensor:   # [N,K,Q]
     "What is seen at every stop of every image"
     (n, k), p, device = a.shape, order.shape[1], order.device
-    state, seen, places = start.new_empty(min(size, n*k), *start.shape[1:]), None, torch.arange(p, device=device)
+    state, seen = start.new_empty(min(size, n*k), *start.shape[1:]), None
+    place = torch.empty(order.shape, dtype=torch.int32, device=device).scatter_(1, order, torch.arange(p, dtype=torch.int32, device=device).expand_as(order))
     for t, j in enumerate(_pieces(n, k, size)):
         i, s = j//k, j%k
         before = (s - 1).clamp(min=0)
         new = ((s == 0) | (t == 0) | ((a[i, s] != a[i, before]) & (b[i, s] != b[i, before]))).nonzero()[:, 0]
         if len(new):
-            place = (places >= a[i[new], s[new], None].to(device)) & (places < b[i[new], s[new], None].to(device))
-            image = i[new].to(device)
-            changed = torch.empty_like(place).scatter_(1, order[image], place)
+            image, low, high = i[new].to(device), *(r[i[new], s[new], None].to(device) for r in (a, b))
+            changed = (place[image] >= low) & (place[image] < high)
             state[new.to(device)] = torch.where(changed[:, None], end[image], start[image])
         if len(new) < len(j): _advance(state, start, end, order, a, b, i, s, torch.tensor(sorted(set(range(len(j))) - set(new.tolist()))))
         out = visit(state[:len(j)].clone(), i.to(device))
