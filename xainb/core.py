@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['explainers', 'metrics', 'zoos', 'datasets', 'reductions', 'BadInput', 'NotApplicable', 'nearest', 'Registry',
            'list_explainers', 'list_metrics', 'dataset', 'list_datasets', 'as_model', 'device_of', 'frozen', 'seeded',
-           'rows_at_once', 'steps_at_once', 'rows_for', 'in_batches', 'logits', 'Passes', 'count_passes',
+           'rows_at_once', 'steps_at_once', 'rows_for', 'backing_off', 'in_batches', 'logits', 'Passes', 'count_passes',
            'check_images', 'check_target', 'explainer', 'rows', 'Truth', 'pixel_map', 'metric', 'check_truth',
            'explanation_cost']
 
@@ -130,16 +130,23 @@ def rows_for(model, x:Tensor, batch_size:int|None=None) -> int|None: # None when
     "How many rows one forward pass takes: `batch_size`, or what an outer call said, or what the network knows to be best"
     return batch_size or _rows.get() or getattr(model, 'best_rows', {}).get(tuple(x.shape[1:]))
 
-# %% ../nbs/00_core.ipynb #c4fea4dd
-def in_batches(f, x:Tensor, *others, batch_size:int|None=None):
-    "`f(x, *others)` in pieces of at most `batch_size` images, concatenated; starts again at half the size when memory runs out"
-    size = batch_size or rows_at_once(x)
-    token = _rows.set(size)
-    try: return _concat([f(*(o[i:i+size] for o in (x, *others))) for i in range(0, len(x), size)])
+# %% ../nbs/00_core.ipynb #69fbab64
+def backing_off(f, # Function of a number of rows
+                size:int, # The number to begin with
+               ):
+    "`f(size)`, and again at half the size whenever memory runs out"
+    try: return f(size)
     except torch.OutOfMemoryError:
         if size == 1: raise
-    finally: _rows.reset(token)
-    return in_batches(f, x, *others, batch_size=size//2)
+    return backing_off(f, size//2) # Outside of `except`, whose error holds on to the memory
+
+def in_batches(f, x:Tensor, *others, batch_size:int|None=None):
+    "`f(x, *others)` in pieces of at most `batch_size` images, concatenated; starts again at half the size when memory runs out"
+    def cut(size):
+        token = _rows.set(size)
+        try: return _concat([f(*(o[i:i+size] for o in (x, *others))) for i in range(0, len(x), size)])
+        finally: _rows.reset(token)
+    return backing_off(cut, batch_size or rows_at_once(x))
 
 def _concat(parts): return torch.cat(parts) if isinstance(parts[0], Tensor) else type(parts[0])(map(torch.cat, zip(*parts)))
 
@@ -253,18 +260,18 @@ class Truth:
     def __getitem__(self, i): return Truth(*(None if t is None else t[i] for t in (self.boxes, self.mask)))
     def to(self, device): return Truth(*(None if t is None else t.to(device) for t in (self.boxes, self.mask)))
 
-# %% ../nbs/00_core.ipynb #d3bcd7e7
-reductions = dict(abs_sum=lambda a: a.abs().sum(1), sum=lambda a: a.sum(1), max_abs=lambda a: a.abs().amax(1))
+# %% ../nbs/00_core.ipynb #8be119f8
+reductions = dict(abs_sum=lambda a: a.abs().sum(1), sum=lambda a: a.sum(1), max=lambda a: a.amax(1), max_abs=lambda a: a.abs().amax(1))
 
 def pixel_map(attribution:Tensor,      # [N,C,H,W] or [N,1,H,W]
-              reduce:str='abs_sum',    # abs_sum, sum or max_abs over channels; a single channel is left alone
+              reduce:str='abs_sum',    # abs_sum, sum, max or max_abs over channels; a single channel is left alone
              ) -> Tensor:              # [N,H,W]
     "One value for each pixel"
     if attribution.shape[1] == 1: return attribution[:, 0]
     if reduce not in reductions: raise nearest('channel reduction', reduce, reductions)
     return reductions[reduce](attribution)
 
-# %% ../nbs/00_core.ipynb #2603398f
+# %% ../nbs/00_core.ipynb #dfdc07f9
 def metric(family:str,          # localization, perturbation, output, sanity, â€¦
            better:str,          # 'higher' or 'lower'
            cost=lambda: 0,      # Function of the parameters, and of `explain` where it needs one: passes for each image
@@ -272,14 +279,15 @@ def metric(family:str,          # localization, perturbation, output, sanity, â€
            source:str='',       # The paper
            reduce:str='abs_sum', # How channels become one, where the caller does not say, see `pixel_map`
            whole:bool=False,    # `f` takes the attribution with its channels and signs, and so `explain` gives it
+           blind:bool=False,    # `f` looks at no attribution, so that None will do
           ):
-    "Registers `f(model, x, target, maps, truth, **params) -> rows`; the wrapper takes any attribution (None for a metric that looks at none) and hands on `maps` [N,H,W]"
+    "Registers `f(model, x, target, maps, truth, **params) -> rows`; the wrapper takes any attribution (or None, if `blind`) and hands on `maps` [N,H,W]"
     default = reduce
     def register(f):
         params = _defaults(f)
         @wraps(f)
         def call(model, x, target, attribution, truth=None, *, explain=None, reduce=default, batch_size=None, **kw):
-            return _measure(f, params, needs, whole, family != 'output' and needs != 'explainer', model, x, target, attribution, truth, explain, reduce, batch_size, kw)
+            return _measure(f, params, needs, whole, blind, model, x, target, attribution, truth, explain, reduce, batch_size, kw)
         call.cost = lambda **kw: int(cost(**_known(cost, params | kw)))
         call.params, call.family, call.better, call.needs = params, family, better, needs
         call.facts = dict(family=family, better=better, passes=call.cost(), needs=needs, source=source)
@@ -287,8 +295,8 @@ def metric(family:str,          # localization, perturbation, output, sanity, â€
         return call
     return register
 
-# %% ../nbs/00_core.ipynb #d9abe32d
-def _measure(f, params, needs, whole, takes_maps, model, x, target, attribution, truth, explain, reduce, batch_size, kw):
+# %% ../nbs/00_core.ipynb #9be7a32d
+def _measure(f, params, needs, whole, blind, model, x, target, attribution, truth, explain, reduce, batch_size, kw):
     for k in kw:
         if k not in params: raise nearest(f'parameter of {f.__name__}', k, params)
     if needs in ('boxes', 'mask') and getattr(truth, needs, None) is None: raise NotApplicable(f"{f.__name__} needs the {needs} of the object")
@@ -297,7 +305,7 @@ def _measure(f, params, needs, whole, takes_maps, model, x, target, attribution,
     device = device_of(model)
     x, truth = x.to(device), truth.to(device) if truth else Truth()
     if truth.boxes is not None or truth.mask is not None: check_truth(truth, x)
-    if attribution is None and takes_maps: raise BadInput(f"{f.__name__} judges an attribution, and was given none")
+    if attribution is None and not blind: raise BadInput(f"{f.__name__} judges an attribution, and was given none")
     seen = None if attribution is None else _finite(attribution.to(device), x)
     maps = seen if whole or seen is None else pixel_map(seen, reduce)
     if needs == 'explainer': kw = kw | dict(explain=_explains(f.__name__, explain, whole, reduce))

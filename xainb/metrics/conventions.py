@@ -5,10 +5,9 @@
 # %% auto #0
 __all__ = ['areas', 'conventions', 'Convention', 'rise_blur', 'darkest', 'list_conventions', 'Comparison', 'compare_conventions']
 
-# %% ../../nbs/metrics/12_conventions.ipynb #c73d8561
+# %% ../../nbs/metrics/12_conventions.ipynb #0d53333d
 import html
 from dataclasses import dataclass
-from itertools import combinations
 import numpy as np, pandas as pd, torch
 from torch import Tensor
 import torch.nn.functional as F
@@ -16,9 +15,9 @@ from scipy.ndimage import gaussian_filter
 from ..core import as_model, check_images, check_target, device_of, logits, nearest, pixel_map
 from ..stats import compare_all, rank_agreement
 from ..viz import heat_table
-from .perturbation import counts_at, filled, perturbation_curves
+from .perturbation import counts_at, filled, half_gap, perturbation_curves
 
-# %% ../../nbs/metrics/12_conventions.ipynb #6c1deddb
+# %% ../../nbs/metrics/12_conventions.ipynb #72d4dbe5
 areas = dict(trapezoid=lambda c, r: c.area(r), # Normalised, both ends
              over_maximum=lambda c, r: c.area(r)/c[r].amax(1),
              unnormalised=lambda c, r: torch.trapezoid(c[r][:, 1:], dx=1.), # Without the whole image, one for each step
@@ -27,7 +26,7 @@ areas = dict(trapezoid=lambda c, r: c.area(r), # Normalised, both ends
              aopc=lambda c, r: (c[r][:, :1] - c[r]).mean(1), # Samek et al. 2017: mean drop over all steps, the first, which is zero, included
              fall=lambda c, r: c[r][:, 0] - c[r][:, -1],
              gap=lambda c, r: 100*(c.area(r, 'least') - c.area(r)),
-             half_gap=lambda c, r: ((c[r, 'least'] - c[r, 'most'])/2)[:, 1:].mean(1))
+             half_gap=half_gap)
 
 @dataclass(frozen=True)
 class Convention:
@@ -88,13 +87,14 @@ def list_conventions() -> pd.DataFrame:
     columns = ('unit', 'fill', 'steps', 'read', 'area', 'target', 'better', 'source')
     return pd.DataFrame([(n, m, *(shown(getattr(c, k)) for k in columns)) for n, m, c in made], columns=['convention', 'metric', *columns]).set_index(['convention', 'metric'])
 
-# %% ../../nbs/metrics/12_conventions.ipynb #6fcd5037
+# %% ../../nbs/metrics/12_conventions.ipynb #5502ffad
 @dataclass
 class Comparison:
     "Scores of explainers under each convention"
     scores:pd.DataFrame # Rows convention, explainer, image, value
     better:dict         # Convention -> direction
     separated:pd.DataFrame # convention, a, b, p_holm, and `first`: which of the two is better there, '' if not separated
+    alpha:float=.05 # Below which a pair is separated
 
     @property
     def table(self) -> pd.DataFrame:
@@ -121,13 +121,15 @@ class Comparison:
         "Ranks under each convention"
         return heat_table(self.ranks, better='lower', fmt='{:.0f}')
 
-    def _repr_html_(self):
-        n, flips = self.scores.image.nunique(), self.flips()
-        pairs = len(list(combinations(self.table.columns, 2)))
-        said = f"{len(flips)} of {pairs} pairs of explainers are separated (p < .05, Holm) one way under one convention and the other way under another; Kendall's W = {self.agreement().w:.2f} among {len(self.table)} conventions; {n} images."
-        return f"<p>{html.escape(said)}</p>{self.ranks.astype(int).to_html()}{flips.to_html(index=False) if len(flips) else ''}"
+    def __repr__(self):
+        n, (k, m), flips = self.scores.image.nunique(), self.table.shape, len(self.flips())
+        return f"{flips} of {m*(m - 1)//2} pairs of explainers are separated (p < {self.alpha:g}, Holm) one way under one convention and the other way under another; Kendall's W = {self.agreement().w:.2f} among {k} conventions; {n} images."
 
-# %% ../../nbs/metrics/12_conventions.ipynb #85289f19
+    def _repr_html_(self):
+        flips = self.flips()
+        return f"<p>{html.escape(repr(self))}</p>{self.ranks.astype(int).to_html()}{flips.to_html(index=False) if len(flips) else ''}"
+
+# %% ../../nbs/metrics/12_conventions.ipynb #a6064201
 def compare_conventions(model,        # Network or Learner
                         x:Tensor,     # Images [N,C,H,W] in [0,1]
                         y,            # [N] true classes
@@ -148,7 +150,7 @@ def compare_conventions(model,        # Network or Learner
     scores = pd.concat([pd.DataFrame(dict(convention=n, explainer=e, image=range(len(x)), value=c.score(model, x, targets[c.target], a.to(x.device)).double().cpu()))
                         for n, c in chosen.items() for e, a in attributions.items()], ignore_index=True)
     better = {n: c.better for n, c in chosen.items()}
-    return Comparison(scores, better, pd.concat([_separated(n, scores[scores.convention == n], better[n], alpha) for n in chosen], ignore_index=True))
+    return Comparison(scores, better, pd.concat([_separated(n, scores[scores.convention == n], better[n], alpha) for n in chosen], ignore_index=True), alpha)
 
 def _separated(name, rows, better, alpha):
     t = compare_all(rows)

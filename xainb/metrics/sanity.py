@@ -86,7 +86,7 @@ def randomised(model,             # Network or Learner; a copy is changed
         done = k
         yield k/len(layers), net
 
-# %% ../../nbs/metrics/20_sanity.ipynb #f7af5652
+# %% ../../nbs/metrics/20_sanity.ipynb #ac17bc27
 @metric(family='sanity', better='lower', cost=lambda stops, explain=None: 1 + (stops+1)*explanation_cost(explain), needs='explainer', source='Adebayo et al. 2018, arXiv 1810.03292')
 def parameter_randomisation(model, x, target, maps, truth, explain,
                             order='cascading', # 'cascading', or 'independent'
@@ -94,32 +94,30 @@ def parameter_randomisation(model, x, target, maps, truth, explain,
                             seed=0,   # Of the new weights
                            ):
     "Similarity with the map of a network whose layers are random, from the top down: `…_rank_curve` and `…_ssim_curve` `at` the share of layers, `…_rank` and `…_ssim` their means without the first"
-    if maps is None: raise BadInput("parameter_randomisation compares with the attribution, which is None")
     found = [(at, similarity(maps, explain(net, x, target))) for at, net in randomised(model, x, order, stops, seed)]
     at, s = [at for at, _ in found], torch.stack([s for _, s in found], -1)
     named = [(f'parameter_randomisation_{k}', v) for k, v in zip(('rank', 'ssim'), s)]
     return pd.concat([rows(k, v[:, 1:].nanmean(1)) for k, v in named] + [rows(f'{k}_curve', v, at) for k, v in named], ignore_index=True)
 
-# %% ../../nbs/metrics/20_sanity.ipynb #ff05f0f3
+# %% ../../nbs/metrics/20_sanity.ipynb #8150f2e0
 @metric(family='sanity', better='lower', cost=lambda explain=None: 1 + explanation_cost(explain), needs='explainer', source='Sixt, Granz & Landgraf 2020, arXiv 1912.09818')
 def random_logit(model, x, target, maps, truth, explain,
                  seed=0, # Of the other class
                 ):
     "Similarity with the map of another class, `random_logit_rank` and `random_logit_ssim`"
-    if maps is None: raise BadInput("random_logit compares with the attribution, which is None")
     n = logits(model, x).shape[1]
     if n < 2: raise NotApplicable("random_logit needs a second class")
     step = torch.randint(1, n, (1,), generator=torch.Generator().manual_seed(seed)).item()
     s = similarity(maps, explain(model, x, (target+step) % n))
     return pd.concat([rows(f'random_logit_{k}', v) for k, v in zip(('rank', 'ssim'), s)], ignore_index=True)
 
-# %% ../../nbs/metrics/20_sanity.ipynb #8c245b34
+# %% ../../nbs/metrics/20_sanity.ipynb #c40ccded
 def _in_parts(f, n, x, *others):
     "`f` of a few images at a time, such that `n` copies of each are about one batch"
     k = max(1, rows_at_once(x)//n)
     return torch.cat([f(*part) for part in zip(*(o.split(k) for o in (x, *others)))])
 
-@metric(family='sanity', better='lower', cost=lambda samples, explain=None: (samples+1)*explanation_cost(explain), needs='explainer', whole=True, source='Yeh et al. 2019, arXiv 1901.09392, by captum')
+@metric(family='sanity', better='lower', cost=lambda samples, explain=None: (samples+1)*explanation_cost(explain), needs='explainer', whole=True, blind=True, source='Yeh et al. 2019, arXiv 1901.09392, by captum')
 def max_sensitivity(model, x, target, attribution, truth, explain,
                     radius=.02, # Of the noise, uniform in each value, images being in [0,1]; captum's
                     samples=10, # captum's
