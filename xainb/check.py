@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['explainer_checks', 'same_within', 'small_images', 'SmallNet', 'Failed', 'explainer_check', 'Subject', 'apart',
-           'state_of', 'changes', 'Checks', 'check_explainer']
+           'steady', 'farthest', 'state_of', 'changes', 'listed', 'watch_call', 'verdict_on', 'Checks',
+           'check_explainer', 'tried_logits']
 
 # %% ../nbs/14_check.ipynb #ca210fc9
 import copy, itertools, random
@@ -54,12 +55,16 @@ def explainer_check(name:str): # What is promised
     def register(f): explainer_checks[name] = f; return f
     return register
 
-# %% ../nbs/14_check.ipynb #345bc0b3
+# %% ../nbs/14_check.ipynb #1cf80af3
 class Subject:
     "An explainer, and what it is tried on"
+    gives = 'map' # In messages
     def __init__(self, fn, model, x:Tensor, target:Tensor, params:dict):
         self.fn, self.bare, self.model, self.x, self.target, self.params = fn, not hasattr(fn, 'facts'), model, x, target, params
         self.seeds = itertools.count()
+
+    def read(self, given, x): return _shaped(given, x)
+    def apart(self, a, b): return apart(a, b)
 
     def network(self):
         "A copy, ready to be used"
@@ -67,20 +72,20 @@ class Subject:
         return net.requires_grad_(False) if self.bare else net
 
     def __call__(self, x=None, target=None, model=None, **kw):
-        "The map for these images, with the given target or the subject's"
+        "What is given for these images, with the given target or the subject's"
         x, target = self.x if x is None else x, self.target if target is None else target
-        with seeded(next(self.seeds)): return _shaped(self.fn(model or self.network(), x.clone(), target.clone(), **self.params, **kw), x)
+        with seeded(next(self.seeds)): return self.read(self.fn(model or self.network(), x.clone(), target.clone(), **self.params | kw), x)
 
     @cached_property
-    def map(self):
+    def found(self):
         try: return self()
         except Exception as e: raise NotApplicable('there is no map to look at, see shape') from e
 
     @cached_property
-    def watched(self): return _watch(self)
+    def watched(self): return watch_call(self)
 
     @cached_property
-    def unsteady(self): return apart(self.map, self()) > (0 if self.x.device.type == 'cpu' else same_within)
+    def unsteady(self): return apart(self.found, self()) > (0 if self.x.device.type == 'cpu' else same_within)
 
     def left_to_decorator(self):
         if self.bare: raise NotApplicable('a bare function; the decorator @explainer sees to it')
@@ -97,10 +102,10 @@ def _shape(s):
     a, square = s(), s.x.shape[2] == s.x.shape[3]
     return f"{list(a.shape)} for images {list(s.x.shape)}" + ('; give images that are not square to find a map that is turned over' if square else '')
 
-# %% ../nbs/14_check.ipynb #d0897f60
+# %% ../nbs/14_check.ipynb #81974791
 @explainer_check('finite')
 def _finite(s):
-    maps = dict(images=s.map) | {f'{c} images': s(torch.full_like(s.x, v)) for c, v in (('black', 0.), ('white', 1.))}
+    maps = dict(images=s.found) | {f'{c} images': s(torch.full_like(s.x, v)) for c, v in (('black', 0.), ('white', 1.))}
     bad = {k: int((~a.isfinite()).sum()) for k, a in maps.items()}
     if any(bad.values()): raise Failed('NaN or infinity: ' + ', '.join(f'{n} values for the {k}' for k, n in bad.items() if n))
     return 'also for images that are black or white everywhere'
@@ -122,21 +127,23 @@ def _deterministic(s):
     if s.unsteady: raise Failed('two calls differ; draw from a generator with a seed')
     return 'two calls agree'
 
-# %% ../nbs/14_check.ipynb #43d0934b
-def _steady(s:Subject) -> Tensor: # Its map
+# %% ../nbs/14_check.ipynb #1d33d219
+def steady(s:Subject): # What it gives
     "Raises `NotApplicable` where there is nothing to compare with"
-    if s.unsteady: raise NotApplicable('its map changes from call to call')
-    return s.map
+    if s.unsteady: raise NotApplicable('it changes from call to call')
+    return s.found
 
-def _farthest(s:Subject, ways:dict) -> tuple: # How far, and which
-    "The way that leads farthest from the subject's map"
-    a = _steady(s)
-    return max((apart(a, f()), way) for way, f in ways.items())
+def farthest(s:Subject,
+             ways:dict, # Name -> function that gives the same in another way
+            ) -> tuple: # How far apart, and which way
+    "The way that leads farthest from what the subject gives"
+    a = steady(s)
+    return max((s.apart(a, f()), way) for way, f in ways.items())
 
 def _company(s):
     def alone(): return torch.cat([s(s.x[i:i+1], s.target[i:i+1]) for i in range(len(s.x))])
     ways = {'one by one': alone, 'in another order': lambda: s(s.x.flip(0), s.target.flip(0)).flip(0)}
-    return _farthest(s, ways if s.bare else ways | {'by batch_size=2': lambda: s(batch_size=2)})
+    return farthest(s, ways if s.bare else ways | {'by batch_size=2': lambda: s(batch_size=2)})
 
 # %% ../nbs/14_check.ipynb #d65b2fde
 def _in_double(s):
@@ -150,14 +157,14 @@ def _batch_and_order(s):
     if (exact := _in_double(s)) > same_within/1000: raise Failed(f'maps of images that come {way} differ by {off:.1%} of the largest value')
     return f'images that come {way} differ by {off:.1%} of the largest value, in double precision by {exact:.0e}: rounding that grows'
 
-# %% ../nbs/14_check.ipynb #2730d51f
+# %% ../nbs/14_check.ipynb #fabd7960
 @explainer_check('target')
 def _target(s):
     facts = getattr(s.fn, 'facts', {})
     if facts.get('family') == 'control' or facts.get('needs') == 'nothing': raise NotApplicable('a control')
     n = logits(s.model, s.x).shape[1]
     if n == 1: raise NotApplicable('the network has one class')
-    a = _steady(s)
+    a = steady(s)
     if all(apart(a, s(target=(s.target + k) % n)) <= same_within for k in range(1, min(n, 4))): raise Failed('the maps of other classes are the same')
     return 'another class, another map'
 
@@ -165,7 +172,7 @@ def _target(s):
 def _predicted(s):
     s.left_to_decorator()
     predicted = logits(s.model, s.x).argmax(1)
-    _steady(s)
+    steady(s)
     with seeded(next(s.seeds)): given = _shaped(s.fn(s.network(), s.x.clone(), **s.params), s.x)
     if apart(s(target=predicted), given) > same_within: raise Failed('without a target, the map is not that of the predicted class')
     return 'explained when no target is given'
@@ -187,14 +194,16 @@ def state_of(model:nn.Module) -> dict: # What, in words -> a value or a copy
                  f'requires_grad of {n}': p.requires_grad, f'hooks of {n}': len(p._backward_hooks or ())}
     return seen | {f'values of {n}': b.clone() for n, b in model.named_buffers()}
 
-# %% ../nbs/14_check.ipynb #595cf22d
+# %% ../nbs/14_check.ipynb #e4a285cd
 def _equal(a, b): return torch.equal(a, b) if isinstance(a, Tensor) and isinstance(b, Tensor) else a is b or (not isinstance(a, Tensor) and not isinstance(b, Tensor) and a == b)
 
 def changes(before:dict, after:dict) -> list: # Names
     "What is different, came, or went"
     return [k for k in before | after if k not in before or k not in after or not _equal(before[k], after[k])]
 
-def _list(names): return ', '.join(names[:3]) + (f' and {len(names) - 3} more' if len(names) > 3 else '')
+def listed(names:list) -> str: # The first three, and how many more
+    "Names for a message"
+    return ', '.join(names[:3]) + (f' and {len(names) - 3} more' if len(names) > 3 else '')
 
 def _generators() -> dict:
     "The states of the generators that everybody shares"
@@ -202,7 +211,7 @@ def _generators() -> dict:
     name, keys, *rest = np.random.get_state()
     return {"Python's generator": random.getstate(), "numpy's generator": (name, keys.tobytes(), *rest), "torch's generator": torch.get_rng_state()} | cuda
 
-# %% ../nbs/14_check.ipynb #c08a7a2c
+# %% ../nbs/14_check.ipynb #f32715e7
 class _Stop(RuntimeError): pass
 
 def _disorder(net, bare):
@@ -215,9 +224,11 @@ def _disorder(net, bare):
         for p in weights[:1]: p.requires_grad_(False)
     return leaves
 
-def _watch(s, stop=None):
-    "One call, and all that it left changed; with `stop`, that call of a module raises"
-    net, x, target, seen = s.network(), s.x.clone(), s.target.clone(), SimpleNamespace(modules=0, error=None, map=None)
+def watch_call(s:Subject,
+               stop=None, # The call of a module that raises, from 1
+              ) -> SimpleNamespace: # What was `given`, or the `error`; what of `network`, `input` and generators (`drawn`) it left changed; calls of `modules`, `passes`
+    "One call of the subject in some disorder, and all that it left changed"
+    net, x, target, seen = s.network(), s.x.clone(), s.target.clone(), SimpleNamespace(modules=0, error=None, given=None)
     def step(*_):
         seen.modules += 1
         if seen.modules == stop: raise _Stop('stopped by check_explainer')
@@ -226,21 +237,21 @@ def _watch(s, stop=None):
     with seeded(next(s.seeds)):
         before, drawn = state(), _generators()
         with count_passes(net) as seen.passes:
-            try: seen.map = s.fn(net, x, target, **s.params)
+            try: seen.given = s.fn(net, x, target, **s.params)
             except Exception as e: seen.error = e
         seen.drawn = changes(drawn, _generators())
     seen.network, seen.input = (changes(*both) for both in zip(before, state()))
     return seen
 
-# %% ../nbs/14_check.ipynb #01fa97e6
+# %% ../nbs/14_check.ipynb #eac5455f
 @explainer_check('generators')
 def _drawn(s):
-    if s.watched.drawn: raise Failed(f"changes the state of {_list(s.watched.drawn)}; draw inside `seeded`, or from a torch.Generator")
+    if s.watched.drawn: raise Failed(f"changes the state of {listed(s.watched.drawn)}; draw inside `seeded`, or from a torch.Generator")
     return "Python's, numpy's and torch's random numbers go on as before"
 
 @explainer_check('network as found')
 def _as_found(s):
-    if s.watched.network: raise Failed(f"left changed: {_list(s.watched.network)}")
+    if s.watched.network: raise Failed(f"left changed: {listed(s.watched.network)}")
     return 'modes, hooks, gradients, weights and buffers'
 
 @explainer_check('as found after an error')
@@ -248,29 +259,29 @@ def _after_error(s):
     n = s.watched.modules
     if n == 0: raise NotApplicable('it does not run the network')
     if s.watched.network: raise NotApplicable('the network is left changed without an error, too')
-    seen = _watch(s, stop=n//2 + 1)
+    seen = watch_call(s, stop=n//2 + 1)
     if seen.error is None: raise Failed('an error of the network was hidden')
-    if seen.network: raise Failed(f"left changed when the network raises: {_list(seen.network)}")
+    if seen.network: raise Failed(f"left changed when the network raises: {listed(seen.network)}")
     return f'raised in call {n//2 + 1} of {n} of a module'
 
 @explainer_check('input as found')
 def _input(s):
-    if s.watched.input: raise Failed(f"changes {_list(s.watched.input)}")
+    if s.watched.input: raise Failed(f"changes {listed(s.watched.input)}")
     if s.bare or s.watched.error: return 'images and target are not written to'
     x = s.x.clone().requires_grad_()
     with seeded(next(s.seeds)): s.fn(s.network(), x, s.target, **s.params)
     if not x.requires_grad or x.grad is not None: raise Failed('images that want a gradient ' + ('are given one' if x.requires_grad else 'no longer do'))
     return 'images and target are not written to, with and without requires_grad'
 
-# %% ../nbs/14_check.ipynb #4b45e82a
+# %% ../nbs/14_check.ipynb #4483413a
 @explainer_check('training mode')
 def _training(s):
     s.left_to_decorator()
-    _steady(s)
+    before = steady(s)
     if s.watched.error: raise s.watched.error
-    off = apart(s.map, _shaped(s.watched.map, s.x))
-    if off > same_within: raise Failed(f'maps differ by {off:.0%} of the largest value when the network is found in training mode')
-    return 'the same map when the network is found in training mode'
+    off = s.apart(before, s.read(s.watched.given, s.x))
+    if off > same_within: raise Failed(f'not the same {s.gives} when the network is found in training mode: {off:.0%} apart')
+    return f'the same {s.gives} when the network is found in training mode'
 
 @explainer_check('inside no_grad')
 def _no_grad(s):
@@ -279,14 +290,14 @@ def _no_grad(s):
             a = s()
             if torch.is_grad_enabled(): raise Failed('gradients are switched on afterwards')
         return a
-    if _farthest(s, {'no_grad': inside})[0] > same_within: raise Failed('another map inside torch.no_grad()')
-    return 'the same map inside torch.no_grad()'
+    if farthest(s, {'no_grad': inside})[0] > same_within: raise Failed(f'not the same {s.gives} inside torch.no_grad()')
+    return f'the same {s.gives} inside torch.no_grad()'
 
 @explainer_check('Learner')
 def _learner(s):
     s.left_to_decorator()
-    if _farthest(s, {'Learner': lambda: s(model=SimpleNamespace(model=s.network()))})[0] > same_within: raise Failed('another map for a Learner of the same network')
-    return 'the same map for anything that holds the network as .model'
+    if farthest(s, {'Learner': lambda: s(model=SimpleNamespace(model=s.network()))})[0] > same_within: raise Failed(f'not the same {s.gives} for a Learner of the same network')
+    return f'the same {s.gives} for anything that holds the network as .model'
 
 # %% ../nbs/14_check.ipynb #14a57064
 def _refusal(s, x, target):
@@ -313,18 +324,21 @@ def _cost(s):
     if says != counted: raise Failed(f'registered with {says} passes for an image, and {counted:g} were counted')
     return f'{says} passes for an image, as registered'
 
-# %% ../nbs/14_check.ipynb #d8fcb03d
-def _verdict(check, subject):
+# %% ../nbs/14_check.ipynb #1cc4d661
+def verdict_on(check, # Function of the subject, see above
+               subject:Subject,
+              ) -> tuple: # 'passed', 'not applicable' or 'failed', and a sentence
+    "What a check says"
     try: return 'passed', check(subject)
     except NotApplicable as e: return 'not applicable', str(e)
     except Failed as e: return 'failed', str(e)
     except Exception as e: return 'failed', f"raises {type(e).__name__}: {(str(e).splitlines() or [''])[0][:200]}"
 
-# %% ../nbs/14_check.ipynb #5d0b0bca
+# %% ../nbs/14_check.ipynb #3481a04c
 @dataclass
 class Checks:
     "What became of each check; true if none failed"
-    explainer:str
+    name:str           # Of the explainer or metric
     table:pd.DataFrame # Columns check, verdict, found
 
     @property
@@ -336,13 +350,13 @@ class Checks:
     def verify(self):
         "Raises `BadInput` with all failures, or returns itself"
         said = '; '.join(f'{r.check} ({r.found})' for r in self.table.itertuples() if r.verdict == 'failed')
-        if said: raise BadInput(f'{self.explainer} fails: {said}')
+        if said: raise BadInput(f'{self.name} fails: {said}')
         return self
-    def __repr__(self): return f'{self.explainer}\n' + '\n'.join(f'{r.check:24}{r.verdict:16}{r.found}' for r in self.table.itertuples())
+    def __repr__(self): return f'{self.name}\n' + '\n'.join(f'{r.check:24}{r.verdict:16}{r.found}' for r in self.table.itertuples())
     def _repr_html_(self):
-        return verdict_html(self.table[['check', 'verdict', 'found']].rename(columns=dict(check=self.explainer)))
+        return verdict_html(self.table[['check', 'verdict', 'found']].rename(columns=dict(check=self.name)))
 
-# %% ../nbs/14_check.ipynb #a6543827
+# %% ../nbs/14_check.ipynb #01476b46
 def check_explainer(fn,           # An explainer, its name, or a bare function (model, x, target, **params)
                     model=None,   # Network or Learner; `SmallNet` if not given. The suite works on copies of it
                     x:Tensor|None=None, # At least two images [N,C,H,W] in [0,1], best not square; `small_images` if not given
@@ -356,12 +370,13 @@ def check_explainer(fn,           # An explainer, its name, or a bare function (
     check_images(x)
     if len(x) < 2: raise BadInput(f'to see whether images disturb each other there have to be two, not {len(x)}')
     x = x.detach().to(device_of(model))
-    target = _runs(model, x).argmax(1) if target is None else check_target(target, x)
+    target = tried_logits(model, x).argmax(1) if target is None else check_target(target, x)
     with seeded(0), torch.enable_grad():
         subject = Subject(fn, model, x, target, params)
-        table = [(name, *_verdict(check, subject)) for name, check in explainer_checks.items()]
+        table = [(name, *verdict_on(check, subject)) for name, check in explainer_checks.items()]
     return Checks(getattr(fn, '__name__', type(fn).__name__), pd.DataFrame(table, columns=['check', 'verdict', 'found']))
 
-def _runs(model, x):
+def tried_logits(model:nn.Module, x:Tensor) -> Tensor: # [N, classes]
+    "The logits, or `BadInput` if the network is none for the suite"
     try: copy.deepcopy(model); return logits(model, x)
     except Exception as e: raise BadInput(f'{type(model).__name__} cannot be copied, or does not take images {list(x.shape)} ({(str(e).splitlines() or [type(e).__name__])[0][:120]}); give others as x') from None

@@ -7,7 +7,7 @@ __all__ = ['oracles', 'rounding', 'metric_checks', 'exact_within', 'tiles', 'Kep
            'Linear', 'the_image', 'numbers', 'leading', 'numbers_apart', 'some_truth', 'some_maps', 'Measured',
            'metric_check', 'at_peaks', 'lamps', 'check_metric']
 
-# %% ../nbs/16_check_metric.ipynb #d97948ba
+# %% ../nbs/16_check_metric.ipynb #776c804c
 import inspect, math
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -16,7 +16,6 @@ import numpy as np, pandas as pd, torch
 from torch import nn, Tensor
 from .core import *
 from .check import *
-from .check import _list, _runs, _verdict, _watch
 from .explainers.gradient import gradient
 from .metrics.localization import near_boxes, wsol_score, max_box_acc_score, pxap_score
 
@@ -232,11 +231,11 @@ def _sensitivity():
     "The gradient of a linear network"
     return [_again('max_sensitivity', gradient, [0], [''])]
 
-# %% ../nbs/16_check_metric.ipynb #8306e7c5
+# %% ../nbs/16_check_metric.ipynb #19203d93
 def numbers(found, n:int) -> dict: # Name -> (positions or None, values [N,S])
     "The rows of a metric, one table for each name; raises `Failed` where they are not tidy"
     if not isinstance(found, pd.DataFrame): raise Failed(f'gave {type(found).__name__}, not rows (a DataFrame, see `xainb.core.rows`)')
-    if absent := [c for c in ('image', 'metric', 'at', 'value') if c not in found]: raise Failed(f"its rows have no column {_list(absent)}")
+    if absent := [c for c in ('image', 'metric', 'at', 'value') if c not in found]: raise Failed(f"its rows have no column {listed(absent)}")
     if found.empty: raise Failed('gave no rows')
     return {name: _grid(name, of, n) for name, of in found.groupby('metric', sort=False)}
 
@@ -244,7 +243,7 @@ def _grid(name, of, n):
     at = of['at'].astype(float)
     if at.isna().any() and at.notna().any(): raise Failed(f"'{name}' names single numbers and a curve")
     places = sorted(set(at.dropna())) or None
-    if set(of.image) != set(range(n)): raise Failed(f"'{name}' is about images {_list([str(i) for i in sorted(set(of.image))])}, not 0 to {n - 1}")
+    if set(of.image) != set(range(n)): raise Failed(f"'{name}' is about images {listed([str(i) for i in sorted(set(of.image))])}, not 0 to {n - 1}")
     if of.duplicated(['image', 'at']).any() or len(of) != n*len(places or [0]): raise Failed(f"'{name}' has not one value for each image" + (' and position' if places else ''))
     return places, torch.tensor(of.sort_values(['image', 'at']).value.to_numpy(dtype=float).reshape(n, -1))
 
@@ -285,9 +284,10 @@ def some_maps(n:int, size) -> Tensor: # [n,1,H,W], above 0
     hills = .02*_distinct(n, size)[:, 0] - (v - .3 - .2*(k % 3))**2 - 2*(u - .7 + .2*(k % 2))**2
     return _ranks(hills[:, None])*10.**((3*k[..., None]) % 9 - 3)
 
-# %% ../nbs/16_check_metric.ipynb #6b3c5643
+# %% ../nbs/16_check_metric.ipynb #6e1cd70a
 class Measured(Subject):
     "A metric, and what it is tried on"
+    gives = 'numbers'
     def __init__(self, metric, model, x, target, attribution, truth, explain, params, like='', better=None):
         super().__init__(metric, model, x, target, params)
         self.metric, self.fn, self.attribution, self.truth, self.explain, self.like, self.better = metric, self._given, attribution, truth, explain, like, better
@@ -305,9 +305,8 @@ class Measured(Subject):
         takes = inspect.signature(self.metric).parameters
         return k in getattr(self.metric, 'params', takes) or self.bare and any(p.kind == p.VAR_KEYWORD for p in takes.values())
 
-    def __call__(self, x=None, target=None, model=None, **kw):
-        x, target = self.x if x is None else x, self.target if target is None else target
-        with seeded(next(self.seeds)): return numbers(self._given(model or self.network(), x.clone(), target.clone(), **self.params | kw), len(x))
+    def read(self, given, x): return numbers(given, len(x))
+    def apart(self, a, b): return numbers_apart(a, b)
 
     def of(self, i, **kw):
         "The numbers of the images `i`"
@@ -333,7 +332,7 @@ class Measured(Subject):
     def left_to_decorator(self):
         if self.bare: raise NotApplicable('a bare function; the decorator @metric sees to it')
 
-# %% ../nbs/16_check_metric.ipynb #2bef0948
+# %% ../nbs/16_check_metric.ipynb #1e1f1c0a
 metric_checks = Registry('check')
 def metric_check(name:str): # What is promised
     "Registers `f(subject) -> sentence` as a check of metrics"
@@ -344,26 +343,26 @@ def metric_check(name:str): # What is promised
 def _rows(s):
     found = s()
     singles, curves = ([k for k, (at, _) in found.items() if (at is None) == one] for one in (True, False))
-    said = [f'for each image {_list(singles)}'] if singles else []
-    return ', '.join(said + ([f'along a curve {_list(curves)}'] if curves else []))
+    said = [f'for each image {listed(singles)}'] if singles else []
+    return ', '.join(said + ([f'along a curve {listed(curves)}'] if curves else []))
 
-# %% ../nbs/16_check_metric.ipynb #26015932
+# %% ../nbs/16_check_metric.ipynb #afe92121
 def _unusable(found, nan=False): return [k for k, (_, v) in found.items() if (v.isinf() | (v.isnan() & (not nan))).any()]
 
 @metric_check('finite')
 def _finite(s):
     found = dict(images=_unusable(s.found)) | {f'{c} images': _unusable(s(torch.full_like(s.x, v)), nan=s.explains) for c, v in (('black', 0.), ('white', 1.))}
-    if any(found.values()): raise Failed('NaN or infinity: ' + ', '.join(f'{_list(v)} of {k}' for k, v in found.items() if v))
+    if any(found.values()): raise Failed('NaN or infinity: ' + ', '.join(f'{listed(v)} of {k}' for k, v in found.items() if v))
     return 'also for images that are black or white everywhere'
 
 @metric_check('constant maps')
 def _constant(s):
     s.found
     found = {w: _unusable(s(attribution=torch.full_like(s.attribution, v)), nan=True) for w, v in (('zeros', 0.), ('one value', 1.))}
-    if any(found.values()): raise Failed('infinity: ' + ', '.join(f'{_list(v)} of maps of {k}' for k, v in found.items() if v))
+    if any(found.values()): raise Failed('infinity: ' + ', '.join(f'{listed(v)} of maps of {k}' for k, v in found.items() if v))
     return 'a map that says nothing has a number, or NaN'
 
-# %% ../nbs/16_check_metric.ipynb #db2c1dc6
+# %% ../nbs/16_check_metric.ipynb #09935d79
 def at_peaks(s) -> Truth:
     "A small box around the largest value of each map, so that it matters also to those that look at nothing else"
     h, w = s.x.shape[2:]
@@ -374,7 +373,7 @@ def at_peaks(s) -> Truth:
 
 @metric_check('missing truth')
 def _missing(s):
-    _steady(s)
+    steady(s)
     all_of, none, rest = at_peaks(s), at_peaks(s), slice(0, len(s.x) - 1)
     none.boxes[-1], none.mask[-1] = torch.nan, False
     before, found = s(truth=all_of), s(truth=none)
@@ -384,69 +383,37 @@ def _missing(s):
     if single: raise Failed(f'an image without an object scores {found[single[0]][1][-1].item():.3g} as {single[0]}; it should be NaN, and not count')
     return 'an image without an object has no number, others keep theirs' if any(at is None for at, _ in found.values()) else 'others keep theirs'
 
-# %% ../nbs/16_check_metric.ipynb #c9490d5c
+# %% ../nbs/16_check_metric.ipynb #c9f8528a
 @metric_check('deterministic')
 def _deterministic(s):
     s.found
     if s.unsteady: raise Failed('calls differ; draw from a generator with a seed')
     return 'three calls agree'
 
-def _steady(s:Measured) -> dict: # Its numbers
-    "Raises `NotApplicable` where there is nothing to compare with"
-    if s.unsteady: raise NotApplicable('its numbers change from call to call')
-    return s.found
-
-def _farthest(s, ways:dict) -> tuple: # How far, and which
-    before = _steady(s)
-    return max((numbers_apart(before, f()), way) for way, f in ways.items())
-
 @metric_check('batch and order')
 def _company(s):
     n = len(s.x)
     back = list(range(n))[::-1]
     ways = {'one by one': lambda: _stack([s.of(slice(i, i + 1)) for i in range(n)]), 'in another order': lambda: _image(s.of(back), back)}
-    off, way = _farthest(s, ways if s.bare else ways | {'by batch_size=2': lambda: s(batch_size=2)})
+    off, way = farthest(s, ways if s.bare else ways | {'by batch_size=2': lambda: s(batch_size=2)})
     if off > same_within: raise Failed(f'numbers of images that come {way} differ by {off:.1%}')
     return f'alone, in another order or batch, numbers differ by at most {off:.0e}'
 
-# %% ../nbs/16_check_metric.ipynb #c749654d
+# %% ../nbs/16_check_metric.ipynb #edb32ce9
 for _name in ('generators', 'network as found', 'as found after an error'): metric_checks[_name] = explainer_checks[_name]
 
 @metric_check('input as found')
 def _input(s):
     changed = list(s.watched.input)
     if s.watched.error: raise NotApplicable('it raises, see rows')
-    _watch(s)
+    watch_call(s)
     a, t = s.handed
     for k, before, after in (('attribution', s.attribution, a), ('boxes', s.truth.boxes, t.boxes), ('mask', s.truth.mask, t.mask)):
         if before is not None and not torch.equal(before.nan_to_num(-1), after.nan_to_num(-1)): changed.append(k)
-    if changed: raise Failed(f'changes {_list(changed)}')
+    if changed: raise Failed(f'changes {listed(changed)}')
     return 'images, target, attribution and truth are not written to'
 
-# %% ../nbs/16_check_metric.ipynb #1e2b666c
-@metric_check('training mode')
-def _training(s):
-    s.left_to_decorator()
-    before = _steady(s)
-    if s.watched.error: raise s.watched.error
-    if numbers_apart(before, numbers(s.watched.map, len(s.x))) > same_within: raise Failed('other numbers when the network is found in training mode')
-    return 'the same when the network is found in training mode'
-
-@metric_check('inside no_grad')
-def _no_grad(s):
-    def inside():
-        with torch.no_grad():
-            found = s()
-            if torch.is_grad_enabled(): raise Failed('gradients are switched on afterwards')
-        return found
-    if _farthest(s, {'no_grad': inside})[0] > same_within: raise Failed('other numbers inside torch.no_grad()')
-    return 'the same inside torch.no_grad()'
-
-@metric_check('Learner')
-def _learner(s):
-    s.left_to_decorator()
-    if _farthest(s, {'Learner': lambda: s(model=SimpleNamespace(model=s.network()))})[0] > same_within: raise Failed('other numbers for a Learner of the same network')
-    return 'the same for anything that holds the network as .model'
+for _name in ('training mode', 'inside no_grad', 'Learner'): metric_checks[_name] = explainer_checks[_name]
 
 # %% ../nbs/16_check_metric.ipynb #a174eb55
 def _refusal(s, **kw):
@@ -493,10 +460,10 @@ def _cost(s):
     if says != counted: raise Failed(f'registered with {says} passes for an image, and {counted:g} were counted')
     return f'{says} passes for an image, as registered'
 
-# %% ../nbs/16_check_metric.ipynb #e52c842c
+# %% ../nbs/16_check_metric.ipynb #67963d61
 @metric_check('target')
 def _target(s):
-    before, n = _steady(s), logits(s.model, s.x).shape[1]
+    before, n = steady(s), logits(s.model, s.x).shape[1]
     if not s.watched.modules: raise NotApplicable('it does not run the network')
     if n == 1: raise NotApplicable('the network has one class')
     if all(numbers_apart(before, s(target=(s.target + k) % n)) <= same_within for k in range(1, min(n, 4))): raise Failed('another class has the same numbers')
@@ -504,24 +471,24 @@ def _target(s):
 
 @metric_check('scale')
 def _scale(s):
-    off, way = _farthest(s, {f'{k:g} times': lambda k=k: s(attribution=k*s.attribution) for k in (3, 1e-6)})
+    off, way = farthest(s, {f'{k:g} times': lambda k=k: s(attribution=k*s.attribution) for k in (3, 1e-6)})
     if off > same_within: raise Failed(f'a map {way} as large scores differently, by {off:.1%}')
     return 'a multiple of the map has the same score'
 
 @metric_check('sign')
 def _sign(s):
-    _steady(s)
+    steady(s)
     t = at_peaks(s)
     a = s.attribution - s.attribution.amax((1, 2, 3), keepdim=True)/4
     if numbers_apart(s(truth=t, attribution=a), s(truth=t, attribution=-a)) <= same_within: raise Failed('a map and its negative have the same score')
     return 'the negative of the map has another score'
 
-# %% ../nbs/16_check_metric.ipynb #f191922c
+# %% ../nbs/16_check_metric.ipynb #9e82cf50
 @metric_check('channels')
 def _channels(s):
     s.left_to_decorator()
     share = torch.softmax(3*small_images(len(s.x), s.x.shape[2:]), 1)
-    if numbers_apart(_steady(s), s(attribution=share*s.attribution)) > same_within: raise Failed('a map that is shared out among channels scores differently from their sum')
+    if numbers_apart(steady(s), s(attribution=share*s.attribution)) > same_within: raise Failed('a map that is shared out among channels scores differently from their sum')
     return 'channels are added up'
 
 class _Symmetric(SmallNet):
@@ -535,7 +502,7 @@ def _turned(t): return Truth(t.boxes[..., [1, 0, 3, 2]], t.mask.mT)
 
 @metric_check('transposed')
 def _transposed(s):
-    _steady(s)
+    steady(s)
     net, x = _Symmetric().eval().requires_grad_(not s.bare), small_images(size=(_tall, _wide))
     a, t, y = some_maps(3, x.shape[2:]), some_truth(3, x.shape[2:]), torch.tensor([0, 1, 2])
     def found(**kw): return s(x, y, net, attribution=a, truth=t, **kw)
@@ -611,7 +578,7 @@ def _exact(s):
     if wrong: raise Failed(f'{len(wrong)} of {len(wrong) + right} wrong: ' + '; '.join(wrong[:4]) + (' …' if len(wrong) > 4 else ''))
     return f'{right} numbers that are known'
 
-# %% ../nbs/16_check_metric.ipynb #e50fbfd7
+# %% ../nbs/16_check_metric.ipynb #a4d19fca
 def check_metric(fn,           # A metric, its name, or a bare function (model, x, target, attribution, truth=None, **params) -> rows
                  like=None,    # Of `oracles`: which exact answers apply; a registered metric's own name if not given
                  model=None,   # Network or Learner; `SmallNet` if not given. The suite works on copies of it
@@ -634,11 +601,11 @@ def check_metric(fn,           # A metric, its name, or a bare function (model, 
     if len(x) < 2: raise BadInput(f'to see whether images disturb each other there have to be two, not {len(x)}')
     like = like or (fn.__name__ if hasattr(fn, 'facts') and fn.__name__ in oracles else '')
     known = oracles[like] if like else SimpleNamespace(better=None, excused={})
-    target = _runs(model, x.to(device_of(model))).argmax(1) if target is None else check_target(target, x)
+    target = tried_logits(model, x.to(device_of(model))).argmax(1) if target is None else check_target(target, x)
     size = x.shape[2:]
     with seeded(0), torch.enable_grad():
         s = Measured(fn, model, x.detach().to(device_of(model)), target, some_maps(len(x), size) if attribution is None else attribution, some_truth(len(x), size) if truth is None else truth, explain, params,
                      like, better or getattr(fn, 'better', known.better))
         s.excused = known.excused | {k: 'not promised' for k in without}
-        table = [(name, *(('not applicable', s.excused[name]) if name in s.excused else _verdict(check, s))) for name, check in metric_checks.items()]
+        table = [(name, *(('not applicable', s.excused[name]) if name in s.excused else verdict_on(check, s))) for name, check in metric_checks.items()]
     return Checks(s.name, pd.DataFrame(table, columns=['check', 'verdict', 'found']))
