@@ -5,6 +5,7 @@
 import importlib.util, os, signal
 from unittest.mock import patch
 import fsspec, numpy as np, pytest
+from fsspec import AbstractFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.registry import known_implementations
 from children import _context
@@ -148,18 +149,36 @@ def test_no_bucket(bucket):
     assert nowhere.load_json('plan') is None and nowhere.units() == []
 
 class Keeps(MemoryFileSystem):
-    "As SMB and HDFS do, it does not replace a file by moving another onto it"
-    protocol, store, pseudo_dirs = 'keeps', {}, ['']
+    "As SMB and HDFS do, it does not replace a file by moving another onto it; and it remembers listings until told otherwise"
+    protocol, store, pseudo_dirs, listings = 'keeps', {}, [''], {}
+    find = AbstractFileSystem.find
+    def invalidate_cache(self, path=None): [self.listings.pop(p) for p in [*self.listings] if path in (None, p)]
+    def ls(self, path, detail=True, **kw):
+        if path not in self.listings: self.listings[path] = super().ls(path, True)
+        return self.listings[path] if detail else [f['name'] for f in self.listings[path]]
     @classmethod
     def _strip_protocol(cls, path): return MemoryFileSystem._strip_protocol(path.removeprefix('keeps://'))
     def mv(self, path1, path2, **kw):
         if self.exists(path2): raise FileExistsError(path2)
         super().mv(path1, path2, **kw)
 
-@pytest.mark.filterwarnings('ignore:UPath')
-def test_a_move_that_refuses_to_replace(monkeypatch):
+@pytest.fixture
+def keeps(monkeypatch):
     fsspec.register_implementation('keeps', Keeps, clobber=True)
     monkeypatch.setitem(known_implementations, 'keeps', {'class': f'{__name__}.Keeps'})
-    store = Store('keeps://x/run')
+    yield Store('keeps://x/run')
+    Keeps.store.clear(); Keeps.listings.clear(); Keeps.pseudo_dirs[:] = ['']
+
+@pytest.mark.filterwarnings('ignore:UPath')
+def test_listings_are_not_remembered(keeps):
+    keeps.write('r', 'u', frame(1.)); assert (keeps.done('r'), len(keeps.units())) == ({'u'}, 1)
+    Keeps.store['/x/run/rows/r/v.parquet'] = Keeps.store['/x/run/rows/r/u.parquet']
+    assert len(keeps.units()) == 2
+    Keeps.store['/x/run/rows/r/w.parquet'] = Keeps.store['/x/run/rows/r/u.parquet']
+    assert keeps.done('r') == {'u', 'v', 'w'} and keeps.has('r', 'w') and len(keeps.read()) == 9
+
+@pytest.mark.filterwarnings('ignore:UPath')
+def test_a_move_that_refuses_to_replace(keeps):
+    store = keeps
     store.save_json('plan', 1); store.save_json('plan', 2); store.write('r', 'u', frame(1.))
     assert store.load_json('plan') == 2 and sorted(Keeps.store) == ['/x/run/plan.json', '/x/run/rows/r/u.parquet']

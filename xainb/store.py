@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['schema_version', 'schema', 'versions', 'dumps', 'place', 'write_whole', 'Store', 'same_rows']
 
-# %% ../nbs/01_store.ipynb #2ec5e639
+# %% ../nbs/01_store.ipynb #089c4acd
 import hashlib, io, json, os, platform, shutil, tempfile, uuid
 from contextlib import contextmanager, suppress
 from functools import lru_cache, partial
+from glob import glob
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 import fsspec, numpy as np, pandas as pd, pyarrow as pa, pyarrow.parquet as pq
@@ -100,7 +101,7 @@ def _put_and_move(fs, file, to, part):
     finally:
         with suppress(Exception): fs.rm_file(part)
 
-# %% ../nbs/01_store.ipynb #aa17f7f6
+# %% ../nbs/01_store.ipynb #b293020c
 def _contents(paths):
     "The bytes of each file"
     if not paths: return []
@@ -124,7 +125,7 @@ def _exists(path): return path.exists() if isinstance(path, Path) else _info(pat
 def _below(folder):
     "Folder and name of each file below a remote folder, by one listing"
     with _reaching(folder, 'read'), suppress(FileNotFoundError):
-        folder.fs.invalidate_cache(folder.path)
+        folder.fs.invalidate_cache() # All: some look at each folder below on its own
         return [tuple(f.split('/')[-2:]) for f in folder.fs.find(folder.path)]
     return []
 
@@ -143,15 +144,15 @@ class Store:
         "Is this unit of work done?"
         return _exists(self._at(run, unit))
 
-# %% ../nbs/01_store.ipynb #949e5a2b
+# %% ../nbs/01_store.ipynb #ff0a4c88
 @patch
 def _units(self:Store, run='*'):
     "Run and unit of what is done, by one listing"
     rows = self.folder/'rows'
     if run != '*': rows = rows/run
-    if isinstance(rows, Path): files = [(f.parent.name, f.name) for f in rows.glob('*/*.parquet' if run == '*' else '*.parquet')]
+    if isinstance(rows, Path): files = map(os.path.split, glob('*/*.parquet' if run == '*' else '*.parquet', root_dir=rows))
     else: files = _below(rows)
-    return sorted((r, f.removesuffix('.parquet')) for r, f in files if f.endswith('.parquet') and f[0] != '.')
+    return sorted((r or run, f.removesuffix('.parquet')) for r, f in files if f.endswith('.parquet') and f[0] != '.')
 
 @patch
 def units(self:Store, run:str='*') -> list: # Paths; of all runs for '*'
