@@ -67,7 +67,7 @@ def _truth_in(parts):
     masks, boxes = [t for t in found if t.dtype == torch.bool and t.ndim == 3], [t for t in found if t.ndim == 3 and t.shape[-1] == 4 and t.is_floating_point()]
     return Truth(boxes[0] if boxes else None, masks[0] if masks else None) if masks or boxes else None
 
-# %% ../nbs/40_interpret.ipynb #5eb66f0f
+# %% ../nbs/40_interpret.ipynb #ee77a7f3
 affordable = dict(gradient={}, input_x_gradient={}, guided_backprop={}, deep_lift={}, integrated_gradients=dict(steps=20), smoothgrad=dict(n_samples=15), smoothgrad_squared=dict(n_samples=15),
                   gradcam={}, layercam={}, xgradcam={}, occlusion={}, rise=dict(n_masks=200), random_control={}, sobel={}, centre_blob={}) # Explainers and parameters that cost at most a few hundred passes
 
@@ -86,23 +86,30 @@ class AttributionInterpretation:
         self.params = affordable if explainers is None else dict(explainers)
         for n in self.params: xainb.core.explainers[n] # Raises with the nearest name
 
-    @classmethod
-    def from_learner(cls, learn, # fastai Learner
-                     n:int=128,  # Images, drawn from the validation set
-                     dl=None,    # Another loader than the validation loader
-                     truth=None, # `Truth` of the whole validation set, in its order; found by itself where the loader yields masks or boxes
-                     seed:int=0, # Of the draw
-                     explainers:dict|None=None, # Explainer -> parameters; `affordable` if not given
-                    ):
-        "From a Learner and its validation set"
-        model, x, y, found, at = learner_images(learn, n, dl, seed)
-        return cls(model, x, y, truth[torch.as_tensor(at)] if truth is not None else found, getattr(learn.dls, 'vocab', None), explainers)
+# %% ../nbs/40_interpret.ipynb #b899dccf
+@patch(cls_method=True)
+def from_learner(cls:AttributionInterpretation,
+                 learn,      # fastai Learner
+                 n:int=128,  # Images, drawn from the validation set
+                 dl=None,    # Another loader than the validation loader
+                 truth=None, # `Truth` of the whole validation set, in its order; found by itself where the loader yields masks or boxes
+                 seed:int=0, # Of the draw
+                 explainers:dict|None=None, # Explainer -> parameters; `affordable` if not given
+                ):
+    "From a Learner and its validation set"
+    model, x, y, found, at = learner_images(learn, n, dl, seed)
+    return cls(model, x, y, truth[torch.as_tensor(at)] if truth is not None else found, getattr(learn.dls, 'vocab', None), explainers)
 
-    def attribution(self, name, at=slice(None)) -> Tensor: # [n,C,H,W] or [n,1,H,W]
-        "Of the predicted classes of the images `at`"
-        return explainers[name](self.model, self.x[at], self.predicted[at], **self.params.get(name, {}))
+@patch
+def attribution(self:AttributionInterpretation,
+                name:str, # Of an explainer
+                at=slice(None), # Which images
+               ) -> Tensor: # [n,C,H,W] or [n,1,H,W]
+    "Of the predicted classes of the images `at`"
+    return explainers[name](self.model, self.x[at], self.predicted[at], **self.params.get(name, {}))
 
-    def _name(self, i): return str(self.vocab[int(i)]) if self.vocab is not None else f'class {int(i)}'
+@patch
+def _name(self:AttributionInterpretation, i): return str(self.vocab[int(i)]) if self.vocab is not None else f'class {int(i)}'
 
 # %% ../nbs/40_interpret.ipynb #19fe4b48
 @patch
@@ -149,7 +156,7 @@ def looks_up_to(n:int, first:int=16) -> list:
     while looks[-1]*2 < n: looks.append(looks[-1]*2)
     return [l for l in looks if l < n] + [n]
 
-# %% ../nbs/40_interpret.ipynb #18d13214
+# %% ../nbs/40_interpret.ipynb #0d3204c9
 @dataclass
 class Audit:
     "A ranking with intervals, what it cost, and what to do"
@@ -167,40 +174,54 @@ class Audit:
     def saved(self) -> float: return self.race.saved
     @property
     def undecided(self) -> list: return self.race.undecided()
+    @property
+    def controls(self) -> list: return [n for n in self.ranking.explainer if explainers[n].family == 'control']
 
-    def best(self) -> list:
-        "The explainers, no controls, that nothing was found better than, cheapest first"
-        t = self.ranking[[explainers[n].family != 'control' for n in self.ranking.explainer]]
-        return list(t[[not any(self.race.ahead(m, n) for m in self.race.names) for n in t.explainer]].sort_values('passes', kind='stable').explainer)
+# %% ../nbs/40_interpret.ipynb #d6f089f1
+@patch
+def best(self:Audit) -> list:
+    "The explainers, no controls, that nothing was found better than, cheapest first"
+    t = self.ranking[~self.ranking.explainer.isin(self.controls)].sort_values('passes', kind='stable')
+    return [n for n in t.explainer if not any(self.race.ahead(m, n) for m in self.race.names)]
 
-    def recommendation(self) -> str:
-        "What to do, in one sentence"
-        controls = [n for n in self.ranking.explainer if explainers[n].family == 'control']
-        best, of = self.best(), self.ranking.set_index('explainer')
-        trusted = [n for n in best if all(self.race.ahead(n, c) for c in controls)]
-        if not trusted: return f"Trust none of these yet: on {self.images} images no explainer that could be the best is clearly better than every control ({', '.join(controls)})."
-        name, r = trusted[0], of.loc[trusted[0]]
-        others = [n for n in best if n != name]
-        tie = f" {', '.join(others)} may be as good and cost{'s' if len(others) == 1 else ''} more or the same." if others else ' It is better than all others.'
-        warn = f" Its certificate says {r.verdict}." if r.verdict not in ('exact', '') else ''
-        return f"Use {name}: {self.metric} {r['mean']:.3f} [{r.low:.3f}, {r.high:.3f}] at {int(r.passes)} passes for an image, measured on {int(r.images)} images." + tie + warn
+@patch
+def recommendation(self:Audit) -> str:
+    "What to do, in one sentence"
+    best = self.best()
+    trusted = [n for n in best if all(self.race.ahead(n, c) for c in self.controls)]
+    if not trusted: return f"Trust none of these yet: on {self.images} images no explainer that could be the best is clearly better than every control ({', '.join(self.controls)})."
+    name, r = trusted[0], self.ranking.set_index('explainer').loc[trusted[0]]
+    others = [n for n in best if n != name]
+    tie = f" {', '.join(others)} may be as good and cost{'s' if len(others) == 1 else ''} more or the same." if others else ' It is better than all others.'
+    warn = f" Its certificate says {r.verdict}." if r.verdict not in ('exact', '') else ''
+    return f"Use {name}: {self.metric} {r['mean']:.3f} [{r.low:.3f}, {r.high:.3f}] at {int(r.passes)} passes for an image, measured on {int(r.images)} images." + tie + warn
 
-    def plot(self):
-        "The scores with their intervals"
-        t = self.ranking.assign(family=[explainers[n].family for n in self.ranking.explainer])
-        return plot_intervals(t, xlabel=self.metric)
+@patch
+def __repr__(self:Audit): return self.recommendation()
 
-    def _repr_html_(self):
-        cost = f'{self.passes:,} passes; {self.saved:.0%} of the passes of the fixed design ({self.race.looks[-1]} images each) were not needed'
-        open_pairs = f'{len(self.undecided)} of {len(self.race.names)*(len(self.race.names) - 1)//2} pairs stay undecided (level {self.race.alpha:g} over all pairs and looks)'
-        t = self.ranking.assign(score=[f'{m:.3f} [{l:.3f}, {h:.3f}]' for m, l, h in zip(self.ranking['mean'], self.ranking.low, self.ranking.high)], passes=self.ranking.passes.round().astype(int))
-        shown = t[['explainer', 'score', 'images', 'passes', 'verdict', 'standing'] + [c for c in t if c.startswith('also ')]].rename(columns=dict(score=f'{self.metric} [95 %]', passes='passes for an image'))
-        left = ''.join(f'<li>{html.escape(n)}: {html.escape(why)}</li>' for n, why in self.left_out.items())
-        warnings = ''.join(f'<li>{html.escape(a)}</li>' for a in (self.certificate.about[1:] if self.certificate else []) if 'NOT' in a or 'DEPEND' in a)
-        return f"<p><b>{html.escape(self.recommendation())}</b></p>{figure_html(self.plot(), alt='Scores of the explainers with their intervals')}{verdict_html(shown)}<p>{html.escape(cost)}. {html.escape(open_pairs)}.</p>" + \
-            (f'<p>Warnings:</p><ul>{warnings}</ul>' if warnings else '') + (f'<p>Left out:</p><ul>{left}</ul>' if left else '')
+@patch
+def plot(self:Audit):
+    "The scores with their intervals"
+    return plot_intervals(self.ranking.assign(family=[explainers[n].family for n in self.ranking.explainer]), xlabel=self.metric)
 
-# %% ../nbs/40_interpret.ipynb #85c5e8d1
+# %% ../nbs/40_interpret.ipynb #2a4620ea
+def _items(title, texts): return f"<p>{title}:</p><ul>{''.join(f'<li>{html.escape(t)}</li>' for t in texts)}</ul>" if texts else ''
+
+@patch
+def _shown(self:Audit):
+    "The ranking as texts"
+    t = self.ranking.assign(score=[f'{m:.3f} [{l:.3f}, {h:.3f}]' for m, l, h in zip(self.ranking['mean'], self.ranking.low, self.ranking.high)], passes=self.ranking.passes.round().astype(int))
+    return t[['explainer', 'score', 'images', 'passes', 'verdict', 'standing'] + [c for c in t if c.startswith('also ')]].rename(columns=dict(score=f'{self.metric} [95 %]', passes='passes for an image'))
+
+@patch
+def _repr_html_(self:Audit):
+    pairs = len(self.race.names)*(len(self.race.names) - 1)//2
+    said = f'{self.passes:,} passes; {self.saved:.0%} of the passes of the fixed design ({self.race.looks[-1]} images each) were not needed. {len(self.undecided)} of {pairs} pairs stay undecided (level {self.race.alpha:g} over all pairs and looks).'
+    warnings = [a for a in (self.certificate.about[1:] if self.certificate else []) if 'NOT' in a or 'DEPEND' in a]
+    picture = figure_html(self.plot(), alt='Scores of the explainers with their intervals')
+    return f"<p><b>{html.escape(self.recommendation())}</b></p>{picture}{verdict_html(self._shown())}<p>{html.escape(said)}</p>" + _items('Warnings', warnings) + _items('Left out', [f'{n}: {why}' for n, why in self.left_out.items()])
+
+# %% ../nbs/40_interpret.ipynb #d68496af
 @patch
 def audit(self:AttributionInterpretation,
           budget=None,         # Passes, or a time ('90 s', '10 min'); None: until all is decided or the images are used up
@@ -251,6 +272,15 @@ def _audited(self:AttributionInterpretation, race, metric, also, rows, found, ve
     for m in also: ranking[f'also {m}'] = [f'{interval(v.value[v.metric == m]).mean:.2f}' for v in values.values()]
     ranking['passes'] = [v.value[v.metric == 'passes'].mean() for v in values.values()]
     ranking['verdict'] = [verdicts.get(n, '') for n in ranking.explainer]
-    beaten = {n: next((m for m in ranking.explainer if race.ahead(m, n)), '') for n in ranking.explainer}
-    ranking['standing'] = [f'beaten by {b}' if b else 'not separated from ' + ', '.join(m for m in ranking.explainer if m != n and not beaten[m]) if sum(not o for o in beaten.values()) > 1 else 'better than all' for n, b in beaten.items()]
+    ranking['standing'] = _standings(race, list(ranking.explainer))
     return Audit(ranking, metric, race, rows, found, len(self.x), sum(spent.values()), seconds, left)
+
+def _standings(race, names):
+    "How each explainer stands beside the others, in words"
+    beaten = {n: next((m for m in names if race.ahead(m, n)), None) for n in names}
+    front = [n for n in names if not beaten[n]]
+    def said(n):
+        if beaten[n]: return f'beaten by {beaten[n]}'
+        if front == [n]: return 'better than all'
+        return 'not separated from ' + ', '.join(m for m in front if m != n)
+    return [said(n) for n in names]
