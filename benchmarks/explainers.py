@@ -28,10 +28,11 @@ sides, grid = 224, 7
 
 # Networks and images
 
-def photographs(n:int=2) -> Tensor: # [n,3,224,224]
-    "Crops of scikit-learn's photographs, China and a flower"
-    found = [torch.tensor(np.array(p)).permute(2, 0, 1)[None, :, :420, :420]/255 for p in load_sample_images().images]
-    return torch.cat([F.interpolate(f, (sides, sides), mode='bilinear', antialias=True) for f in found])[:n].clamp(0, 1)
+def photographs(n:int=2, side:int=sides) -> Tensor: # [n,3,side,side]
+    "Crops of scikit-learn's photographs, China and a flower in turns, each pair further to the right"
+    found = [torch.tensor(np.array(p)).permute(2, 0, 1)[None, :, :420]/255 for p in load_sample_images().images]
+    crops = [found[i % 2][..., (left := i//2 % 4*60):left + 420] for i in range(n)]
+    return torch.cat([F.interpolate(c, (side, side), mode='bilinear', antialias=True) for c in crops]).clamp(0, 1)
 
 def lively(net:nn.Module, x:Tensor) -> nn.Module:
     "Random weights that tell images apart: batch norm knows their statistics, and scores vary by about two between versions of an image that are half hidden"
@@ -154,6 +155,13 @@ def synchronised(f, device):
     if device.type == 'cuda': torch.cuda.synchronize()
     return perf_counter() - start, out
 
+def timed(calls:dict, rounds:int, device) -> tuple: # Name -> seconds of each round; name -> what the last call gave
+    "All calls take turns; every second round begins with the second one"
+    seconds, found, names = {n: np.zeros(rounds) for n in calls}, {}, list(calls)
+    for r in range(rounds):
+        for n in names[r % 2:] + names[:r % 2]: seconds[n][r], found[n] = synchronised(calls[n], device)
+    return seconds, found
+
 @contextmanager
 def passes_in(net):
     "Sizes of the forward passes that happen inside, by whether their graph was kept for the way back, and the images that came back"
@@ -180,24 +188,20 @@ def measure(case, nets, x, target, noise, rounds):
     def add(label, net, f):
         with frozen(net):
             with passes_in(net) as seen: maps[label] = f(net)
-        counts[label] = dict(seen); calls[label] = lambda: (None, f(net))[0]
+        counts[label] = dict(seen); calls[label] = lambda: _within(net, lambda: f(net))
     explain = lambda net: ours(net, x, target, batch_size=nets[grads, 'rows'][net], **case.params)
     add('ours', plain, explain)
     if fast is not plain: add('ours fastest', fast, explain)
     for peer, f in case.peers.items(): add(peer, plain, lambda net, f=f: f(net, x, target, nets[grads, 'rows'][net]))
     for label, net in [('ours', plain)] + [('ours fastest', fast)]*(fast is not plain):
-        c = counts[label]; calls[f'bare {label}'] = lambda net=net, c=c: bare(net, noise, nets[grads, 'rows'][net], c['forward'], c['back'])
-    seconds = {label: [] for label in calls}
-    for r in range(rounds):
-        for label in list(calls)[r % 2:] + list(calls)[:r % 2]:
-            seconds[label].append(synchronised(lambda: _within(calls[label], plain if 'fastest' not in label else fast), x.device)[0])
-    return rows_of(case, nets, grads, plain, fast, counts, maps, seconds, x)
+        c = counts[label]; calls[f'bare {label}'] = lambda net=net, c=c: _within(net, lambda: bare(net, noise, nets[grads, 'rows'][net], c['forward'], c['back']))
+    return rows_of(case, nets, grads, plain, fast, counts, maps, timed(calls, rounds, x.device)[0], x)
 
-def _within(call, net):
-    with frozen(net): return call()
+def _within(net, call):
+    with frozen(net): call() # Gives nothing, so that nothing is kept
 
 def rows_of(case, nets, grads, plain, fast, counts, maps, seconds, x):
-    ratio = lambda a, b: np.array(seconds[a])/np.array(seconds[b])
+    ratio = lambda a, b: seconds[a]/seconds[b]
     passes = lambda label: (counts[label]['forward'] + counts[label]['back'])/len(x)
     for label, net in [('ours', plain)] + [('ours fastest', fast)]*(fast is not plain):
         s, over = nets[grads, 'settings'][net], ratio(label, f'bare {label}')
@@ -228,7 +232,10 @@ def prepared(name, x, most, kinds):
             nets[grads, 'rows'][made[key]], nets[grads, 'settings'][made[key]] = s.rows, s
     return nets
 
-def load(): return round(os.getloadavg()[0], 2) if hasattr(os, 'getloadavg') else np.nan
+def circumstances(device, rounds) -> dict:
+    "Columns that say where and how a row was measured"
+    load = round(os.getloadavg()[0], 2) if hasattr(os, 'getloadavg') else np.nan
+    return dict(machine=machine(device), threads=torch.get_num_threads(), torch=torch.__version__, rounds=rounds, load=load)
 
 def benchmark(net, only, rounds, n, most, done) -> None:
     "Measures all cases of one network; each is handed to `done` at once"
@@ -237,28 +244,35 @@ def benchmark(net, only, rounds, n, most, done) -> None:
     chosen = [c for c in cases(net, n) if any(fnmatch.fnmatch(c.name, p) for p in only)]
     nets = prepared(net, x, most, sorted({c.name in with_gradients for c in chosen}))
     target = logits(nets[chosen[0].name in with_gradients, 'float32'], x).argmax(1)
-    where = dict(net=net, side=sides, machine=machine(device), threads=torch.get_num_threads(), torch=torch.__version__, rounds=rounds)
     for case in chosen:
-        before = load()
-        try: done([where | dict(load=before) | row | dict(trained_map_agreement=trained) for trained in [trained_agreement(case)] for row in measure(case, nets, x, target, noise, rounds)])
+        where = dict(net=net, side=sides) | circumstances(device, rounds)
+        try: done([where | row | dict(trained_map_agreement=trained) for trained in [trained_agreement(case)] for row in measure(case, nets, x, target, noise, rounds)])
         except Exception as e: print(f'{net} {case.name}: {type(e).__name__}: {e}', file=sys.stderr)
 
-def main():
-    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    p.add_argument('--nets', default='resnet50,mobilenet_v2', help='torchvision networks')
-    p.add_argument('--only', default='*', help='explainers, with wildcards')
+# The command
+
+def command(doc:str, quick:str, **own):
+    "The arguments of a benchmark: its `own`, name -> (default, what it is), and those that all have"
+    p = argparse.ArgumentParser(description=doc.splitlines()[0])
+    for name, (default, said) in own.items(): p.add_argument(f'--{name}', type=type(default), default=default, help=said)
     p.add_argument('--rounds', type=int, default=3)
-    p.add_argument('--passes', type=int, default=64, help='about so many for each image')
-    p.add_argument('--most', type=int, default=32, help='images in one pass at most')
-    p.add_argument('--quick', action='store_true', help='one round of few passes, to see that it runs')
+    p.add_argument('--quick', action='store_true', help=f'{quick}, to see that it runs')
     p.add_argument('--out', default='', help='a CSV file')
-    a = p.parse_args()
+    return p.parse_args()
+
+class Table(list):
+    "Rows, printed by `line` and written to `out` as soon as they are there"
+    def __init__(self, out, line, digits=4): self.out, self.line, self.digits = out, line, digits
+    def add(self, rows):
+        self.extend(rows)
+        for r in rows: print(self.line.format(**{k: '' if v is None else v for k, v in r.items()}), flush=True)
+        if self.out: pd.DataFrame(list(self)).round(self.digits).to_csv(self.out, index=False)
+
+def main():
+    a = command(__doc__, 'one round of few passes', nets=('resnet50,mobilenet_v2', 'torchvision networks'), only=('*', 'explainers, with wildcards'),
+                passes=(64, 'about so many for each image'), most=(32, 'images in one pass at most'))
     rounds, n = (1, 16) if a.quick else (a.rounds, a.passes)
-    table = []
-    def done(rows):
-        table.extend(rows)
-        for r in rows: print(f"{r['net']:13} {r['explainer']:24} {r['precision']:9} {r['passes']:6.0f} passes {r['seconds']:7.2f} s {r['times_bare']:6.2f} x bare   {r['peer'] or '':10} {r['faster_than_peer']:6.2f}   ranks {r['map_agreement']:.3f} (trained {r['trained_map_agreement']:.3f})   load {r['load']}", flush=True)
-        if a.out: pd.DataFrame(table).round(4).to_csv(a.out, index=False)
-    for net in a.nets.split(','): benchmark(net, a.only.split(','), rounds, n, a.most, done)
+    table = Table(a.out, '{net:13} {explainer:24} {precision:9} {passes:6.0f} passes {seconds:7.2f} s {times_bare:6.2f} x bare   {peer:10} {faster_than_peer:6.2f}   ranks {map_agreement:.3f} (trained {trained_map_agreement:.3f})   load {load}')
+    for net in a.nets.split(','): benchmark(net, a.only.split(','), rounds, n, a.most, table.add)
 
 if __name__ == '__main__': main()

@@ -4,17 +4,17 @@
 
 Everything that is compared runs in turn, in one process, on the same images, maps and steps. How to read the table: benchmarks/README.md.
 """
-import argparse, warnings
+import warnings
 from contextlib import nullcontext
 warnings.simplefilter('ignore')
 import numpy as np, pandas as pd, torch, torch.nn.functional as F
 from torch import nn
 from torchvision import models as tv
-from explainers import bare, has, lively, load, passes_in, photographs, sides, synchronised
+from explainers import Table, bare, circumstances, command, has, lively, passes_in, photographs, sides, timed
 from xainb.core import frozen, logits
 from xainb.metrics.fidelity import fidelity
 from xainb.metrics.perturbation import deletion, perturbation_curves, road
-from xainb.speed import calibrate, in_settings, machine
+from xainb.speed import calibrate, in_settings
 from xainb.data import DigitScenes
 from xainb.models import load_model
 if not hasattr(np, 'trapz'): np.trapz = np.trapezoid # quantus 0.6 asks for it
@@ -86,11 +86,8 @@ def measure(name, ours, peers, nets, noise, rounds):
         calls[f'bare {label}'] = lambda net=net, s=s, label=label: bare(net, noise, s.rows, passes[label], 0)
     first, s = nets['float32']
     for peer, f in peers.items(): add(peer, first, s.rows, f)
-    seconds = {label: [] for label in calls}
-    for r in range(rounds):
-        for label in list(calls)[r % 2:] + list(calls)[:r % 2]:
-            with frozen(first), torch.no_grad(): seconds[label].append(synchronised(calls[label], noise.device)[0])
-    ratio = lambda a, b: np.array(seconds[a])/np.array(seconds[b])
+    with frozen(first), torch.no_grad(): seconds, _ = timed(calls, rounds, noise.device)
+    ratio = lambda a, b: seconds[a]/seconds[b]
     for label, (net, s) in nets.items():
         over = ratio(label, f'bare {label}')
         common = dict(curves=name, precision=s.dtype, channels_last=s.channels_last, rows=s.rows, passes=passes[label], seconds=np.median(seconds[label]), per_second=passes[label]/np.median(seconds[label]),
@@ -111,32 +108,20 @@ def networks(name, x, most):
     return made if (fast.dtype, fast.channels_last) == (plain.dtype, plain.channels_last) else made | {'fastest': (in_settings(net, fast.channels_last, fast.dtype), fast)}
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    p.add_argument('--nets', default='near-free,resnet50,resnet18,mobilenet_v2', help='torchvision networks, and near-free: an average and a linear layer')
-    p.add_argument('--only', default='', help='curves, by name')
-    p.add_argument('--rounds', type=int, default=3)
-    p.add_argument('--images', type=int, default=4)
-    p.add_argument('--steps', type=int, default=28)
-    p.add_argument('--most', type=int, default=32, help='images in one pass at most')
-    p.add_argument('--quick', action='store_true', help='one round of few steps, to see that it runs')
-    p.add_argument('--out', default='', help='a CSV file')
-    a = p.parse_args()
+    a = command(__doc__, 'one round of few steps', nets=('near-free,resnet50,resnet18,mobilenet_v2', 'torchvision networks, and near-free: an average and a linear layer'), only=('', 'curves, by name'),
+                images=(4, 'how many'), steps=(28, 'of a curve'), most=(32, 'images in one pass at most'))
     if a.quick: a.rounds, a.images, a.steps = 1, 2, 7
-    device, table = torch.device('cuda' if torch.cuda.is_available() else 'cpu'), []
+    device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+    table = Table(a.out, '{net:13} {curves:24} {precision:9} {passes:6.0f} passes {seconds:7.2f} s {times_bare:6.2f} x bare   {peer:10} {faster_than_peer:6.2f}   area off {area_difference:.4f} (trained {trained_area_difference:.4f})   load {load}')
     x = photographs(2).repeat(-(-a.images//2), 1, 1, 1)[:a.images].to(device)
     maps, noise = smooth_maps(a.images).to(device), torch.rand(a.most, 3, sides, sides, generator=torch.Generator().manual_seed(0)).to(device)
     trained = trained_difference(a.steps)
     for net in a.nets.split(','):
         nets = networks(net, x, a.most)
         y = logits(nets['float32'][0], x).argmax(1)
-        where = dict(net=net, side=sides, images=a.images, steps=a.steps, machine=machine(device), threads=torch.get_num_threads(), torch=torch.__version__, rounds=a.rounds)
         for name, (ours, peers) in cases(x, y, maps, a.steps).items():
-            if a.only and name not in a.only.split(','): continue
-            if net == 'near-free' and name == 'road': continue
-            before = load()
-            for r in measure(name, ours, peers, nets, noise, a.rounds):
-                table.append(where | dict(load=before) | r | dict(trained_area_difference=trained))
-                print(f"{net:13} {name:24} {r['precision']:9} {r['passes']:6.0f} passes {r['seconds']:7.2f} s {r['times_bare']:6.2f} x bare   {r['peer'] or '':10} {r['faster_than_peer']:6.2f}   area off {r['area_difference']:.4f} (trained {trained:.4f})   load {before}", flush=True)
-            if a.out: pd.DataFrame(table).round(4).to_csv(a.out, index=False)
+            if a.only and name not in a.only.split(',') or net == 'near-free' and name == 'road': continue
+            where = dict(net=net, side=sides, images=a.images, steps=a.steps) | circumstances(device, a.rounds)
+            table.add([where | r | dict(trained_area_difference=trained) for r in measure(name, ours, peers, nets, noise, a.rounds)])
 
 if __name__ == '__main__': main()
