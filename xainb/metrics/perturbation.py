@@ -170,7 +170,7 @@ def _advance(state, start, end, order, a, b, i, s, on):
     value = end[image, :, at] if bool(grows.all()) else torch.where(grows.to(device)[:, None, None], end[image, :, at], start[image, :, at])
     state[row, :, at] = value
 
-# %% ../../nbs/metrics/10_perturbation.ipynb #29543136
+# %% ../../nbs/metrics/10_perturbation.ipynb #e140927c
 readings = dict(probability=lambda out, target: out.softmax(1).gather(1, target[:, None])[:, 0],
                 logit=lambda out, target: out.gather(1, target[:, None])[:, 0],
                 accuracy=lambda out, target: (out.argmax(1) == target).float())
@@ -188,7 +188,9 @@ class Curves:
     def plot(self):
         "Mean curves with the interval of the mean"
         return plot_curves(self.at, {f"{r.replace('_', ' ')}, {o} important first": v for (r, o), v in self.values.items()}, xlabel='fraction changed', title=repr(self))
-    def __repr__(self): return f"{' and '.join(dict.fromkeys(r.replace('_', ' ') for r, _ in self.values))} of {len(next(iter(self.values.values())))} images at {len(self.at)} fractions"
+    def __repr__(self):
+        read, (n, s) = dict.fromkeys(r.replace('_', ' ') for r, _ in self.values), next(iter(self.values.values())).shape
+        return f"{' and '.join(read)} of {n} image{'s'*(n != 1)} at {s} fractions"
     def _repr_html_(self): return figure_html(self.plot(), alt=repr(self))
 
 # %% ../../nbs/metrics/10_perturbation.ipynb #7c422e3c
