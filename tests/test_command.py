@@ -78,6 +78,10 @@ def test_dry_run_writes_nothing(tmp_path):
     (['--explainers', 'gradcan'], "unknown explainer 'gradcan': did you mean 'gradcam'?"),
     (['--metrics', 'insert'], "unknown metric 'insert': did you mean 'insertion'?"),
     (['--images', '-3'], 'the number of images is at least 1, not -3'),
+    (['evalute'], "unknown job 'evalute': did you mean 'evaluate'?"),
+    (['--fractions', '.1'], "job 'evaluate' with profile 'smoke' has no option 'fractions'; it has models, explainers, metrics, images, seed, split, size"),
+    (['--jobs', '-1'], 'jobs and threads are at least 1, not -1'),
+    (['--jobs', '2', '--scheduler', 'tcp://127.0.0.1:1'], 'jobs are for this machine; a cluster runs as many notebooks at once as its workers have threads or GPUs'),
     (['--models', 'torchvision/squeezenet1_1:no.safetensors'], "no weights file at 'no.safetensors'")])
 def test_bad_names(args, says, tmp_path): assert refused(tmp_path, *args) == says
 

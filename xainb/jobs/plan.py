@@ -43,7 +43,7 @@ def priced(net, n:int):
     with count_passes(net) as passes: yield cost
     cost.update(forward=passes.forward/n, backward=passes.backward/n, seconds=(time.perf_counter() - start)/n)
 
-# %% ../../nbs/jobs/00_plan.ipynb #9bb357cf
+# %% ../../nbs/jobs/00_plan.ipynb #9478f42b
 @dataclass
 class Run:
     "One papermill execution"
@@ -59,7 +59,7 @@ class Run:
 
 def done_units(store:Store, run:Run) -> int:
     "How many units of a run the store holds"
-    return len({f.name.removesuffix('.parquet') for f in store.units(run.id)}.intersection(run.units))
+    return len(store.done(run.id).intersection(run.units))
 
 # %% ../../nbs/jobs/00_plan.ipynb #88b8547a
 @dataclass
