@@ -4,20 +4,21 @@
 
 # %% auto #0
 __all__ = ['splits', 'styles', 'severities', 'Images', 'glyphs', 'regions', 'luminance', 'mask_boxes', 'DigitScenes', 'edges',
-           'digit_scenes', 'photos', 'corrupt', 'shift_names', 'shifted', 'replace_x']
+           'digit_scenes', 'photos', 'LazyImages', 'image_folder', 'corrupt', 'shift_names', 'shifted', 'replace_x']
 
-# %% ../nbs/02_data.ipynb #02b6f5ce
+# %% ../nbs/02_data.ipynb #5ffe39fc
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 import math, numpy as np, pandas as pd, torch, torch.nn.functional as F
 from torch import Tensor
 from PIL import Image
+import torchvision
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 from .core import *
 
-# %% ../nbs/02_data.ipynb #4bd39446
+# %% ../nbs/02_data.ipynb #0b861dac
 @dataclass
 class Images:
     "Images with their truth: `x` [N,C,H,W] floats in [0,1], `y` [N] classes, `truth`, one id each, and what was `skipped` and why"
@@ -30,6 +31,7 @@ class Images:
 
     def __len__(self): return len(self.x)
     def __getitem__(self, i:slice): return Images(self.x[i], self.y[i], self.truth[i], self.ids[i], self.classes)
+    def take(self, i): return self.x[i], self.y[i] # Images and labels for a tensor of indices
 
 # %% ../nbs/02_data.ipynb #fe282b15
 splits = dict(train=(0, .6), valid=(.6, .75), test=(.75, 1))
@@ -239,6 +241,49 @@ def _gather(got, groups, table, skipped):
     names = dict(zip(table.label, table.name)) if 'name' in table.columns else {}
     classes = [str(names.get(c, c)) for c in range(table.label.max()+1)]
     return Images(torch.stack([x for x, _ in got.values()]), y, Truth(boxes), list(got), classes, skipped)
+
+# %% ../nbs/02_data.ipynb #cb7b67fb
+class LazyImages:
+    "Images with labels that are read from a PyTorch data set of (picture, class number) when `take` asks for them"
+    def __init__(self,
+                 dataset,          # Its items are (PIL image, int)
+                 n:int|None=None,  # How many, drawn by `seed`; None for all
+                 seed:int=0,
+                 crop:int=224,     # Side of the centre crop in pixels
+                 resize:int=256):  # Shorter side before the crop
+        if not len(dataset): raise BadInput('the data set is empty')
+        self.dataset, self.crop, self.resize = dataset, crop, resize
+        self.index = np.random.RandomState(seed).permutation(len(dataset))[:n] if n else np.arange(len(dataset))
+        self.classes = list(map(str, getattr(dataset, 'classes', [])))
+        self.ids = [self._id(i) for i in self.index]
+    def __len__(self): return len(self.index)
+    def _id(self, i):
+        files = getattr(self.dataset, 'samples', None)
+        return '/'.join(Path(files[i][0]).parts[-2:]) if files else str(i)
+    def take(self, i): # Images [N,C,H,W] in [0,1] and labels [N]
+        got = [self.dataset[self.index[int(k)]] for k in i]
+        return torch.stack([_fit(picture.convert('RGB'), [], self.crop, self.resize)[0] for picture, _ in got]), torch.tensor([y for _, y in got])
+    def load(self) -> Images:
+        "All of them, in memory"
+        return Images(*self.take(range(len(self))), Truth(), self.ids, self.classes)
+
+# %% ../nbs/02_data.ipynb #5d87fa77
+@dataset(truth='label', source='your folder with one folder for each class, below train and test if there are such')
+def image_folder(n:int|None=None, seed:int=0,
+                 folder:str='',      # Holds train/ and test/ (or val/), each with a folder for each class; or those at once
+                 split:str='test',   # train or test
+                 size:int=32,        # Side of the centre crop in pixels
+                 resize:int=0,       # Shorter side before the crop; 0 for `size`
+                 lazy:bool=False,    # Read images when they are needed
+                ) -> Images:
+    "Images in folders that are named after their class"
+    names = dict(train=('train',), test=('test', 'val', 'valid'))
+    if split not in names: raise nearest('split', split, names)
+    at = next((d for k in names[split] if (d := Path(folder)/k).is_dir()), Path(folder))
+    try: found = torchvision.datasets.ImageFolder(str(at))
+    except FileNotFoundError as e: raise BadInput(f"no folders of images, one for each class, in '{at}'") from None
+    images = LazyImages(found, n, seed, size, resize or size)
+    return images if lazy else images.load()
 
 # %% ../nbs/02_data.ipynb #de3fa8c1
 severities = dict(noise=(.08, .12, .18, .26, .38), blur=(1, 2, 3, 4, 6), contrast=(.4, .3, .2, .1, .05),

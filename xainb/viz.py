@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['families', 'trainings', 'colours', 'style', 'Figure', 'canvas', 'draw_truth', 'show_maps', 'plot_curves',
-           'plot_intervals', 'plot_ranks', 'plot_critical_difference', 'heat_table', 'scatter_fit', 'verdict_html',
-           'figure_html']
+           'plot_bands', 'plot_intervals', 'plot_ranks', 'plot_critical_difference', 'heat_table', 'scatter_fit',
+           'verdict_html', 'figure_html']
 
 # %% ../nbs/04_viz.ipynb #c79d02b0
 import base64, html, io
@@ -174,6 +174,23 @@ def plot_curves(at,            # [S] positions
         ax.fill_between(_plain(at), low, high, color=line['color'], alpha=.18, linewidth=0)
     ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
     if len(values) > 1: ax.legend()
+    return ax.figure
+
+# %% ../nbs/04_viz.ipynb #e96ce454
+def plot_bands(table,        # Columns `mean`, `low`, `high`, and those named below
+               x='at', by='explainer',
+               groups=None,  # Name -> group, for the colours; without it the names decide
+               ax=None, xlabel='', ylabel='', title='',
+               legend=True,
+              ):             # Figure
+    "A line with its interval for each name, from a table of means and intervals"
+    ax, t = _axes(ax), table.sort_values(x)
+    for name, line in _lines(list(t[by].drop_duplicates().sort_values()) if groups is None else [n for n in groups if n in set(t[by])], groups).items():
+        one = t[t[by] == name]
+        ax.plot(one[x], one['mean'], marker='.', label=name, **line)
+        ax.fill_between(one[x], one['low'], one['high'], color=line['color'], alpha=.15, linewidth=0)
+    ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    if legend: ax.legend(fontsize=7)
     return ax.figure
 
 # %% ../nbs/04_viz.ipynb #38c9f978

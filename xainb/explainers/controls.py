@@ -18,15 +18,16 @@ def content_seed(image:Tensor, seed:int=0) -> int: # 0 to 2^63 - 1
     pixels = image.detach().cpu().contiguous().numpy().tobytes()
     return int.from_bytes(hashlib.blake2b(pixels, digest_size=8, salt=str(seed).encode()[:16]).digest(), 'big') >> 1
 
-# %% ../../nbs/explainers/90_controls.ipynb #5693535f
+# %% ../../nbs/explainers/90_controls.ipynb #7561e898
 @explainer(family='control', cost=lambda: 0, needs='nothing', source='control')
 def random_control(model,     # Not looked at
                    x:Tensor,  # Images [N,C,H,W] in [0,1]
                    target,    # Not looked at
                    seed:int=0, # Another seed, another map
-                  ) -> Tensor: # [N,1,H,W], uniform in [0,1)
+                   channels:bool=False, # A number for each channel of a pixel, too
+                  ) -> Tensor: # [N,1,H,W], or [N,C,H,W] with `channels`, uniform in [0,1)
     "Noise that is always the same for the same image"
-    def noise(image): return torch.rand(1, *x.shape[-2:], generator=torch.Generator().manual_seed(content_seed(image, seed)))
+    def noise(image): return torch.rand(len(image) if channels else 1, *x.shape[-2:], generator=torch.Generator().manual_seed(content_seed(image, seed)))
     return torch.stack([noise(image) for image in x]).to(x)
 
 # %% ../../nbs/explainers/90_controls.ipynb #55164d15
