@@ -6,7 +6,7 @@ import children
 from xainb.store import Store, same_rows
 
 pytestmark = [pytest.mark.xdist_group('cluster'), pytest.mark.skipif(not importlib.util.find_spec('distributed'), reason='dask.distributed is not installed')]
-smoke = ['--profile', 'smoke', '--threads', 1]
+smoke = ['--profile', 'smoke', '--explainers', 'gradient,cam', '--threads', 1]
 
 def call(*args): return children.call('xainb-sweep', *smoke, *args)
 
