@@ -25,9 +25,17 @@ from xainb.metrics.fidelity import *
 from xainb.metrics.sanity import *
 from xainb.metrics.complexity import *
 from xainb.training import *
+from xainb.recipe import *
 from xainb.check import *
 from xainb.check_metric import *
 from xainb.certify import *
+from xainb.roar import *
+from xainb.jobs.plan import *
+from xainb.jobs.run import *
+from xainb.jobs.evaluate import *
+from xainb.jobs.roar import *
 from xainb.sweep import *
 from xainb.interpret import *
+from xainb.page import *
 from xainb.report import *
+from xainb.roar_report import *

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['splits', 'styles', 'severities', 'Images', 'glyphs', 'regions', 'luminance', 'mask_boxes', 'DigitScenes', 'edges',
-           'digit_scenes', 'photos', 'LazyImages', 'image_folder', 'corrupt', 'shift_names', 'shifted', 'replace_x']
+           'digit_scenes', 'photos', 'LazyImages', 'image_folder', 'food101', 'corrupt', 'shift_names', 'shifted',
+           'replace_x']
 
 # %% ../nbs/02_data.ipynb #5ffe39fc
 from dataclasses import dataclass, field
@@ -284,6 +285,17 @@ def image_folder(n:int|None=None, seed:int=0,
     except FileNotFoundError as e: raise BadInput(f"no folders of images, one for each class, in '{at}'") from None
     images = LazyImages(found, n, seed, size, resize or size)
     return images if lazy else images.load()
+
+# %% ../nbs/02_data.ipynb #c446c283
+@dataset(truth='label', source='Food-101 (Bossard et al. 2014), a folder as torchvision lays it out')
+def food101(n:int|None=None, seed:int=0,
+            folder:str='',      # Holds food-101/
+            split:str='test',   # train or test
+            size:int=224, resize:int=256, # As in `image_folder`
+           ) -> LazyImages:
+    "Food-101, read when it is needed; nothing is downloaded"
+    if not (Path(folder)/'food-101').is_dir(): raise BadInput(f"no folder 'food-101' in '{folder}': torchvision.datasets.Food101('{folder or '.'}', download=True) makes it")
+    return LazyImages(torchvision.datasets.Food101(folder, split=split), n, seed, size, resize)
 
 # %% ../nbs/02_data.ipynb #de3fa8c1
 severities = dict(noise=(.08, .12, .18, .26, .38), blur=(1, 2, 3, 4, 6), contrast=(.4, .3, .2, .1, .05),

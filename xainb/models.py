@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['demo_nets', 'imagenet_mean', 'imagenet_std', 'weights_folder', 'AlexNet', 'GoogLeNet', 'ResNet', 'DenseNet',
            'MobileNetV2', 'Normalize', 'normalized', 'sha256', 'read_weights', 'state_digest', 'load_weights',
-           'ModelCard', 'zoo', 'cards', 'list_models', 'demo_records', 'demo', 'model_card', 'load_model']
+           'ModelCard', 'zoo', 'cards', 'list_models', 'demo_records', 'demo', 'model_card', 'load_model',
+           'new_network']
 
 # %% ../nbs/03_models.ipynb #f352d610
 import hashlib, importlib.util, json, urllib.parse
@@ -206,15 +207,20 @@ def _split(spec):
 
 def _numbers(text): return [float(v) for v in text.split(',')]
 
-# %% ../nbs/03_models.ipynb #c1e2e50d
+# %% ../nbs/03_models.ipynb #99ba05f6
 def _from_library(library, net, weights, options):
     "A torchvision or timm network with weights from disk, behind its normalisation"
     options = dict(options)
-    mean, std = (_numbers(options.pop(k)) if k in options else d for k, d in (('mean', imagenet_mean), ('std', imagenet_std)))
+    normal = _normalisation(options, imagenet_mean, imagenet_std)
     checksum, classes = options.pop('sha256', ''), int(options.pop('classes', 1000))
     if not weights: raise BadInput(f"{library}/{net} needs a weights file: '{library}/{net}:path/to/weights.safetensors'")
     builder = _torchvision_net if library == 'torchvision' else _timm_net
-    return normalized(load_weights(builder(net, classes, options), weights, checksum), *(v if len(v) == 3 else v*3 for v in (mean, std))).eval()
+    return normalized(load_weights(builder(net, classes, options), weights, checksum), *normal).eval()
+
+def _normalisation(options, mean, std):
+    "Mean and deviation of three channels, taken out of the options if they are there"
+    found = [_numbers(options.pop(k)) if k in options else d for k, d in dict(mean=mean, std=std).items()]
+    return [v if len(v) == 3 else v*3 for v in found]
 
 def _torchvision_net(net, classes, options):
     known = torchvision.models.list_models(module=torchvision.models)
@@ -252,3 +258,21 @@ def model_card(spec:str) -> ModelCard: # Nothing is loaded before its `build()`
 def load_model(spec:str) -> nn.Module: # In evaluation mode, takes images in [0,1]
     "The network named by a string"
     return model_card(spec).build()
+
+# %% ../nbs/03_models.ipynb #cfbcb6fe
+def new_network(spec:str,        # demo/resnet?w=16, torchvision/resnet50, timm/resnet18?mean=0.5&std=0.5, nets.py:make_net
+                classes:int=10): # Not for your own function
+    "A function that makes a network with new weights, which takes images in [0,1]"
+    file, _, function = spec.partition(':')
+    if file.endswith('.py'): return partial(_from_file, file, function)
+    library, net, weights, options = _split(spec)
+    if weights: raise BadInput(f"a network to be trained has no weights file: '{library}/{net}'")
+    if library == 'demo':
+        if net not in demo_nets: raise nearest('demo network', net, demo_nets)
+        return lambda: normalized(demo_nets[net](classes, **{k: int(v) for k, v in options.items()}), .5, .25)
+    if library not in _builders: raise nearest('network to train', spec, [f'demo/{n}' for n in demo_nets])
+    normal = _normalisation(options, imagenet_mean, imagenet_std)
+    def make(): return normalized(_builders[library](net, classes, options), *normal)
+    return make
+
+_builders = dict(torchvision=_torchvision_net, timm=_timm_net)

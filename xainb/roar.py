@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['units', 'modes', 'plain', 'feature_ranks', 'rank_type', 'n_features', 'n_removed', 'replaced', 'mean_colour',
-           'explain_ranks', 'Ranks', 'Removal', 'Remove', 'with_ranks', 'is_right', 'retrain', 'Study', 'cell_unit',
-           'Removed', 'continued', 'roar_table', 'roar_gap', 'roar_kinds', 'plot_roar', 'published_roar',
+           'explain_ranks', 'Ranks', 'Removal', 'Remove', 'with_ranks', 'is_right', 'retrain', 'Study', 'said_of',
+           'cell_unit', 'Removed', 'continued', 'roar_table', 'roar_gap', 'roar_kinds', 'plot_roar', 'published_roar',
            'roar_findings', 'roar_sentences']
 
 # %% ../nbs/17_roar.ipynb #b9ff3e8c
@@ -135,7 +135,7 @@ def retrain(make,             # `make()` gives a network with new weights
     net, curve = train_from_scratch(make, with_ranks(train, removal and removal.train), len(train), recipe, seed, cbs, **loader)
     return net, is_right(net, test, removal), curve
 
-# %% ../nbs/17_roar.ipynb #4f62e18b
+# %% ../nbs/17_roar.ipynb #69accf8f
 @dataclass
 class Study:
     "Remove or keep, and retrain"
@@ -148,8 +148,8 @@ class Study:
     repeats:int = 3       # Trainings of each cell; the paper has 5
     modes:tuple = ('roar',)
     unit:str = 'value'    # As in the paper, or pixel
-    reduce:str = 'sum'    # For pixels, see `feature_ranks`
     recipe:object = 'small'
+    reduce:str = 'sum'    # For pixels, see `feature_ranks`
     seed:int = 0
     name:str = ''         # Of network and data, for the rows and for the names of the units
     facts:dict = field(default_factory=dict) # More columns that all rows share
@@ -169,17 +169,22 @@ class Study:
 modes = dict(roar='most important removed', kar='most important kept', recursive='removed step by step, explained anew at each')
 plain = dict(roar=False, kar=True) # Modes that can be asked of a network that was not trained again
 
-# %% ../nbs/17_roar.ipynb #0dbc733b
+# %% ../nbs/17_roar.ipynb #f7f270b5
 @patch(as_prop=True)
 def id(self:Study) -> str:
     "Eight hexadecimal digits for everything that all trainings share"
     ends = [(len(d), *d.ids[:2], *d.ids[-2:]) for d in (self.train, self.test)]
     return digest(self.name, vars(self.recipe), self.unit, self.reduce, self.seed, ends)
 
+def said_of(explain) -> dict:
+    "What is known of an explainer: its name, and its parameters if it is a `functools.partial`"
+    if isinstance(explain, partial): return dict(explainer=explain.args[0] if explain.args else explain.func.__name__) | explain.keywords
+    return dict(explainer=getattr(explain, '__name__', type(explain).__name__))
+
 @patch
-def run_name(self:Study, part:str) -> str:
-    "The id of a run: `network`, an explainer's `…-ranks`, or one repeat of its trainings"
-    return f'{part}-{self.id}'
+def run_id(self:Study, part:str, explainer:str='') -> str:
+    "The id of a run: `network`, or the `ranks` or one repeat (a number) of an explainer, or of '' for whole images"
+    return run_name(f'{explainer or "whole"}-{part}' if part != 'network' else part, self.id, said_of(self.explainers[explainer]) if explainer else '')
 
 @patch
 def cells(self:Study, explainer:str) -> list: # (mode, fraction)
@@ -188,11 +193,12 @@ def cells(self:Study, explainer:str) -> list: # (mode, fraction)
 
 def cell_unit(mode:str, fraction:float) -> str: return f'{mode}-{fraction:g}'
 
-# %% ../nbs/17_roar.ipynb #8fa8b467
+# %% ../nbs/17_roar.ipynb #f82ede30
 @patch
 def _write(self:Study, run, unit, frame, seconds, **more):
     "Rows with what all rows of a study share"
-    shared = dict(split='test', device=device_for(self.recipe).type, dtype=precision_for(self.recipe), versions=versions(), seed=self.seed, model=self.name) | self.facts
+    shared = dict(split='test', device=device_for(self.recipe).type, dtype=precision_for(self.recipe), versions=versions(), seed=self.seed, model=self.name, training='roar') | self.facts
+    if e := more.get('explainer'): shared |= dict(explainer_params=dumps(said := said_of(self.explainers[e])), family=getattr(xainb.core.explainers.get(said['explainer']), 'family', ''))
     self.store.write(run, unit, frame, **shared | more, seconds=seconds/max(1, len(frame)))
 
 @patch
@@ -204,11 +210,11 @@ def _answers(study, metric, fraction, right):
 def _curve(frame, mode, fraction):
     return pd.concat([rows(f'training_{k}', frame[k].to_numpy()[None], frame.epoch.to_numpy()) for k in ('loss', 'accuracy')]).assign(image='')
 
-# %% ../nbs/17_roar.ipynb #41995f3e
+# %% ../nbs/17_roar.ipynb #53a4502b
 @patch
 def network(self:Study) -> nn.Module:
     "The network that is explained, trained on whole images or read back"
-    run, unit = self.run_name('network'), 'train'
+    run, unit = self.run_id('network'), 'train'
     net = self.make()
     if self.store.has(run, unit): net.load_state_dict(load_file(self.store.local(f'networks/{run}.safetensors'))); return net.to(device_for(self.recipe)).eval()
     start = time.perf_counter()
@@ -222,7 +228,7 @@ def network(self:Study) -> nn.Module:
 @patch
 def _seed(self:Study, repeat): return self.seed*1000 + repeat + 1 # The explained network is repeat -1
 
-# %% ../nbs/17_roar.ipynb #ebfa02e4
+# %% ../nbs/17_roar.ipynb #28601005
 @patch
 def shards(self:Study) -> list: # (part, start, stop)
     "The pieces in which ranks are made and kept"
@@ -231,19 +237,20 @@ def shards(self:Study) -> list: # (part, start, stop)
 @patch
 def rank(self:Study, explainer:str):
     "Makes what is missing of the ranks of an explainer"
-    run, explain, net = self.run_name(f'{explainer}-ranks'), self.explainers[explainer], None
+    run, explain, net = self.run_id('ranks', explainer), self.explainers[explainer], None
+    done = self.store.done(run)
     for part, start, stop in self.shards():
-        if self.store.has(run, unit := f'{part}-{start}'): continue
+        if (unit := f'{part}-{start}') in done: continue
         net, began = net or self.network(), time.perf_counter()
         with count_passes(net) as passes: found = explain_ranks(net, getattr(self, part), explain, self.unit, self.reduce, start=start, stop=stop)
-        self._keep_ranks(self._rank_file(explainer, part, start), found)
+        self._keep_ranks(self._rank_file(run, part, start), found)
         n = stop - start
         self._write(run, unit, rows('cost', [(passes.forward + passes.backward)/n]).assign(image=''), (time.perf_counter() - began)/n, split=part, explainer=explainer,
                     forward=passes.forward/n, backward=passes.backward/n, metric_params=self._params())
     self._ask_plain(explainer, run)
 
 @patch
-def _rank_file(self:Study, name, part, start): return f'ranks/{name}-{self.id}/{part}-{start}.npy'
+def _rank_file(self:Study, name, part, start): return f'ranks/{name}/{part}-{start}.npy'
 
 @patch
 def _keep_ranks(self:Study, name, found):
@@ -251,10 +258,10 @@ def _keep_ranks(self:Study, name, found):
         np.save(Path(tmp)/'r.npy', found)
         self.store.keep(name, Path(tmp)/'r.npy')
 
-# %% ../nbs/17_roar.ipynb #badcc5c2
+# %% ../nbs/17_roar.ipynb #b2dd331e
 @patch
 def removal(self:Study, name:str, fraction:float, keep:bool=False) -> Removal:
-    "What goes from each image, by the ranks kept under a name"
+    "What goes from each image, by the ranks kept under the id of a run"
     if self.colour is None: self.colour = mean_colour(self.train)
     ranks = {part: Ranks([self.store.local(self._rank_file(name, s, start)) for s, start, _ in self.shards() if s == part]) for part in ('train', 'test')}
     return Removal(fraction, self.colour, **ranks, keep=keep)
@@ -262,11 +269,12 @@ def removal(self:Study, name:str, fraction:float, keep:bool=False) -> Removal:
 @patch
 def _ask_plain(self:Study, explainer, run):
     "Answers of the explained network itself on images with something replaced"
-    todo = [(m, t) for m in self.modes if m in plain for t in self.fractions if not self.store.has(run, cell_unit(f'{m}_plain', t))]
+    done = self.store.done(run)
+    todo = [(m, t) for m in self.modes if m in plain for t in self.fractions if cell_unit(f'{m}_plain', t) not in done]
     net = self.network() if todo else None
     for mode, t in todo:
         began = time.perf_counter()
-        right = is_right(net, self.test, self.removal(explainer, t, plain[mode]))
+        right = is_right(net, self.test, self.removal(run, t, plain[mode]))
         self._write(run, cell_unit(f'{mode}_plain', t), _answers(self, f'{mode}_plain', t, right), time.perf_counter() - began, explainer=explainer, metric_params=self._params())
 
 # %% ../nbs/17_roar.ipynb #8f010e80
@@ -289,19 +297,18 @@ def continued(old:np.ndarray, # [N,F] ranks
     key = np.where(old < gone, old.astype(np.int64) - old.shape[1], new)
     return places(torch.from_numpy(key).argsort(1)).numpy().astype(old.dtype)
 
-# %% ../nbs/17_roar.ipynb #2f654118
+# %% ../nbs/17_roar.ipynb #8a3cc0d7
 @patch
 def repeat(self:Study, explainer:str, repeat:int):
     "Trains what is missing of one repeat of an explainer; for the explainer '' the network on whole images"
-    run, last = self.run_name(f'{explainer or "whole"}-{repeat}'), explainer
+    run, first = self.run_id(repeat, explainer), self.run_id('ranks', explainer)
+    done, again = self.store.done(run), dict(zip(self.fractions, [first, *(f'{run}-{t:g}' for t in self.fractions)])) # Whose ranks a recursive study takes
     for mode, t in self.cells(explainer):
-        name = f'{explainer}-{repeat}-{cell_unit(mode, t)}' # Of the ranks that a recursive study goes on with
-        if mode == 'recursive': last, used = name, explainer if t == self.fractions[0] else last
-        if self.store.has(run, cell_unit(mode, t)): continue
+        if cell_unit(mode, t) in done: continue
         began = time.perf_counter()
-        removal = self.removal(used if mode == 'recursive' else explainer, t, mode == 'kar') if t else None
+        removal = self.removal(again[t] if mode == 'recursive' else first, t, mode == 'kar') if t else None
         net, right, curve = retrain(self.make, self.train, self.test, removal, self.recipe, self._seed(repeat), **self.loader)
-        if mode == 'recursive' and t < self.fractions[-1]: self._explain_again(net, explainer, removal, name)
+        if mode == 'recursive' and t < self.fractions[-1]: self._explain_again(net, explainer, removal, f'{run}-{t:g}')
         self._write(run, cell_unit(mode, t), pd.concat([_answers(self, mode, t, right), _curve(curve, mode, t)]), time.perf_counter() - began,
                     explainer=explainer, metric_params=self._params(mode=mode, fraction=t), seed=self._seed(repeat))
 
@@ -313,7 +320,7 @@ def _explain_again(self:Study, net, explainer, removal, name):
         old = ranks.take(torch.arange(start, stop)).numpy()
         self._keep_ranks(self._rank_file(name, part, start), continued(old, new, n_removed(removal.fraction, old.shape[1])))
 
-# %% ../nbs/17_roar.ipynb #97c75d8c
+# %% ../nbs/17_roar.ipynb #0efe3432
 @patch
 def run(self:Study):
     "Does what is missing of the whole study, and gives it back"
@@ -324,10 +331,10 @@ def run(self:Study):
 @patch(as_prop=True)
 def results(self:Study) -> pd.DataFrame:
     "All rows of the study, as they are in the store"
-    runs = ['network', *(f'{e}-ranks' for e in self.explainers), *(f'{e}-{r}' for e in ['whole', *self.explainers] for r in range(self.repeats))]
-    return self.store.read([self.run_name(r) for r in runs])
+    parts = [('network', '')] + [('ranks', e) for e in self.explainers] + [(r, e) for e in ['', *self.explainers] for r in range(self.repeats)]
+    return self.store.read([self.run_id(*p) for p in parts])
 
-# %% ../nbs/17_roar.ipynb #58b7e548
+# %% ../nbs/17_roar.ipynb #64fd0ce0
 def _answers_of(rows, metric):
     "(explainer, fraction) -> table of right or wrong, a line for each image and a column for each seed"
     r = rows[rows.metric == metric]
@@ -345,7 +352,7 @@ def roar_table(rows,            # Of a store, such as `study.results`
     if not found: raise BadInput(f"no rows of metric '{metric}'; there are {', '.join(sorted(set(rows.metric.astype(str))))}")
     cells = {k: t for k, t in found.items() if k[0]}
     if whole is not None: cells |= {(e, 1. if metric.startswith('kar') else 0.): whole for e, _ in list(cells)}
-    return pd.DataFrame([dict(explainer=e, at=t, **_interval_of(c)._asdict(), repeats=c.shape[1]) for (e, t), c in sorted(cells.items())])
+    return pd.DataFrame([dict(explainer=e, at=t, **_interval_of(c)._asdict(), repeats=c.shape[1]) for (e, t), c in sorted(cells.items())]).assign(low=lambda f: f.low.clip(0), high=lambda f: f.high.clip(upper=1))
 
 # %% ../nbs/17_roar.ipynb #dc012a16
 def roar_gap(rows, a:str, b:str, # Explainers; `''` is whole images

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['sweep', 'dry_run', 'main']
 
-# %% ../nbs/20_sweep.ipynb #3a70244f
+# %% ../nbs/20_sweep.ipynb #a8af14f6
 import sys, threading, time
 from contextlib import contextmanager
 import pandas as pd
@@ -15,7 +15,7 @@ from .core import *
 from .store import *
 from .jobs.plan import *
 from .jobs.run import *
-import xainb.jobs.evaluate
+import xainb.jobs.evaluate, xainb.jobs.roar
 
 # %% ../nbs/20_sweep.ipynb #d06589f7
 @contextmanager

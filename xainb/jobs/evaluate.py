@@ -111,7 +111,7 @@ def _run(p, spec, card, look, n, work):
 
 def _run_id(p, spec, card): return run_name(card.name, spec, card.weights, p.dataset, p.data, p.seed, schema_version)
 
-# %% ../../nbs/jobs/10_evaluate.ipynb #4ef00ee0
+# %% ../../nbs/jobs/10_evaluate.ipynb #fdc4d8f7
 def evaluation_work(p:Profile, run:str, network:Network, look:dict, n:int, undefined=()) -> list: # Of `Work`
     "What one run of `n` images does; the explainers that are `undefined` on its network do nothing"
     at, units = partial(Work, run, network=network), len(chunks(n, p.chunk))
@@ -124,7 +124,7 @@ def evaluation_work(p:Profile, run:str, network:Network, look:dict, n:int, undef
         out.append(at(kind='explanations', what=e, params=params, images=there, passes=there*explain.func.cost(**params), units=units, lines=1, arrays=dict(maps=2*min(p.show, there)*network.side**2)))
         for m, mp in p.metrics.items():
             f = xainb.core.metrics[m]
-            out.append(at(kind='metrics', what=m, params=mp, explain=(e, params) if f.needs == 'explainer' else (), images=there, passes=there*f.cost(explain=explain, **mp), units=units))
+            out.append(at(kind='metrics', what=m, params=mp, also=(e, params) if f.needs == 'explainer' else (), images=there, passes=there*f.cost(explain=explain, **mp), units=units))
     return out
 
 def undefined_on(net, explainers:dict, x) -> list: # Names

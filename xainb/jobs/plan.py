@@ -75,7 +75,7 @@ def done_units(store:Store, run:Run) -> int:
     "How many units of a run the store holds"
     return len(store.done(run.id).intersection(run.units))
 
-# %% ../../nbs/jobs/00_plan.ipynb #8b545e78
+# %% ../../nbs/jobs/00_plan.ipynb #33298a53
 kinds = dict(network='the network that is explained', ranks='explanations, sorted', trainings='networks trained again', accuracy='test images through a network',
              explanations='attributions', metrics='scores of attributions')
 
@@ -95,7 +95,7 @@ class Work:
     network:Network
     what:str = ''            # Explainer, metric, or what else is done
     params:dict = field(default_factory=dict) # Of the explainer or metric
-    explain:tuple = ()       # Name and parameters of the explainer, for a metric that explains anew
+    also:tuple = ()          # For a metric that explains anew: the explainer and its parameters; for ranks: unit and reduction
     images:int = 0
     passes:int = 0           # Of all images, forward or backward
     images_trained:int = 0   # Images × epochs
