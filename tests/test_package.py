@@ -55,7 +55,7 @@ def test_wheel_holds_and_imports_everything(copy, tmp_path):
     run(sys.executable, '-m', 'build', '--wheel', '--no-isolation', '--outdir', tmp_path, '.', cwd=copy)
     wheel, = tmp_path.glob('*.whl')
     names = zipfile.ZipFile(wheel).namelist()
-    modules = {p.relative_to(repo).as_posix() for p in (repo/'xainb').rglob('*') if p.suffix in ('.py', '.safetensors', '.json')}
+    modules = {p.relative_to(repo).as_posix() for p in (repo/'xainb').rglob('*') if p.suffix in ('.py', '.safetensors', '.json', '.csv')}
     assert modules <= set(names)
     assert {f'xainb/templates/{n}.ipynb' for n in ('evaluate', 'report', 'roar', 'roar_report')} <= set(names)
     zipfile.ZipFile(wheel).extractall(tmp_path/'site')
