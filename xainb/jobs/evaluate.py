@@ -111,9 +111,9 @@ def _run(p, spec, card, look, n, work):
 
 def _run_id(p, spec, card): return run_name(card.name, spec, card.weights, p.dataset, p.data, p.seed, schema_version)
 
-# %% ../../nbs/jobs/10_evaluate.ipynb #fdc4d8f7
-def evaluation_work(p:Profile, run:str, network:Network, look:dict, n:int, undefined=()) -> list: # Of `Work`
-    "What one run of `n` images does; the explainers that are `undefined` on its network do nothing"
+# %% ../../nbs/jobs/10_evaluate.ipynb #22e79ac1
+def evaluation_work(p:Profile, run:str, network:Network, look:dict, n:int, undefined={}) -> list: # Of `Work`
+    "What one run of `n` images does; an explainer that is `undefined` on its network takes the passes that show it, and no metric follows"
     at, units = partial(Work, run, network=network), len(chunks(n, p.chunk))
     clean = [(k, m) for (k, s, m) in look.values()]
     out = [at(kind='accuracy', what='shifted' if shift else 'clean', images=sum(some), passes=sum(some), units=len(some), lines=2) for shift in (False, True) if (some := [m for k, m in clean if bool(k) == shift])]
@@ -121,20 +121,23 @@ def evaluation_work(p:Profile, run:str, network:Network, look:dict, n:int, undef
     for e, params in p.explainers.items():
         there = n if e not in undefined else 0
         explain = partial(xainb.core.explainers[e], **params)
-        out.append(at(kind='explanations', what=e, params=params, images=there, passes=there*explain.func.cost(**params), units=units, lines=1, arrays=dict(maps=2*min(p.show, there)*network.side**2)))
+        out.append(at(kind='explanations', what=e, params=params, images=there, passes=n*undefined.get(e, explain.func.cost(**params)), units=units, lines=1, arrays=dict(maps=2*min(p.show, there)*network.side**2)))
         for m, mp in p.metrics.items():
             f = xainb.core.metrics[m]
             out.append(at(kind='metrics', what=m, params=mp, also=(e, params) if f.needs == 'explainer' else (), images=there, passes=there*f.cost(explain=explain, **mp), units=units))
     return out
 
-def undefined_on(net, explainers:dict, x) -> list: # Names
-    "Which explainers are not defined on a network; those that only ask for scores are defined on all"
-    return [e for e, params in explainers.items() if xainb.core.explainers[e].family not in ('perturbation', 'control') and not _runs(net, xainb.core.explainers[e], params, x)]
+def undefined_on(net, explainers:dict, x) -> dict: # Name -> passes of an image until that is found
+    "The explainers that are not defined on a network; those that only ask for scores and their gradients are defined on all"
+    anywhere = {f'xainb.explainers.{room}' for room in ('gradient', 'perturbation', 'learned_masks', 'controls')}
+    tried = {e: _in_vain(net, f, params, x) for e, params in explainers.items() if (f := xainb.core.explainers[e]).__module__ not in anywhere}
+    return {e: n for e, n in tried.items() if n is not None}
 
-def _runs(net, f, params, x):
-    try: f(net, x[:1], **smaller(f, params, 4))
-    except NotApplicable: return False
-    return True
+def _in_vain(net, f, params, x):
+    "Passes that a method took until it said that it is not defined, or None"
+    with count_passes(net) as n:
+        try: f(net, x[:1], [0], **smaller(f, params, 4))
+        except NotApplicable: return n.forward + n.backward
 
 # %% ../../nbs/jobs/10_evaluate.ipynb #9a206291
 def check_model(card:ModelCard, images:Images, explainers=()) -> tuple: # The card with the checksum of its weights, `Network`, names of explainers that are not defined on it

@@ -7,8 +7,8 @@ __all__ = ['kinds', 'jobs', 'digest', 'unit_name', 'run_name', 'seeded_params', 
            'done_units', 'Network', 'Work', 'Plan', 'Job', 'add_job', 'add_profile', 'list_jobs', 'list_profiles',
            'options', 'narrow', 'plan']
 
-# %% ../../nbs/jobs/00_plan.ipynb #586a9594
-import hashlib, inspect, time
+# %% ../../nbs/jobs/00_plan.ipynb #593a0b82
+import hashlib, inspect, json, time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 import pandas as pd
@@ -105,7 +105,7 @@ class Work:
     lines:int|None = None    # Rows for each image; None where only the metric knows
     arrays:dict = field(default_factory=dict) # maps, ranks or weights -> bytes
 
-# %% ../../nbs/jobs/00_plan.ipynb #2d78aff2
+# %% ../../nbs/jobs/00_plan.ipynb #250d67b0
 @dataclass
 class Plan:
     "Every run that a profile means"
@@ -117,7 +117,7 @@ class Plan:
 
     def parameters(self, run, out) -> dict:
         "What papermill gives to the template of a run"
-        return run.parameters | dict(profile=asdict(self.profile), run=run.id, out=str(out))
+        return json.loads(json.dumps(run.parameters | dict(profile=asdict(self.profile), run=run.id, out=str(out)))) # papermill would write a tuple as text
 
     def save(self, store):
         "Writes the plan where a report finds it"

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['roar_eight', 'RoarProfile', 'paper_set', 'roar_subset', 'explainer_of', 'narrow_roar', 'roar_split', 'study_of',
-           'plan_roar', 'run_roar']
+           'plan_roar', 'roar_work', 'outline_roar', 'run_roar']
 
 # %% ../../nbs/jobs/20_roar.ipynb #110bde36
 import xainb.core, xainb.explainers.gradient, xainb.explainers.cam, xainb.explainers.rules, xainb.explainers.perturbation, xainb.explainers.learned_masks
@@ -98,7 +98,7 @@ def study_of(p:RoarProfile, store=None, network:str='') -> Study:
     return Study(new_network(p.network, len(train.classes)), train, test, {e: explainer_of(p, e) for e in p.explainers}, store, tuple(p.fractions), p.repeats, tuple(p.modes),
                  p.unit, p.recipe, p.reduce, p.seed, p.network, dict(dataset=p.dataset, arch=p.network.split('?')[0].split('/')[-1]), p.shard, dict(num_workers=p.workers))
 
-# %% ../../nbs/jobs/20_roar.ipynb #00b06dae
+# %% ../../nbs/jobs/20_roar.ipynb #874ddedf
 def _cost(p, name):
     f = explainer_of(p, name)
     return xainb.core.explainers[f.args[0]].cost(**f.keywords)
@@ -123,12 +123,55 @@ def plan_roar(p:RoarProfile) -> Plan:
     s = study_of(p)
     out = logits(s.make().eval(), s.train.take(torch.arange(1))[0])
     if out.shape[1] < len(s.train.classes): raise BadInput(f"{p.network} has {out.shape[1]} classes for images of {len(s.train.classes)}")
+    return _plan_of(p, s, s.train.take(torch.arange(1))[0].shape[-1])
+
+def _plan_of(p, s, side):
     network = Run(s.run_id('network'), 'network that is explained', ['train'], 'roar', {}, len(s.test), **_trained(s, 1))
     runs = [network] + [_ranks_run(s, p, e, network.id) for e in p.explainers] + [_repeat_run(s, p, e, r) for r in range(p.repeats) for e in ['', *p.explainers]]
-    return Plan(p, runs, dict(classes=s.train.classes, n=len(s.test), n_train=len(s.train)))
+    work = roar_work(p, s, runs, side)
+    lazy = p.data.get('lazy') or p.dataset == 'food101'
+    return Plan(p, runs, dict(classes=list(s.train.classes), n=len(s.test), n_train=len(s.train), reads=lazy*sum(w.images_trained + w.images for w in work)), work=work)
 
-# %% ../../nbs/jobs/20_roar.ipynb #b201cd36
-add_job(Job('roar', 'remove or keep what explainers call important, and train again', narrow_roar, plan_roar, report='roar_report'))
+# %% ../../nbs/jobs/20_roar.ipynb #7d82262f
+def roar_work(p:RoarProfile, s:Study, runs:list, side:int) -> list: # Of `Work`
+    "The trainings, ranks and test images of each run"
+    network, n = Network(p.network, s.make, side, len(s.train.classes)), len(s.train) + len(s.test)
+    features = n_features((3, side, side), p.unit)
+    bytes, weights = features*rank_type(features)(0).itemsize, sum(w.nbytes for w in s.make().state_dict().values())
+    def trained(r, kind, **arrays): return Work(r.id, kind, network, images_trained=r.images_trained, trainings=r.trainings, recipe=s.recipe, arrays=arrays)
+    def tested(r, cells): return Work(r.id, 'accuracy', network, 'test images', images=cells*len(s.test), passes=cells*len(s.test), units=cells, lines=1)
+    def ranked(r, e, times, units):
+        f = explainer_of(p, e)
+        return Work(r.id, 'ranks', network, f.args[0], f.keywords, (p.unit, p.reduce), times*n, times*n*(1 + _cost(p, e)), units=units, lines=units/n, arrays=dict(ranks=times*n*bytes))
+    def of(r, explainer=None, repeat=None):
+        if explainer is None: return [trained(r, 'network', weights=weights), tested(r, 1)]
+        if repeat is None: return [ranked(r, explainer, 1, len(s.shards())), tested(r, len(r.units) - len(s.shards()))]
+        again = max(0, sum(m == 'recursive' for m, _ in s.cells(explainer)) - 1)
+        return [trained(r, 'trainings'), tested(r, len(r.units))] + ([ranked(r, explainer, again, 0)] if again else [])
+    return [w for r in runs for w in of(r, **r.parameters)]
+
+# %% ../../nbs/jobs/20_roar.ipynb #713db2db
+class _Sized:
+    "Stands for so many images of so many classes"
+    def __init__(self, n, classes): self.ids, self.classes = range(n), range(classes)
+    def __len__(self): return len(self.ids)
+
+_published_sizes = dict(imagenet=(1_281_167, 50_000), food101=(75_750, 25_250)) # Training and test images
+
+def outline_roar(p:RoarProfile) -> Plan|None:
+    "The runs and the work of a profile whose images are not there; None when nothing is missing"
+    if p.data.get('folder') or p.dataset == 'digit_scenes': return
+    n, held = (asked or known for asked, known in zip((p.train_images, p.test_images), _published_sizes.get(p.name, (0, 0))))
+    if not (n and held): raise BadInput(f"profile '{p.name}' takes all images of a folder: give --data, so that they can be counted")
+    classes, _, side, _ = p.size
+    s = Study(new_network(p.network, classes), _Sized(n, classes), _Sized(held, classes), {e: explainer_of(p, e) for e in p.explainers}, None, tuple(p.fractions), p.repeats, tuple(p.modes),
+              p.unit, p.recipe, p.reduce, p.seed, p.network, shard=p.shard)
+    made = _plan_of(p, s, side)
+    made.facts['unknown'] = [f"no images were given: {n:,} to train and {held:,} to test on, {side} x {side} pixels, {classes} classes"]
+    return made
+
+# %% ../../nbs/jobs/20_roar.ipynb #3684d8a6
+add_job(Job('roar', 'remove or keep what explainers call important, and train again', narrow_roar, plan_roar, report='roar_report', outline=outline_roar))
 
 _few = dict(epochs=6, lr=.2)
 add_profile(RoarProfile('smoke', 'two explainers, two short trainings each: what the tests run', {n: paper_set()[n] for n in ('gradient', 'random_control')}, 'demo/resnet?w=8',

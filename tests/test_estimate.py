@@ -1,0 +1,75 @@
+"An estimate against what really happens: counts are exact, and times are reported."
+import json, math, time
+import pytest
+import children
+from xainb.core import Passes
+from xainb.estimate import Calibration, calibration, estimate
+from xainb.jobs.evaluate import evaluate, facts, load_images, measure_accuracy
+from xainb.jobs.plan import done_units, narrow, plan
+from xainb.jobs.roar import run_roar, study_of
+from xainb.models import model_card
+from xainb.store import Store
+
+class Counted:
+    "Counts on a network, apart for training and evaluation mode"
+    def __init__(self): self.trained, self.passes, self.fits = 0, Passes(), 0
+    def watch(self, net):
+        net.register_forward_hook(self.after)
+        return net
+    def after(self, net, args, out):
+        if net.training: self.trained += len(out); return
+        self.passes.forward += len(out)
+        if out.requires_grad: out.register_hook(lambda g: setattr(self.passes, 'backward', self.passes.backward + len(g)))
+    @property
+    def all(self): return self.passes.forward + self.passes.backward
+
+def evaluate_run(p, run, store):
+    "What sweeps/evaluate does"
+    counted, card, n = Counted(), model_card(run.parameters['model']), max(p.images, p.accuracy_images, p.shift_images)
+    net, images = counted.watch(card.build()), load_images(p, n)
+    shared = facts(p, card, net)
+    measure_accuracy(net, p, images, store, run.id, shared)
+    evaluate(net, p, images[:p.images], store, run.id, shared)
+    return counted
+
+def roar_run(p, run, store):
+    "What sweeps/roar does"
+    counted, study = Counted(), study_of(p, store.folder)
+    make, fit = study.make, study.recipe
+    study.make = lambda: counted.watch(make())
+    run_roar(study, **run.parameters)
+    return counted
+
+@pytest.mark.parametrize('job,do', [('evaluate', evaluate_run), ('roar', roar_run)])
+def test_counts_are_exact_and_times_reported(job, do, tmp_path):
+    p, store = narrow('smoke', job), Store(tmp_path)
+    made = plan(p)
+    found = estimate(made, calibration(made, threads=1))
+    assert found.table.loc['all', 'runs'] == len(made.runs) and found.table.loc['all', 'units'] == sum(len(r.units) for r in made.runs)
+    assert found.table.loc['all', 'passes'] == sum(r.passes for r in made.runs) and found.table.loc['all', 'trainings'] == sum(r.trainings for r in made.runs)
+    real, arrays = {}, 0
+    for r in made.runs:
+        start = time.perf_counter()
+        counted = do(p, r, store)
+        real[r.id] = time.perf_counter() - start
+        assert (counted.all, counted.trained) == (r.passes, r.images_trained), r.name
+        assert done_units(store, r) == len(r.units)
+        assert len(store.read([r.id]).query("metric == 'training_loss' and at == 1")) == r.trainings
+    guessed = found.run_seconds
+    assert all(0 < s < math.inf for s in guessed.values()) and 0 < found.longest <= found.seconds < math.inf
+    rows = sum(u.stat().st_size for u in store.units())
+    print(f"\n{job}: estimated {sum(guessed.values()):.1f} s, took {sum(real.values()):.1f} s: {sum(guessed.values())/sum(real.values()):.2f} of it; rows {found.bytes['rows']/rows:.2f} of {rows/1e6:.1f} MB")
+    if job == 'roar': assert found.bytes['ranks'] == sum(f.stat().st_size - 128 for f in tmp_path.rglob('ranks/*/*.npy')) # Header of NumPy's format
+
+def test_the_command(tmp_path):
+    file = tmp_path/'here.json'
+    args = ['--profile', 'smoke', '--models', 'demo/resnet', '--explainers', 'gradient', '--metrics', 'insertion', '--calibration', file]
+    first = children.call('xainb-plan', *args, '--price', '2.5', '--gpus', '8')
+    assert first.returncode == 0 and 'At 2.5 for an hour of one' in first.stdout and 'With 8 of them' in first.stdout, first.stdout + first.stderr
+    kept = json.loads(file.read_text()) | dict(machine='another one')
+    Calibration(**kept).save(file)
+    there = children.call('xainb-plan', *args, '--speed-up', '10')
+    assert 'Measured on another one' in there.stdout and '10 times as fast, which is your number' in there.stdout, there.stderr
+    for wrong, why in [(['--explainers', 'rise'], "the calibration of another one has no 'explanations, rise"), (['--price', '-1'], 'GPUs and price are at least 0'), (['--metrics', 'insertoin'], "did you mean 'insertion'?")]:
+        run = children.call('xainb-plan', *args, *wrong)
+        assert run.returncode == 2 and run.stderr.startswith('xainb-plan: ') and why in run.stderr and run.stderr.count('\n') == 1, run.stderr
