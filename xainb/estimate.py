@@ -181,7 +181,7 @@ def time_kernel(profile) -> dict:
     subprocess.run([sys.executable, '-c', f"import ipykernel, xainb.viz{'' if module == '__main__' else f', {module}'}"], check=True, capture_output=True)
     return dict(seconds=time.perf_counter() - start)
 
-# %% ../nbs/22_estimate.ipynb #536aa3f6
+# %% ../nbs/22_estimate.ipynb #73c650d2
 @contextmanager
 def _threads(n):
     before = torch.get_num_threads()
@@ -221,14 +221,14 @@ def _latest(make):
 
 def _measurements(made, so_far):
     "(name, function that measures), in an order in which later names may need earlier results"
-    some = [w for w in made.work if w.images or w.trainings]
+    some = [w for w in made.work if w.images]
     for w in some:
         if w.kind == 'accuracy': yield method_name(w), partial(time_shifts, w)
         elif w.what in explainers or w.what in metrics: yield method_name(w), partial(time_method, w)
-    passes = {pass_name(w.network, back): (w.network, back) for w in some if w.passes for back in ((False, True) if so_far.found.get(method_name(w), {}).get('back') else (False,))}
+    passes = {pass_name(w.network, back): (w.network, back) for w in made.work if w.passes for back in ((False, True) if so_far.found.get(method_name(w), {}).get('back') else (False,))}
     net = _latest(lambda network: network.make().to(_device(), memory_format=torch.channels_last).eval())
     for name, (network, back) in sorted(passes.items(), key=lambda p: (p[1][0].name, p[0])): yield name, lambda: time_pass(net(network), network, back)
-    for w in some:
+    for w in made.work:
         if w.trainings: yield train_name(w), partial(time_training, w.network, w.recipe)
     for w in made.work:
         if w.units: yield file_name(_lines(w, so_far)), partial(time_file, _lines(w, so_far))

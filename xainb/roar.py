@@ -354,7 +354,7 @@ def roar_table(rows,            # Of a store, such as `study.results`
     if whole is not None: cells |= {(e, 1. if metric.startswith('kar') else 0.): whole for e, _ in list(cells)}
     return pd.DataFrame([dict(explainer=e, at=t, **_interval_of(c)._asdict(), repeats=c.shape[1]) for (e, t), c in sorted(cells.items())]).assign(low=lambda f: f.low.clip(0), high=lambda f: f.high.clip(upper=1))
 
-# %% ../nbs/17_roar.ipynb #dc012a16
+# %% ../nbs/17_roar.ipynb #65e8aae9
 def roar_gap(rows, a:str, b:str, # Explainers; `''` is whole images
              metric:str='roar', against:str='', # Metric of `b`, if it is another
              at=None,            # Fractions; None for all that both have
@@ -364,11 +364,8 @@ def roar_gap(rows, a:str, b:str, # Explainers; `''` is whole images
     both = sorted({t for e, t in first if e == a} & {t for e, t in second if e == b}) if at is None else np.atleast_1d(at).tolist()
     for e, have in ((a, first), (b, second)):
         if not any(k[0] == e for k in have): raise nearest('explainer', e, sorted({k[0] for k in have} - {''}))
-    return _interval_of(sum(_paired(first[a, t], second[b, t]) for t in both)/len(both))
-
-def _paired(a, b): # A network that was not trained again has one column
-    if b.shape[1] == 1 < a.shape[1]: b = pd.concat([b.iloc[:, 0]]*a.shape[1], axis=1).set_axis(a.columns, axis=1)
-    return a - b
+    one = (against or metric).endswith('_plain') and not metric.endswith('_plain') # A single network, beside each repeat
+    return _interval_of(sum(first[a, t].sub(second[b, t].iloc[:, 0], axis=0) if one else first[a, t] - second[b, t] for t in both)/len(both))
 
 # %% ../nbs/17_roar.ipynb #b8a03543
 def roar_kinds(names) -> dict: # Name -> base, smoothgrad, squared or variance, control

@@ -1,0 +1,27 @@
+"`xainb-sweep roar`: killed and resumed without repeating a training, the same rows on any number of kernels, and a page at the end."
+import os, signal, subprocess, time
+import children
+from test_command import command
+from xainb.roar_report import RoarReport
+from xainb.store import Store, same_rows
+
+small = ['roar', '--profile', 'smoke', '--threads', '1']
+def call(out, *args): return children.call('xainb-sweep', *small, '--out', out, *args)
+def trained(store): return {f: f.stat().st_mtime_ns for f in store.units()}
+
+def test_killed_roar_goes_on_without_repeating_a_training(tmp_path):
+    whole, broken = Store(tmp_path/'whole'), Store(tmp_path/'broken')
+    run = call(whole.folder, '--jobs', '1')
+    assert run.returncode == 0 and '6 of 6 runs complete' in run.stdout, run.stdout + run.stderr
+    page = (whole.folder/'report.html').read_text(encoding='utf-8')
+    assert page.count('<figure>') >= 3 and 'gradient against random_control' in page
+    assert len(RoarReport(whole.folder).trainings()) == 9
+    process = subprocess.Popen([command, *small, '--jobs', '2', '--out', broken.folder], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.time() + 300
+    while not any(u.startswith('roar') for r, u in broken._units() if 'ranks' not in r) and time.time() < deadline: time.sleep(.02)
+    os.killpg(process.pid, signal.SIGKILL); process.wait()
+    before = trained(broken)
+    assert 0 < len(before) < len(whole.units())
+    assert call(broken.folder, '--jobs', '2').returncode == 0
+    assert same_rows(whole.read(), broken.read())
+    assert {f: t for f, t in trained(broken).items() if f in before} == before
