@@ -1,6 +1,6 @@
 "An estimate against what really happens: counts are exact, and times are reported."
 import json, math, time
-import pytest
+import pytest, torch
 import children
 from xainb.core import Passes
 from xainb.estimate import Calibration, calibration, estimate
@@ -12,7 +12,7 @@ from xainb.store import Store
 
 class Counted:
     "Counts on a network, apart for training and evaluation mode"
-    def __init__(self): self.trained, self.passes, self.fits = 0, Passes(), 0
+    def __init__(self): self.trained, self.passes = 0, Passes()
     def watch(self, net):
         net.register_forward_hook(self.after)
         return net
@@ -35,19 +35,20 @@ def evaluate_run(p, run, store):
 def roar_run(p, run, store):
     "What sweeps/roar does"
     counted, study = Counted(), study_of(p, store.folder)
-    make, fit = study.make, study.recipe
+    make = study.make
     study.make = lambda: counted.watch(make())
     run_roar(study, **run.parameters)
     return counted
 
 @pytest.mark.parametrize('job,do', [('evaluate', evaluate_run), ('roar', roar_run)])
 def test_counts_are_exact_and_times_reported(job, do, tmp_path):
+    torch.set_num_threads(1)
     p, store = narrow('smoke', job), Store(tmp_path)
     made = plan(p)
     found = estimate(made, calibration(made, threads=1))
     assert found.table.loc['all', 'runs'] == len(made.runs) and found.table.loc['all', 'units'] == sum(len(r.units) for r in made.runs)
     assert found.table.loc['all', 'passes'] == sum(r.passes for r in made.runs) and found.table.loc['all', 'trainings'] == sum(r.trainings for r in made.runs)
-    real, arrays = {}, 0
+    real = {}
     for r in made.runs:
         start = time.perf_counter()
         counted = do(p, r, store)

@@ -65,7 +65,7 @@ def shortest(call, times:int=3, enough:float=.5) -> float:
         taken.append(time.perf_counter() - start)
     return min(taken)
 
-# %% ../nbs/22_estimate.ipynb #6b08da01
+# %% ../nbs/22_estimate.ipynb #9f16ed26
 def _shape(network): return 3, network.side, network.side
 def pass_name(network:Network, back:bool=False) -> str:
     "What a calibration calls a pass"
@@ -77,8 +77,8 @@ def time_pass(net, network:Network, back:bool=False, longest:float=2.) -> dict: 
     with frozen(net):
         pass_seconds(net, one, back)
         rows = int(min(rows_at_once(one), max(1, longest/pass_seconds(net, one, back))))
-        x = one.detach().repeat(rows, 1, 1, 1)
-        return dict(seconds=shortest(lambda: pass_seconds(net, x, back), enough=longest)/rows, rows=rows)
+        def each(n): return shortest(partial(pass_seconds, net, one.detach().repeat(n, 1, 1, 1), back), enough=longest)/n, n
+        return dict(zip(('seconds', 'rows'), backing_off(each, rows)))
 
 # %% ../nbs/22_estimate.ipynb #1bfa6e32
 class _Clock(Callback):
@@ -235,7 +235,7 @@ def _measurements(made, so_far):
     if made.facts.get('reads'): yield 'reading a photograph', time_reading
     yield f'kernel of {made.profile.job}', partial(time_kernel, made.profile)
 
-# %% ../nbs/22_estimate.ipynb #7cb6c23d
+# %% ../nbs/22_estimate.ipynb #a281f2a9
 def _lines(w, c):
     "Rows in one of the files of a work"
     each = c.found.get(method_name(w), {}).get('lines', 1.) if w.lines is None else w.lines
@@ -256,6 +256,7 @@ def work_bytes(w:Work, c:Calibration) -> dict: # rows, maps, ranks, weights
     "The storage that one thing takes: rows as measured, arrays by their sizes"
     return dict(rows=w.units*c[file_name(_lines(w, c))]['bytes'] if w.units else 0) | w.arrays
 
+# %% ../nbs/22_estimate.ipynb #ccab589d
 def elapsed(runs:list, seconds:dict, # Id -> seconds
             workers:int, start:float=0.) -> float:
     "When the last run ends, if each worker takes the next run that may start; `start` seconds pass before a worker's first"
