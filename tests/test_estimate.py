@@ -26,7 +26,7 @@ class Counted:
 def evaluate_run(p, run, store):
     "What sweeps/evaluate does"
     counted, card, n = Counted(), model_card(run.parameters['model']), max(p.images, p.accuracy_images, p.shift_images)
-    net, images = counted.watch(card.build()), load_images(p, n)
+    net, images = counted.watch(card.build().to(memory_format=torch.channels_last)), load_images(p, n)
     shared = facts(p, card, net)
     measure_accuracy(net, p, images, store, run.id, shared)
     evaluate(net, p, images[:p.images], store, run.id, shared)
@@ -66,7 +66,7 @@ def test_the_command(tmp_path):
     file = tmp_path/'here.json'
     args = ['--profile', 'smoke', '--models', 'demo/resnet', '--explainers', 'gradient', '--metrics', 'insertion', '--calibration', file]
     first = children.call('xainb-plan', *args, '--price', '2.5', '--gpus', '8')
-    assert first.returncode == 0 and 'At 2.5 for an hour of one' in first.stdout and 'With 8 of them' in first.stdout, first.stdout + first.stderr
+    assert first.returncode == 0 and 'At 2.5 an hour for each' in first.stdout and 'With 8 of them' in first.stdout, first.stdout + first.stderr
     kept = json.loads(file.read_text()) | dict(machine='another one')
     Calibration(**kept).save(file)
     there = children.call('xainb-plan', *args, '--speed-up', '10')

@@ -6,15 +6,14 @@
 __all__ = ['Calibration', 'shortest', 'pass_name', 'time_pass', 'train_name', 'time_training', 'idle_network', 'method_name',
            'time_method', 'time_shifts', 'file_name', 'time_file', 'time_reading', 'time_kernel', 'share_of_machine',
            'calibration', 'work_seconds', 'work_bytes', 'elapsed', 'spoken', 'spoken_bytes', 'Estimate', 'estimate',
-           'plan_or_outline', 'main']
+           'plan_or_outline', 'plan_command']
 
-# %% ../nbs/22_estimate.ipynb #0c800220
+# %% ../nbs/22_estimate.ipynb #be872079
 import heapq, html, inspect, io, json, os, subprocess, sys, tempfile, time
 import numpy as np, pandas as pd, torch
 from collections import deque
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from fastai.callback.core import Callback
 from fastcore.basics import patch
 from fastcore.script import anno_parser
 from functools import partial
@@ -30,6 +29,7 @@ from .speed import *
 from .store import *
 from .jobs.plan import *
 import xainb.jobs.evaluate, xainb.jobs.roar
+from fastai.callback.core import Callback
 
 # %% ../nbs/22_estimate.ipynb #513058c9
 @dataclass
@@ -323,12 +323,12 @@ class Estimate:
         each = pd.DataFrame([work_bytes(w, self.machine) for w in self.plan.work])
         return each.sum().loc[lambda s: s > 0].to_dict()
 
-# %% ../nbs/22_estimate.ipynb #48ea23b6
+# %% ../nbs/22_estimate.ipynb #287803c6
 @patch(as_prop=True)
 def table(self:Estimate) -> pd.DataFrame:
     "One line for each kind of work, and a total"
     w = self.work
-    sums = w.groupby('kind')[['units', 'passes', 'images_trained', 'trainings', 'seconds', 'bytes']].sum().assign(runs=w.groupby('kind').run.nunique()).reindex([k for k in kinds if k in set(w.kind)])
+    sums = w.groupby('kind')[['units', 'passes', 'images_trained', 'trainings', 'seconds', 'bytes']].sum().assign(runs=w.groupby('kind').run.nunique()).reindex([k for k in work_kinds if k in set(w.kind)])
     sums.loc['start'] = dict(runs=0, seconds=self.start)
     total = sums.sum().to_dict() | dict(runs=len(self.plan.runs))
     sums.loc['all'] = total
@@ -342,7 +342,7 @@ def shown(self:Estimate) -> pd.DataFrame:
     out = counts.assign(time=t.seconds.map(spoken), storage=t.bytes.map(lambda b: spoken_bytes(b) if b else '')).rename(columns=dict(images_trained='images trained'))
     return out.loc[:, (out != '').any()].rename_axis(None)
 
-# %% ../nbs/22_estimate.ipynb #3d10ba15
+# %% ../nbs/22_estimate.ipynb #d7848676
 def _many(n, what): return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 @patch(as_prop=True)
@@ -356,7 +356,7 @@ def said(self:Estimate) -> list:
     workers = n or (jobs if here else 1)
     if workers > 1: out.append(f"With {workers} {'of them' if n else 'notebooks at once, as the sweep does here'}: {spoken(self.at_once(workers))}.")
     out.append(f"However many at once, not less than {spoken(self.longest)}: the longest chain of runs that wait for each other.")
-    if self.price: out.append(f"At {self.price:g} for an hour of one: {cost:,.{0 if cost >= 100 else 2}f}.")
+    if self.price: out.append(f"At {self.price:g} an hour for each: {cost:,.{0 if cost >= 100 else 2}f} in all.")
     out.append(f"Storage: {', '.join(f'{k} {spoken_bytes(b)}' for k, b in self.bytes.items())}; {' and '.join(_how(self.bytes))}. Executed notebooks and the report come on top.")
     if reads := self.plan.facts.get('reads'): out.append(f"Reading {reads:,} photographs from files takes {spoken(reads*c['reading a photograph']['seconds'])} of one processor core there, not in the table: give the loader enough processes.")
     return out + [_sentence(u) for u in self.plan.facts.get('unknown', [])] + [f"Not in the time: {k}; {v['why']}." for k, v in c.found.items() if 'why' in v]
@@ -411,8 +411,8 @@ def _choices(options):
 
 def _kept(path): return Calibration.load(path) if path and Path(path).exists() else None
 
-# %% ../nbs/22_estimate.ipynb #686d4af5
-def _plan_command(o):
+# %% ../nbs/22_estimate.ipynb #6f4b3191
+def _print_plan(o):
     if min(o.gpus, o.price) < 0 or o.speed_up <= 0: raise BadInput(f"GPUs and price are at least 0 and the speed-up is above it, not {o.gpus}, {o.price:g} and {o.speed_up:g}")
     made, kept = plan_or_outline(narrow(o.profile, o.job, **_choices(vars(o)))), _kept(o.calibration)
     if not kept or kept.here: kept = calibration(made, kept, o.threads, _tell)
@@ -425,8 +425,8 @@ def _tell(name):
     "What is being measured, on one line of the terminal"
     if sys.stderr.isatty(): print(f'\r\033[K{name[:100]}', end='', file=sys.stderr, flush=True)
 
-def main():
+def plan_command():
     "The command `xainb-plan`"
-    try: _plan_command(_parser().parse_args())
+    try: _print_plan(_parser().parse_args())
     except BadInput as e: print(f'xainb-plan: {e}', file=sys.stderr); sys.exit(2)
     except KeyboardInterrupt: sys.exit(130)
