@@ -35,6 +35,7 @@ from xainb.jobs.run import *
 from xainb.jobs.evaluate import *
 from xainb.jobs.roar import *
 from xainb.sweep import *
+from xainb.estimate import *
 from xainb.interpret import *
 from xainb.page import *
 from xainb.report import *

@@ -210,20 +210,23 @@ def _answers(study, metric, fraction, right):
 def _curve(frame, mode, fraction):
     return pd.concat([rows(f'training_{k}', frame[k].to_numpy()[None], frame.epoch.to_numpy()) for k in ('loss', 'accuracy')]).assign(image='')
 
-# %% ../nbs/17_roar.ipynb #53a4502b
+# %% ../nbs/17_roar.ipynb #ce1fb05d
 @patch
 def network(self:Study) -> nn.Module:
     "The network that is explained, trained on whole images or read back"
-    run, unit = self.run_id('network'), 'train'
-    net = self.make()
-    if self.store.has(run, unit): net.load_state_dict(load_file(self.store.local(f'networks/{run}.safetensors'))); return net.to(device_for(self.recipe)).eval()
+    run, net = self.run_id('network'), self.make()
+    if not self.store.has(run, 'train'): self._train_network(run)
+    net.load_state_dict(load_file(self.store.local(f'networks/{run}.safetensors')))
+    return net.to(device_for(self.recipe), memory_format=torch.channels_last).eval()
+
+@patch
+def _train_network(self:Study, run):
     start = time.perf_counter()
     net, right, curve = retrain(self.make, self.train, self.test, None, self.recipe, self._seed(-1), **self.loader)
     with tempfile.TemporaryDirectory() as tmp:
         save_file({k: v.contiguous().cpu() for k, v in net.state_dict().items()}, Path(tmp)/'w')
         self.store.keep(f'networks/{run}.safetensors', Path(tmp)/'w')
-    self._write(run, unit, pd.concat([_answers(self, 'explained_network', 0., right), _curve(curve, 'network', 0.)]), time.perf_counter() - start, metric_params=self._params())
-    return net
+    self._write(run, 'train', pd.concat([_answers(self, 'explained_network', 0., right), _curve(curve, 'network', 0.)]), time.perf_counter() - start, metric_params=self._params())
 
 @patch
 def _seed(self:Study, repeat): return self.seed*1000 + repeat + 1 # The explained network is repeat -1
