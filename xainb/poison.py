@@ -119,10 +119,10 @@ class Poison(Callback):
         self.learn.xb = (torch.where(marked[:, None, None, None], self.trigger(x), x),)
         self.learn.yb = (torch.where(marked, self.target, self.y),)
 
-# %% ../nbs/13_poison.ipynb #13d4a9bd
+# %% ../nbs/13_poison.ipynb #834dd732
 @dataclass
 class Checkpoints:
-    "The weights of one network at several times of its training; what an index or a loop gives is *one* network, with the weights of the moment"
+    "The weights of one network at several times of its training; an index or a loop gives networks of their own, in evaluation mode"
     net:nn.Module
     at:list = field(default_factory=list)     # Epochs
     states:list = field(default_factory=list) # State dicts, or names of files in the store
@@ -130,9 +130,9 @@ class Checkpoints:
     def __len__(self): return len(self.at)
     def __getitem__(self, i):
         if isinstance(i, slice): return Checkpoints(self.net, self.at[i], self.states[i], self.store)
-        state = self.states[i]
-        self.net.load_state_dict(load_file(self.store.local(state)) if isinstance(state, str) else state)
-        return self.net.eval()
+        net, state = copy.deepcopy(self.net), self.states[i]
+        net.load_state_dict(load_file(self.store.local(state)) if isinstance(state, str) else state)
+        return net.eval()
     def __iter__(self): return (self[i] for i in range(len(self)))
 
 def checkpoint_name(run:str, epoch:float): return f'checkpoints/{run}/{epoch:g}.safetensors'
