@@ -145,7 +145,7 @@ def _permuted_means(t:Trend, name, counts, draws, seed): # [draws]; `counts`: [N
 
 def _beyond(null, value): return (1 + (null >= value - 1e-12).sum())/(1 + len(null))
 
-# %% ../nbs/18_trend.ipynb #5a89acd6
+# %% ../nbs/18_trend.ipynb #0fc5015e
 @patch
 def table(self:Trend, level:float=.95, draws:int=500, seed:int=0) -> pd.DataFrame: # One line for each explainer
     "Mean correlation with its bootstrap interval over images; how many sequences were constant; the middle of random maps' means; and how often chance gets as far"
@@ -170,15 +170,15 @@ def plot(self:Trend):
     plot_curves(self.at, {controlled: self.control}, ax=axes[0, 0], xlabel=step, ylabel=controlled)
     plot_curves(self.at, self.follow, ax=axes[0, 1], xlabel=step, ylabel=followed)
     axes[0, 1].plot(self.at, self.chance.mean, color='#444444', linewidth=1, linestyle=':', label='random')
-    axes[0, 1].legend(fontsize=7)
+    axes[0, 1].legend(fontsize=7, frameon=False, loc='center left', bbox_to_anchor=(1, .5))
     return fig
 
-# %% ../nbs/18_trend.ipynb #fcff1de0
+# %% ../nbs/18_trend.ipynb #52ffd187
 @patch
 def __repr__(self:Trend): return f"{self.test} of {len(self.follow)} explainer{'s'*(len(self.follow) != 1)}: {len(self.control)} image{'s'*(len(self.control) != 1)}, {len(self.at)} steps"
 
 @patch
-def _repr_html_(self:Trend): return figure_html(self.plot(), 'png', alt=repr(self), dpi=80) + self.table().round(3).to_html(index=False, border=0)
+def _repr_html_(self:Trend): return figure_html(self.plot(), alt=repr(self)) + self.table().round(3).to_html(index=False, border=0)
 
 # %% ../nbs/18_trend.ipynb #fba155c5
 def attributions(explain, model, x:Tensor, target:Tensor) -> Tensor: # [N,C,H,W] or [N,1,H,W], on the device of `x`
