@@ -30,6 +30,8 @@ from xainb.check import *
 from xainb.check_metric import *
 from xainb.certify import *
 from xainb.roar import *
+from xainb.poison import *
+from xainb.trend import *
 from xainb.jobs.plan import *
 from xainb.jobs.run import *
 from xainb.jobs.evaluate import *

@@ -370,19 +370,25 @@ def roar_gap(rows, a:str, b:str, # Explainers; `''` is whole images
     one = (against or metric).endswith('_plain') and not metric.endswith('_plain') # A single network, beside each repeat
     return _interval_of(sum(first[a, t].sub(second[b, t].iloc[:, 0], axis=0) if one else first[a, t] - second[b, t] for t in both)/len(both))
 
-# %% ../nbs/17_roar.ipynb #b8a03543
-def roar_kinds(names) -> dict: # Name -> base, smoothgrad, squared or variance, control
-    "The paper's class of each explainer"
-    kind = lambda n: 'control' if n in ('random_control', 'sobel', 'centre_blob') else 'smoothgrad' if n.startswith('smoothgrad_') and not n.startswith('smoothgrad_squared') else \
-        'squared or variance' if n.startswith(('squared', 'smoothgrad_squared', 'vargrad')) else 'base'
-    return dict(sorted({n: kind(n) for n in names}.items(), key=lambda k: (_kinds.index(k[1]), k[0])))
+# %% ../nbs/17_roar.ipynb #262ff643
+_kinds = 'base', 'squared', 'smoothgrad', 'smoothgrad squared', 'vargrad', 'control'
+_dashes = dict(gradient='-', integrated_gradients='--', guided_backprop=':', random_control='-', sobel='--')
 
-_kinds = 'base', 'smoothgrad', 'squared or variance', 'control'
+def _kind(name):
+    if name in ('random_control', 'sobel', 'centre_blob'): return 'control', name
+    made = next((k for k in ('smoothgrad_squared', 'smoothgrad', 'vargrad', 'squared') if name.startswith(f'{k}_')), '')
+    return made.replace('_', ' ') or 'base', name.removeprefix(f'{made}_')
+
+def roar_kinds(names) -> dict: # Name -> one of base, squared, smoothgrad, smoothgrad squared, vargrad, control
+    "What was made of a base explainer, in the order of the paper"
+    return dict(sorted({n: _kind(n)[0] for n in names}.items(), key=lambda k: (_kinds.index(k[1]), k[0])))
 
 def plot_roar(table,         # From `roar_table`
               ax=None, title='', legend=True):
     "Accuracy over the fraction that was replaced or kept"
-    return plot_bands(table, groups=roar_kinds(table.explainer.unique()), ax=ax, xlabel='fraction', ylabel='test accuracy', title=title, legend=legend)
+    tint = colours(_kinds)
+    lines = {n: dict(color=tint[k], linestyle=_dashes.get(_kind(n)[1], '-.')) for n, k in roar_kinds(table.explainer.unique()).items()}
+    return plot_bands(table, lines=lines, ax=ax, xlabel='fraction', ylabel='test accuracy', title=title, legend=legend)
 
 # %% ../nbs/17_roar.ipynb #7931bdd4
 def published_roar(dataset:str='ImageNet', metric:str='roar') -> pd.DataFrame: # explainer, at, mean; low and high are the mean
@@ -395,17 +401,15 @@ def published_roar(dataset:str='ImageNet', metric:str='roar') -> pd.DataFrame: #
     t = pd.concat([found, whole])[['explainer', 'at', 'accuracy']].rename(columns=dict(accuracy='mean'))
     return t.assign(low=t['mean'], high=t['mean']).sort_values(['explainer', 'at'], ignore_index=True)
 
-# %% ../nbs/17_roar.ipynb #88e76ce3
-_base = lambda name: name.split('_', 1)[1] if name.startswith('smoothgrad_') else ''
-
+# %% ../nbs/17_roar.ipynb #3706407d
 def _comparisons(names): # finding, a, b, metric of b, sign that the paper found
     kinds = roar_kinds(names)
     bases = [n for n in ('gradient', 'guided_backprop', 'integrated_gradients') if n in kinds]
     for n in bases: yield 'a base is no better than random', n, 'random_control', 'roar', 'not below'
     for n in kinds:
-        if kinds[n] == 'smoothgrad' and _base(n) in kinds: yield 'SmoothGrad is no better than its base', n, _base(n), 'roar', 'not below'
+        if kinds[n] == 'smoothgrad' and _kind(n)[1] in kinds: yield 'SmoothGrad is no better than its base', n, _kind(n)[1], 'roar', 'not below'
     for n in kinds:
-        if n.startswith(('smoothgrad_squared', 'vargrad')): yield 'squares and variances are better than random', n, 'random_control', 'roar', 'below'
+        if kinds[n] in ('smoothgrad squared', 'vargrad'): yield 'squares and variances are better than random', n, 'random_control', 'roar', 'below'
     yield 'not to train again misleads', 'random_control', 'random_control', 'roar_plain', 'above'
 
 def _verdict(i, sign):

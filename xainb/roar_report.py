@@ -52,7 +52,7 @@ def _named(fig, axes):
     fig.legend(lines.values(), lines.keys(), loc='outside lower center', ncols=min(5, len(lines)), fontsize=7)
     return fig
 
-# %% ../nbs/32_roar_report.ipynb #5af1278a
+# %% ../nbs/32_roar_report.ipynb #e1958bee
 @patch
 def gaps(self:RoarReport, metric='roar') -> pd.DataFrame: # explainer, at, family, mean, low, high
     "How much more accurate than at random, for each explainer and fraction, on the same images in the same repeats"
@@ -64,7 +64,7 @@ def gaps(self:RoarReport, metric='roar') -> pd.DataFrame: # explainer, at, famil
 @patch
 def gap_figure(self:RoarReport, metric='roar'):
     "Those differences, a panel for each fraction; left of zero the explainer found what the network needs"
-    return plot_intervals(self.gaps(metric), panel='fraction', label='explainer', group='family', reference=0, xlabel='accuracy minus that at random')
+    return plot_intervals(self.gaps(metric), panel='fraction', label='explainer', group='family', reference=0, xlabel='minus random')
 
 # %% ../nbs/32_roar_report.ipynb #dcf9b447
 @patch
@@ -91,7 +91,7 @@ def summary(self:RoarReport) -> pd.DataFrame:
             'intervals': '95 %, over test images and trainings together; without training again over images', 'computed with': versions_of(self.rows), 'failed runs': '; '.join(failed) or 'none'}
     return pd.DataFrame(dict(what=said.values()), index=said.keys())
 
-# %% ../nbs/32_roar_report.ipynb #402b1af5
+# %% ../nbs/32_roar_report.ipynb #0a51fea6
 @patch
 def sections(self:RoarReport): # Pairs of heading and HTML
     "The parts of the page, in order"
@@ -99,7 +99,7 @@ def sections(self:RoarReport): # Pairs of heading and HTML
         yield 'What the paper found, asked of these rows', ''.join(f'<p>{html.escape(s)}</p>' for s in roar_sentences(f)) + f'<details><summary>as a table</summary>{verdict_html(f.round(3), "verdict")}</details>'
     yield 'Accuracy', captioned(self.curve_figure(), 'Test accuracy of networks over the fraction of the features that was removed or kept. Bands are 95 % intervals over test images and trainings. At the right the accuracies printed in the paper.')
     for m in self.modes:
-        if 'random_control' in set(self.table(m).explainer): yield f'Against chance: {_said[m]}', captioned(self.gap_figure(m), 'Accuracy minus that at random, on the same images in the same repeats, with 95 % intervals.')
+        if 'random_control' in set(self.table(m).explainer): yield f'Against chance: {_said[m]}', captioned(self.gap_figure(m), 'Accuracy minus that after as many were replaced at random, on the same images in the same repeats, with 95 % intervals.')
     yield 'Trainings', f'<details><summary>each of them</summary>{table_html(self.trainings().round(3), index=False)}</details>'
     yield 'What was run', table_html(self.summary().rename(columns=dict(what='')))
 

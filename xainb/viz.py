@@ -176,17 +176,17 @@ def plot_curves(at,            # [S] positions
     if len(values) > 1: ax.legend()
     return ax.figure
 
-# %% ../nbs/04_viz.ipynb #e96ce454
+# %% ../nbs/04_viz.ipynb #b6999535
 def plot_bands(table,        # Columns `mean`, `low`, `high`, and those named below
                x='at', by='explainer',
-               groups=None,  # Name -> group, for the colours; without it the names decide
+               lines=None,   # Name -> matplotlib's `color` and `linestyle`, in the order of the legend; without it the names decide
                ax=None, xlabel='', ylabel='', title='',
                legend=True,
               ):             # Figure
     "A line with its interval for each name, from a table of means and intervals"
     ax, t = _axes(ax), table.sort_values(x)
-    for name, line in _lines(list(t[by].drop_duplicates().sort_values()) if groups is None else [n for n in groups if n in set(t[by])], groups).items():
-        one = t[t[by] == name]
+    for name, line in (lines or _lines(sorted(set(t[by])), None)).items():
+        if (one := t[t[by] == name]).empty: continue
         ax.plot(one[x], one['mean'], marker='.', label=name, **line)
         ax.fill_between(one[x], one['low'], one['high'], color=line['color'], alpha=.15, linewidth=0)
     ax.set(xlabel=xlabel, ylabel=ylabel, title=title)

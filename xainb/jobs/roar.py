@@ -86,13 +86,13 @@ def narrow_roar(p:RoarProfile,
                    fractions=tuple(map(float, fractions)) or p.fractions, repeats=repeats or p.repeats, recipe=p.recipe | (dict(epochs=epochs) if epochs else {}),
                    train_images=images or p.train_images, seed=p.seed if seed is None else seed, data=p.data | data)
 
-# %% ../../nbs/jobs/20_roar.ipynb #e1f5fd7a
+# %% ../../nbs/jobs/20_roar.ipynb #b676d391
 def roar_split(p:RoarProfile, split:str):
     "The training or the test images of a profile; an embedded data set draws its training scenes by another seed"
     n = p.train_images if split == 'train' else p.test_images
     return datasets[p.dataset](n=n or None, seed=p.seed, split=split, **p.data)
 
-def study_of(p:RoarProfile, store=None, network:str='') -> Study:
+def study_of(p:RoarProfile, store=None) -> Study:
     "The study that a profile means"
     train, test = roar_split(p, 'train'), roar_split(p, 'test')
     return Study(new_network(p.network, len(train.classes)), train, test, {e: explainer_of(p, e) for e in p.explainers}, store, tuple(p.fractions), p.repeats, tuple(p.modes),
