@@ -193,7 +193,7 @@ def cells(self:Study, explainer:str) -> list: # (mode, fraction)
 
 def cell_unit(mode:str, fraction:float) -> str: return f'{mode}-{fraction:g}'
 
-# %% ../nbs/17_roar.ipynb #f82ede30
+# %% ../nbs/17_roar.ipynb #02783751
 @patch
 def _write(self:Study, run, unit, frame, seconds, **more):
     "Rows with what all rows of a study share"
@@ -208,7 +208,7 @@ def _answers(study, metric, fraction, right):
     return rows(metric, right.astype(float)[:, None], [fraction]).assign(image=list(study.test.ids))
 
 def _curve(frame, mode, fraction):
-    return pd.concat([rows(f'training_{k}', frame[k].to_numpy()[None], frame.epoch.to_numpy()) for k in ('loss', 'accuracy')]).assign(image='')
+    return pd.concat([rows(f'training_{k}', [frame[k].tolist()], frame.epoch) for k in ('loss', 'accuracy')]).assign(image='')
 
 # %% ../nbs/17_roar.ipynb #ce1fb05d
 @patch
@@ -323,12 +323,12 @@ def _explain_again(self:Study, net, explainer, removal, name):
         old = ranks.take(torch.arange(start, stop)).numpy()
         self._keep_ranks(self._rank_file(name, part, start), continued(old, new, n_removed(removal.fraction, old.shape[1])))
 
-# %% ../nbs/17_roar.ipynb #0efe3432
+# %% ../nbs/17_roar.ipynb #d06cad70
 @patch
-def run(self:Study):
+def run(self:Study, progress:bool=True):
     "Does what is missing of the whole study, and gives it back"
     todo = [(self.rank, (e,)) for e in self.explainers] + [(self.repeat, (e, r)) for r in range(self.repeats) for e in ['', *self.explainers]]
-    for f, args in tqdm(todo, desc='roar'): f(*args)
+    for f, args in tqdm(todo, desc='roar', disable=not progress): f(*args)
     return self
 
 @patch(as_prop=True)
