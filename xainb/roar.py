@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['units', 'modes', 'plain', 'feature_ranks', 'rank_type', 'n_features', 'n_removed', 'replaced', 'data_colour',
            'explain_ranks', 'Ranks', 'Removal', 'Remove', 'with_ranks', 'is_right', 'retrain', 'Study', 'said_of',
-           'cell_unit', 'Removed', 'continued', 'roar_table', 'roar_gap', 'roar_kinds', 'plot_roar', 'published_roar',
+           'Removed', 'continued', 'roar_table', 'roar_gap', 'roar_kinds', 'plot_roar', 'published_roar',
            'roar_findings', 'roar_sentences']
 
 # %% ../nbs/17_roar.ipynb #b9ff3e8c
@@ -135,7 +135,7 @@ def retrain(make,             # `make()` gives a network with new weights
     net, curve = train_from_scratch(make, with_ranks(train, removal and removal.train), len(train), recipe, seed, cbs, **loader)
     return net, is_right(net, test, removal), curve
 
-# %% ../nbs/17_roar.ipynb #69accf8f
+# %% ../nbs/17_roar.ipynb #1058de0d
 @dataclass
 class Study:
     "Remove or keep, and retrain"
@@ -164,12 +164,11 @@ class Study:
         self.recipe, self.fractions = as_recipe(self.recipe), tuple(sorted(self.fractions))
         if self.store is None: self.scratch = tempfile.TemporaryDirectory()
         if not isinstance(self.store, Store): self.store = Store(self.store or self.scratch.name)
-        self.colour = None
 
 modes = dict(roar='most important removed', kar='most important kept', recursive='removed step by step, explained anew at each')
 plain = dict(roar=False, kar=True) # Modes that can be asked of a network that was not trained again
 
-# %% ../nbs/17_roar.ipynb #f7f270b5
+# %% ../nbs/17_roar.ipynb #b565f607
 @patch(as_prop=True)
 def id(self:Study) -> str:
     "Eight hexadecimal digits for everything that all trainings share"
@@ -191,15 +190,19 @@ def cells(self:Study, explainer:str) -> list: # (mode, fraction)
     "What is trained for an explainer in one repeat; without an explainer, the network on whole images"
     return [(m, t) for m in self.modes for t in self.fractions] if explainer else [('roar', 0.)]
 
-def cell_unit(mode:str, fraction:float) -> str: return f'{mode}-{fraction:g}'
-
-# %% ../nbs/17_roar.ipynb #02783751
 @patch
-def _write(self:Study, run, unit, frame, seconds, **more):
-    "Rows with what all rows of a study share"
+def unit_of(self:Study, mode:str, fraction:float) -> str:
+    "The unit of a cell; what a recursive study removes hangs on its smaller fractions too, and so does the name"
+    return f'{mode}-{fraction:g}' + (f'-{digest([t for t in self.fractions if t <= fraction])}' if mode == 'recursive' else '')
+
+# %% ../nbs/17_roar.ipynb #ecb1ea5e
+@patch
+def _write(self:Study, run, unit, frame, began=None, **more):
+    "Rows with what all rows of a study share; the time since `began` is divided among them"
     shared = dict(split='test', device=device_for(self.recipe).type, dtype=precision_for(self.recipe), versions=versions(), seed=self.seed, model=self.name, training='roar') | self.facts
     if e := more.get('explainer'): shared |= dict(explainer_params=dumps(said := said_of(self.explainers[e])), family=getattr(xainb.core.explainers.get(said['explainer']), 'family', ''))
-    self.store.write(run, unit, frame, **shared | more, seconds=seconds/max(1, len(frame)))
+    if began: more |= dict(seconds=(time.perf_counter() - began)/len(frame))
+    self.store.write(run, unit, frame, **shared | more)
 
 @patch
 def _params(self:Study, **more): return dumps(dict(unit=self.unit, reduce=self.reduce, recipe=vars(self.recipe)) | more)
@@ -210,7 +213,7 @@ def _answers(study, metric, fraction, right):
 def _curve(frame, mode, fraction):
     return pd.concat([rows(f'training_{k}', [frame[k].tolist()], frame.epoch) for k in ('loss', 'accuracy')]).assign(image='')
 
-# %% ../nbs/17_roar.ipynb #ce1fb05d
+# %% ../nbs/17_roar.ipynb #e80ec53c
 @patch
 def network(self:Study) -> nn.Module:
     "The network that is explained, trained on whole images or read back"
@@ -220,18 +223,23 @@ def network(self:Study) -> nn.Module:
     return net.to(device_for(self.recipe), memory_format=torch.channels_last).eval()
 
 @patch
+def _keep(self:Study, name, save):
+    "Puts into the store what `save(path)` writes"
+    with tempfile.TemporaryDirectory() as tmp:
+        save(part := Path(tmp)/Path(name).name)
+        self.store.keep(name, part)
+
+@patch
 def _train_network(self:Study, run):
     start = time.perf_counter()
     net, right, curve = retrain(self.make, self.train, self.test, None, self.recipe, self._seed(-1), **self.loader)
-    with tempfile.TemporaryDirectory() as tmp:
-        save_file({k: v.contiguous().cpu() for k, v in net.state_dict().items()}, Path(tmp)/'w')
-        self.store.keep(f'networks/{run}.safetensors', Path(tmp)/'w')
-    self._write(run, 'train', pd.concat([_answers(self, 'explained_network', 0., right), _curve(curve, 'network', 0.)]), time.perf_counter() - start, metric_params=self._params())
+    self._keep(f'networks/{run}.safetensors', lambda f: save_file({k: v.contiguous().cpu() for k, v in net.state_dict().items()}, f))
+    self._write(run, 'train', pd.concat([_answers(self, 'explained_network', 0., right), _curve(curve, 'network', 0.)]), start, metric_params=self._params())
 
 @patch
 def _seed(self:Study, repeat): return self.seed*1000 + repeat + 1 # The explained network is repeat -1
 
-# %% ../nbs/17_roar.ipynb #28601005
+# %% ../nbs/17_roar.ipynb #e69c16b8
 @patch
 def shards(self:Study) -> list: # (part, start, stop)
     "The pieces in which ranks are made and kept"
@@ -244,41 +252,42 @@ def rank(self:Study, explainer:str):
     done = self.store.done(run)
     for part, start, stop in self.shards():
         if (unit := f'{part}-{start}') in done: continue
-        net, began = net or self.network(), time.perf_counter()
-        with count_passes(net) as passes: found = explain_ranks(net, getattr(self, part), explain, self.unit, self.reduce, start=start, stop=stop)
+        net = net or self.network()
+        with priced(net, stop - start) as cost: found = explain_ranks(net, getattr(self, part), explain, self.unit, self.reduce, start=start, stop=stop)
         self._keep_ranks(self._rank_file(run, part, start), found)
-        n = stop - start
-        self._write(run, unit, rows('cost', [(passes.forward + passes.backward)/n]).assign(image=''), (time.perf_counter() - began)/n, split=part, explainer=explainer,
-                    forward=passes.forward/n, backward=passes.backward/n, metric_params=self._params())
+        self._write(run, unit, rows('cost', [cost['forward'] + cost['backward']]).assign(image=''), split=part, explainer=explainer, metric_params=self._params(), **cost)
     self._ask_plain(explainer, run)
 
 @patch
 def _rank_file(self:Study, name, part, start): return f'ranks/{name}/{part}-{start}.npy'
 
 @patch
-def _keep_ranks(self:Study, name, found):
-    with tempfile.TemporaryDirectory() as tmp:
-        np.save(Path(tmp)/'r.npy', found)
-        self.store.keep(name, Path(tmp)/'r.npy')
+def _keep_ranks(self:Study, name, found): self._keep(name, lambda f: np.save(f, found))
 
-# %% ../nbs/17_roar.ipynb #39e05ae3
+# %% ../nbs/17_roar.ipynb #701b5de3
+@patch
+def colour(self:Study) -> Tensor: # [C]
+    "The mean colour of the training images, which takes a look at all of them and so is kept"
+    name = f'colours/{self.id}'
+    if not (kept := self.store.load_json(name)): self.store.save_json(name, kept := data_colour(self.train).tolist())
+    return torch.tensor(kept)
+
 @patch
 def removal(self:Study, name:str, fraction:float, keep:bool=False) -> Removal:
     "What goes from each image, by the ranks kept under the id of a run"
-    if self.colour is None: self.colour = data_colour(self.train)
     ranks = {part: Ranks([self.store.local(self._rank_file(name, s, start)) for s, start, _ in self.shards() if s == part]) for part in ('train', 'test')}
-    return Removal(fraction, self.colour, **ranks, keep=keep)
+    return Removal(fraction, self.colour(), **ranks, keep=keep)
 
 @patch
 def _ask_plain(self:Study, explainer, run):
     "Answers of the explained network itself on images with something replaced"
     done = self.store.done(run)
-    todo = [(m, t) for m in self.modes if m in plain for t in self.fractions if cell_unit(f'{m}_plain', t) not in done]
+    todo = [(m, t) for m in self.modes if m in plain for t in self.fractions if self.unit_of(f'{m}_plain', t) not in done]
     net = self.network() if todo else None
     for mode, t in todo:
         began = time.perf_counter()
         right = is_right(net, self.test, self.removal(run, t, plain[mode]))
-        self._write(run, cell_unit(f'{mode}_plain', t), _answers(self, f'{mode}_plain', t, right), time.perf_counter() - began, explainer=explainer, metric_params=self._params())
+        self._write(run, self.unit_of(f'{mode}_plain', t), _answers(self, f'{mode}_plain', t, right), began, explainer=explainer, metric_params=self._params())
 
 # %% ../nbs/17_roar.ipynb #8f010e80
 @dataclass
@@ -300,19 +309,20 @@ def continued(old:np.ndarray, # [N,F] ranks
     key = np.where(old < gone, old.astype(np.int64) - old.shape[1], new)
     return places(torch.from_numpy(key).argsort(1)).numpy().astype(old.dtype)
 
-# %% ../nbs/17_roar.ipynb #8a3cc0d7
+# %% ../nbs/17_roar.ipynb #e9c42a98
 @patch
 def repeat(self:Study, explainer:str, repeat:int):
     "Trains what is missing of one repeat of an explainer; for the explainer '' the network on whole images"
     run, first = self.run_id(repeat, explainer), self.run_id('ranks', explainer)
-    done, again = self.store.done(run), dict(zip(self.fractions, [first, *(f'{run}-{t:g}' for t in self.fractions)])) # Whose ranks a recursive study takes
+    done, ranks = self.store.done(run), {t: f"{run}-{self.unit_of('recursive', t)}" for t in self.fractions} # Made after the training of a fraction
+    before = dict(zip(self.fractions, [first, *ranks.values()])) # Whose ranks a recursive study takes
     for mode, t in self.cells(explainer):
-        if cell_unit(mode, t) in done: continue
+        if (unit := self.unit_of(mode, t)) in done: continue
         began = time.perf_counter()
-        removal = self.removal(again[t] if mode == 'recursive' else first, t, mode == 'kar') if t else None
+        removal = self.removal(before[t] if mode == 'recursive' else first, t, mode == 'kar') if t else None
         net, right, curve = retrain(self.make, self.train, self.test, removal, self.recipe, self._seed(repeat), **self.loader)
-        if mode == 'recursive' and t < self.fractions[-1]: self._explain_again(net, explainer, removal, f'{run}-{t:g}')
-        self._write(run, cell_unit(mode, t), pd.concat([_answers(self, mode, t, right), _curve(curve, mode, t)]), time.perf_counter() - began,
+        if mode == 'recursive': self._explain_again(net, explainer, removal, ranks[t])
+        self._write(run, unit, pd.concat([_answers(self, mode, t, right), _curve(curve, mode, t)]), began,
                     explainer=explainer, metric_params=self._params(mode=mode, fraction=t), seed=self._seed(repeat))
 
 @patch

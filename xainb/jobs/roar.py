@@ -98,7 +98,7 @@ def study_of(p:RoarProfile, store=None) -> Study:
     return Study(new_network(p.network, len(train.classes)), train, test, {e: explainer_of(p, e) for e in p.explainers}, store, tuple(p.fractions), p.repeats, tuple(p.modes),
                  p.unit, p.recipe, p.reduce, p.seed, p.network, dict(dataset=p.dataset, arch=p.network.split('?')[0].split('/')[-1]), p.shard, dict(num_workers=p.workers))
 
-# %% ../../nbs/jobs/20_roar.ipynb #874ddedf
+# %% ../../nbs/jobs/20_roar.ipynb #18a6b0cf
 def _cost(p, name):
     f = explainer_of(p, name)
     return xainb.core.explainers[f.args[0]].cost(**f.keywords)
@@ -106,16 +106,17 @@ def _cost(p, name):
 def _ranks_run(s, p, e, network):
     n = len(s.train) + len(s.test)
     asked = [m for m in p.modes if m in plain]
-    units = [f'{part}-{start}' for part, start, _ in s.shards()] + [cell_unit(f'{m}_plain', t) for m in asked for t in s.fractions]
+    units = [f'{part}-{start}' for part, start, _ in s.shards()] + [s.unit_of(f'{m}_plain', t) for m in asked for t in s.fractions]
     return Run(s.run_id('ranks', e), f'ranks of {e}', units, 'roar', dict(explainer=e), passes=n*(1 + _cost(p, e)) + len(asked)*len(s.fractions)*len(s.test), after=[network])
 
 def _repeat_run(s, p, e, r):
     cells = s.cells(e)
-    again = sum(m == 'recursive' for m, _ in cells) and len(s.fractions) - 1
+    again = _explained_again(s, e)
     passes = len(cells)*len(s.test) + again*(len(s.train) + len(s.test))*(1 + _cost(p, e) if e else 0)
-    return Run(s.run_id(r, e), f'{e or "whole images"}, repeat {r}', [cell_unit(*c) for c in cells], 'roar', dict(explainer=e, repeat=r), passes, **_trained(s, len(cells)),
+    return Run(s.run_id(r, e), f'{e or "whole images"}, repeat {r}', [s.unit_of(*c) for c in cells], 'roar', dict(explainer=e, repeat=r), passes, **_trained(s, len(cells)),
                after=[s.run_id('ranks', e)] if e else [])
 
+def _explained_again(s, e): return sum(m == 'recursive' for m, _ in s.cells(e))
 def _trained(s, n): return dict(images_trained=n*s.recipe.epochs*len(s.train), trainings=n)
 
 def plan_roar(p:RoarProfile) -> Plan:
@@ -132,7 +133,7 @@ def _plan_of(p, s, side):
     lazy = p.data.get('lazy') or p.dataset == 'food101'
     return Plan(p, runs, dict(classes=list(s.train.classes), n=len(s.test), n_train=len(s.train), reads=lazy*sum(w.images_trained + w.images for w in work)), work=work)
 
-# %% ../../nbs/jobs/20_roar.ipynb #7d82262f
+# %% ../../nbs/jobs/20_roar.ipynb #089a5994
 def roar_work(p:RoarProfile, s:Study, runs:list, side:int) -> list: # Of `Work`
     "The trainings, ranks and test images of each run"
     network, n = Network(p.network, s.make, side, len(s.train.classes)), len(s.train) + len(s.test)
@@ -146,7 +147,7 @@ def roar_work(p:RoarProfile, s:Study, runs:list, side:int) -> list: # Of `Work`
     def of(r, explainer=None, repeat=None):
         if explainer is None: return [trained(r, 'network', weights=weights), tested(r, 1)]
         if repeat is None: return [ranked(r, explainer, 1, len(s.shards())), tested(r, len(r.units) - len(s.shards()))]
-        again = max(0, sum(m == 'recursive' for m, _ in s.cells(explainer)) - 1)
+        again = _explained_again(s, explainer)
         return [trained(r, 'trainings'), tested(r, len(r.units))] + ([ranked(r, explainer, again, 0)] if again else [])
     return [w for r in runs for w in of(r, **r.parameters)]
 
