@@ -113,13 +113,13 @@ def seeded(seed:int):
             yield
         finally: random.setstate(state[0]); np.random.set_state(state[1])
 
-# %% ../nbs/00_core.ipynb #d189df88
+# %% ../nbs/00_core.ipynb #3e74aa95
 _rows = ContextVar('rows', default=None)
 
 def rows_at_once(x:Tensor) -> int:
     "How many images shaped like those of `x` one forward pass takes: what the caller said, or a default by size and device"
     pixels = 2**18 if x.device.type == 'cpu' else 2**24
-    return _rows.get() or max(8, pixels // (x.shape[-1]*x.shape[-2]))
+    return _rows.get() or max(8, pixels // (x.shape[-1]*(x.shape[-2] if x.ndim > 2 else 1)*(max(1, x.shape[1]//3) if x.ndim > 3 else 1)))
 
 def steps_at_once(x:Tensor) -> int:
     "How many steps of each image of `x` fit into one forward pass, at least one"
@@ -199,7 +199,7 @@ def check_target(target, x, n_classes:int|None=None) -> Tensor: # [N] ints on th
         raise BadInput(f"target classes are 0 to {n_classes-1}; these go from {target.min()} to {target.max()}")
     return target.long()
 
-# %% ../nbs/00_core.ipynb #e7b7a96c
+# %% ../nbs/00_core.ipynb #d20a56ed
 def explainer(family:str, # gradient, perturbation, cam, boundary, control
               cost,       # Function of the parameters: passes (forward plus backward) for each image
               needs:str='forward passes', # Or gradients, feature maps, nothing
@@ -210,7 +210,7 @@ def explainer(family:str, # gradient, perturbation, cam, boundary, control
     def register(f):
         params = _defaults(f)
         @wraps(f)
-        def call(model, x, target=None, *, batch_size=None, **kw): return _explain(f, params, per_image or {}, model, x, target, batch_size, kw)
+        def call(model, x, target=None, *, batch_size=None, **kw): return _explain(f, params, needs, per_image or {}, model, x, target, batch_size, kw)
         call.cost = lambda **kw: int(cost(**_known(cost, params | kw)))
         call.params, call.family = params, family
         call.facts = dict(family=family, passes=call.cost(), needs=needs, source=source)
@@ -221,12 +221,13 @@ def explainer(family:str, # gradient, perturbation, cam, boundary, control
 def _defaults(f): return {k: p.default for k, p in inspect.signature(f).parameters.items() if p.default is not p.empty}
 def _known(f, kw): return {k: v for k, v in kw.items() if k in inspect.signature(f).parameters}
 
-# %% ../nbs/00_core.ipynb #9afd6382
-def _explain(f, params, per_image, model, x, target, batch_size, kw):
+# %% ../nbs/00_core.ipynb #ff956c7f
+def _explain(f, params, needs, per_image, model, x, target, batch_size, kw):
     for k in kw:
         if k not in params: raise nearest(f'parameter of {f.__name__}', k, params)
     model = as_model(model)
     check_images(x)
+    if x.shape[-2] == 1 and 'feature maps' in needs: raise NotApplicable(f"{f.__name__} reads feature maps [N,K,h,w], and an input one pixel high (features, words) has none")
     x = x.detach().to(device_of(model))
     out = logits(model, x, batch_size) if target is None else None
     target = out.argmax(1) if target is None else check_target(target, x)
