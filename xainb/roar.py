@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['units', 'modes', 'plain', 'feature_ranks', 'rank_type', 'n_features', 'n_removed', 'replaced', 'data_colour',
            'explain_ranks', 'Ranks', 'Removal', 'Remove', 'with_ranks', 'is_right', 'retrain', 'Study', 'said_of',
-           'Removed', 'continued', 'roar_table', 'roar_gap', 'roar_kinds', 'plot_roar', 'published_roar',
+           'Removed', 'continued', 'roar_table', 'roar_gap', 'roar_kinds', 'plot_roar', 'roar_gaps', 'published_roar',
            'roar_findings', 'roar_sentences']
 
 # %% ../nbs/17_roar.ipynb #b9ff3e8c
@@ -399,6 +399,13 @@ def plot_roar(table,         # From `roar_table`
     tint = colours(_kinds)
     lines = {n: dict(color=tint[k], linestyle=_dashes.get(_kind(n)[1], '-.')) for n, k in roar_kinds(table.explainer.unique()).items()}
     return plot_bands(table, lines=lines, ax=ax, xlabel='fraction', ylabel='test accuracy', title=title, legend=legend)
+
+# %% ../nbs/17_roar.ipynb #e6bfeef4
+def roar_gaps(rows, metric:str='roar') -> pd.DataFrame: # explainer, at, fraction (in words), family, mean, low, high, n
+    "How much more accurate than at random, for each explainer and fraction, on the same images in the same repeats"
+    cells = {k for k in _answers_of(rows, metric) if k[0] not in ('', 'random_control')}
+    kinds = roar_kinds({e for e, _ in cells})
+    return pd.DataFrame([dict(explainer=e, at=a, fraction=f'{a:.0%}', family=k, **roar_gap(rows, e, 'random_control', metric, at=a)._asdict()) for e, k in kinds.items() for a in sorted(t for f, t in cells if f == e)])
 
 # %% ../nbs/17_roar.ipynb #7931bdd4
 def published_roar(dataset:str='ImageNet', metric:str='roar') -> pd.DataFrame: # explainer, at, mean; low and high are the mean

@@ -34,7 +34,7 @@ class RoarReport:
     def table(self, metric='roar'): return roar_table(self.rows, metric)
     def findings(self): return roar_findings(self.rows) if 'roar' in self.modes else pd.DataFrame()
 
-# %% ../nbs/32_roar_report.ipynb #c2568051
+# %% ../nbs/32_roar_report.ipynb #e89f49ed
 _said = dict(roar='removed, trained again', kar='kept, trained again', recursive='removed step by step, trained again', roar_plain='removed, not trained again', kar_plain='kept, not trained again')
 
 @patch
@@ -44,22 +44,13 @@ def curve_figure(self:RoarReport, published:str='ImageNet'): # Data set of the p
     fig, axes = canvas(1, len(found) + bool(published), size=(3.5, 3.2), sharey=True)
     for ax, m in zip(axes.flat, found): plot_roar(self.table(m), ax, _said[m], legend=False)
     if published: plot_roar(published_roar(published), axes.flat[-1], f'removed: {published}, Hooker et al. 2019', legend=False)
-    return _named(fig, axes)
+    return shared_legend(fig)
 
-def _named(fig, axes):
-    "One legend below for what any panel shows"
-    lines = {line.get_label(): line for ax in axes.flat for line in ax.lines}
-    fig.legend(lines.values(), lines.keys(), loc='outside lower center', ncols=min(5, len(lines)), fontsize=7)
-    return fig
-
-# %% ../nbs/32_roar_report.ipynb #e1958bee
+# %% ../nbs/32_roar_report.ipynb #99300838
 @patch
 def gaps(self:RoarReport, metric='roar') -> pd.DataFrame: # explainer, at, family, mean, low, high
     "How much more accurate than at random, for each explainer and fraction, on the same images in the same repeats"
-    t = self.table(metric)
-    pairs = [(e, a) for e, a in zip(t.explainer, t['at']) if e != 'random_control' and 0 < a < 1]
-    kinds = roar_kinds({e for e, _ in pairs})
-    return pd.DataFrame([dict(explainer=e, at=a, fraction=f'{a:.0%}', family=kinds[e], **roar_gap(self.rows, e, 'random_control', metric, at=a)._asdict()) for e, a in sorted(pairs, key=lambda p: (list(kinds).index(p[0]), p[1]))])
+    return roar_gaps(self.rows, metric)
 
 @patch
 def gap_figure(self:RoarReport, metric='roar'):

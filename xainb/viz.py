@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['families', 'trainings', 'colours', 'style', 'Figure', 'canvas', 'draw_truth', 'show_maps', 'plot_curves',
            'plot_bands', 'plot_intervals', 'plot_ranks', 'plot_critical_difference', 'heat_table', 'scatter_fit',
-           'verdict_html', 'figure_html']
+           'shared_legend', 'verdict_html', 'figure_html']
 
 # %% ../nbs/04_viz.ipynb #c79d02b0
 import base64, html, io
@@ -376,6 +376,14 @@ def scatter_fit(x, y,         # [N] one point for each network
     if labels is not None: _annotate(ax, x[keep], y[keep], np.asarray(labels, dtype=object)[keep])
     if len(tint) > 1: _legend(ax.figure, tint)
     return ax.figure
+
+# %% ../nbs/04_viz.ipynb #39c32187
+def shared_legend(fig, axes=None, # Panels; None for all of the figure
+                  ncols:int=5):
+    "One legend below a figure for what any of its panels shows"
+    lines = {line.get_label(): line for ax in (fig.axes if axes is None else np.asarray(axes).flat) for line in ax.lines if not line.get_label().startswith('_')}
+    fig.legend(lines.values(), lines.keys(), loc='outside lower center', ncols=min(ncols, len(lines)), fontsize=7)
+    return fig
 
 # %% ../nbs/04_viz.ipynb #c053be7c
 _shades = {'#d9f0e3': 'exact passed yes', '#fdf1cf': 'approximate partly undecided', '#f9dcd6': 'refused failed no', '#eee': 'n/a'}

@@ -217,11 +217,12 @@ def facts(p:Profile, card:ModelCard, net) -> dict:
     return dict(model=card.name, arch=card.arch, training=card.training, weights=card.weights or state_digest(net), dataset=p.dataset, split='test',
                 device=device_of(net).type, dtype=dtype, versions=versions(), seed=p.seed)
 
-# %% ../../nbs/jobs/10_evaluate.ipynb #19ea3f23
+# %% ../../nbs/jobs/10_evaluate.ipynb #474406ed
 def measure_accuracy(net, p:Profile, images:Images, store:Store, run:str, shared:dict):
     "Writes for each image and each shift whether the network is right, and how sure it is"
+    done = store.done(run)
     for unit, (kind, severity, n) in accuracy_units(p, images).items():
-        if store.has(run, unit): continue
+        if unit in done: continue
         part = shifted(_first(images, n), kind, severity) if kind else images[:n]
         with priced(net, n) as cost: probability, said = torch.softmax(logits(net, part.x), 1).max(1)
         both = pd.concat([rows('correct', said.cpu() == part.y), rows('confidence', probability)])
@@ -231,16 +232,16 @@ def measure_accuracy(net, p:Profile, images:Images, store:Store, run:str, shared
 def _first(images, n):
     return DigitScenes(images.split, n, images.seed, images.size) if isinstance(images, DigitScenes) else images[:n]
 
-# %% ../../nbs/jobs/10_evaluate.ipynb #e5527e08
+# %% ../../nbs/jobs/10_evaluate.ipynb #e7f4bb9e
 def evaluate(net,            # Network or Learner
              p:Profile, images:Images, store:Store, run:str,
              shared:dict,    # See `facts`
             ):
     "Writes one unit of rows for each explainer, metric and chunk of images that the store does not hold"
     net = as_model(net)
-    targets = logits(net, images.x).argmax(1)
+    targets, done = logits(net, images.x).argmax(1), store.done(run)
     for e, params, judged, start, stop in explainer_units(p, len(images)):
-        todo = {m: (mp, unit) for m, mp in judged if not store.has(run, unit := _unit(e, params, m, mp, start, stop))}
+        todo = {m: (mp, unit) for m, mp in judged if (unit := _unit(e, params, m, mp, start, stop)) not in done}
         if not todo: continue
         part, target = images[start:stop], targets[start:stop]
         f = xainb.core.explainers[e]
