@@ -110,7 +110,7 @@ def _map(case, name):
     with frozen(case.model): A, G = map_and_gradient(case.model, case.x, case.target, case.params.get(name, {}).get('layer'))
     return 'exact' if a.isfinite().all() else 'refused', f"weighs a feature map of {A.shape[1]} × {A.shape[2]} × {A.shape[3]}", float(A.shape[1])
 
-# %% ../nbs/15_certify.ipynb #fc504ec1
+# %% ../nbs/15_certify.ipynb #6bb18d2c
 def _double(model):
     try: return copy.deepcopy(model).double()
     except (RuntimeError, TypeError): return model
@@ -118,7 +118,7 @@ def _double(model):
 @measures('squared')
 def _squared(case, name): return _verdict(case, case.asked(name, 'base'))
 
-@measures('gradient', 'input_x_gradient')
+@measures('gradient', 'gradient_magnitude', 'input_x_gradient')
 def _slope(case, name):
     net, x = _double(case.model), case.x.double().clamp(.01, .99)
     g = explainers['gradient'](net, x, case.target)

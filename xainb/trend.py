@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['map_signs', 'tie_rules', 'constant_rules', 'trend_words', 'cifar_mean', 'cifar_std', 'trend_names', 'trend_maps',
            'top_pixels', 'MapRule', 'family_of', 'named_explainers', 'Chance', 'Trend', 'attributions', 'how_many',
-           'said_probability', 'embt', 'ptt', 'total_loss', 'emt', 'gradient_magnitude', 'trend_set']
+           'said_probability', 'embt', 'ptt', 'total_loss', 'emt', 'trend_set']
 
-# %% ../nbs/18_trend.ipynb #1249fe41
-import inspect, math, numpy as np, pandas as pd, torch, torch.nn.functional as F
+# %% ../nbs/18_trend.ipynb #b23fc7e3
+import numpy as np, pandas as pd, torch, torch.nn.functional as F
 from dataclasses import dataclass
 from fastcore.basics import patch
 from functools import partial
@@ -297,13 +297,7 @@ def emt(networks,      # Networks in their order, or `Checkpoints`
     control = np.tile(np.abs(np.diff(loss)), (len(x), 1))
     return Trend('emt', _epochs(networks, steps + 1)[1:], control, {e: _sequence(v) for e, v in follow.items()}, Chance(pixels, same, same, changed=True), constant)
 
-# %% ../nbs/18_trend.ipynb #e750dcc0
-def gradient_magnitude(model, x, target) -> Tensor: # [N,C,H,W], not negative
-    "The magnitude of each value of the gradient: captum's Saliency"
-    return inspect.unwrap(explainers['gradient'])(model, x, target).abs()
-gradient_magnitude.cost = lambda: 2
-gradient_magnitude.family = 'gradient'
-
+# %% ../nbs/18_trend.ipynb #3886a769
 cifar_mean, cifar_std = (.4914, .4822, .4465), (.2023, .1994, .2010)
 trend_names = dict(gradient='Saliency', integrated_gradients='IG', smoothgrad='SG', smoothgrad_squared='SG-SQ', vargrad='VG', smoothgrad_squared_integrated_gradients='SG-SQ-IG',
                    deep_lift='DL', occlusion='Occlusion', kernel_shap='KS', lime='LIME') # Ours -> the paper's
@@ -318,9 +312,9 @@ def trend_set(mean=cifar_mean,   # Of the data, one value or one for each channe
     "The ten explainers of He et al. (2023) with its parameters for CIFAR-10"
     zero = torch.as_tensor(mean).reshape(-1, 1, 1).tolist()
     drawn = dict(n_samples=n_samples, noise=noise*float(torch.as_tensor(std).mean()), seed=seed)
-    areas = dict(n_samples=perturbed, n_segments=70, compactness=.1, sigma=0., fill=mean, seed=seed)
-    noisy = {e: partial(by_name, e, base=gradient_magnitude, **drawn) for e in ('smoothgrad', 'smoothgrad_squared', 'vargrad')}
-    return dict(gradient=gradient_magnitude, integrated_gradients=partial(by_name, 'integrated_gradients', steps=50, baseline=zero), **noisy,
+    areas = dict(n_samples=perturbed, n_segments=70, compactness=.1, sigma=0., fill=mean, score='logit', seed=seed)
+    noisy = {e: partial(by_name, e, base='gradient_magnitude', **drawn) for e in ('smoothgrad', 'smoothgrad_squared', 'vargrad')}
+    return dict(gradient=partial(by_name, 'gradient_magnitude'), integrated_gradients=partial(by_name, 'integrated_gradients', steps=50, baseline=zero), **noisy,
                 smoothgrad_squared_integrated_gradients=partial(by_name, 'smoothgrad_squared', base='integrated_gradients', base_params=dict(steps=50, baseline=zero), **drawn),
-                deep_lift=partial(by_name, 'deep_lift', baseline=zero), occlusion=partial(by_name, 'occlusion', window=3, stride=1, fill=mean),
-                kernel_shap=partial(by_name, 'kernel_shap', **areas), lime=partial(by_name, 'lime', **areas, width=1000.))
+                deep_lift=partial(by_name, 'deep_lift', baseline=zero), occlusion=partial(by_name, 'occlusion', window=3, stride=1, fill=mean, score='logit'),
+                kernel_shap=partial(by_name, 'kernel_shap', **areas), lime=partial(by_name, 'lime', **areas, penalty='lasso', alpha=.05, width=1000.))
