@@ -7,7 +7,7 @@ __all__ = ['map_signs', 'tie_rules', 'constant_rules', 'trend_words', 'cifar_mea
            'top_pixels', 'MapRule', 'family_of', 'named_explainers', 'Chance', 'Trend', 'attributions', 'how_many',
            'said_probability', 'embt', 'ptt', 'total_loss', 'emt', 'trend_set']
 
-# %% ../nbs/18_trend.ipynb #b23fc7e3
+# %% ../nbs/18_trend.ipynb #b475e276
 import numpy as np, pandas as pd, torch, torch.nn.functional as F
 from dataclasses import dataclass
 from fastcore.basics import patch
@@ -15,6 +15,7 @@ from functools import partial
 from torch import nn, Tensor
 from .core import *
 from .core import _checked
+from .inputs import *
 from .poison import *
 from .stats import _bootstrap, _pearson
 from .viz import *
@@ -56,7 +57,7 @@ def top_pixels(maps:Tensor,   # [N,H,W]
     by_value = order[pixel_order(flat[:, order])]
     return places(by_value) < torch.as_tensor(k, device=maps.device).reshape(-1, 1)
 
-# %% ../nbs/18_trend.ipynb #be66f124
+# %% ../nbs/18_trend.ipynb #c0d930c4
 @dataclass(frozen=True)
 class MapRule:
     "How an attribution becomes its most important pixels; the defaults are those of He et al. (2023), but for ties"
@@ -64,9 +65,12 @@ class MapRule:
     clip:float=.02       # See `trend_maps`
     ties:str='raster'    # See `top_pixels`; ours
     seed:int=0           # For random ties
-    def top(self, explain, attribution, k) -> Tensor: # [N,P] of bools
+    def top(self, explain, attribution, k, real=None) -> Tensor: # [N,P] of bools; `real` [N,P]: which positions may be among them
         sign = self.sign if self.sign != 'published' else 'all' if family_of(explain) == 'perturbation' else 'abs'
-        return top_pixels(trend_maps(attribution, sign, self.clip), k, self.ties, self.seed)
+        if real is None: return top_pixels(trend_maps(attribution, sign, self.clip), k, self.ties, self.seed)
+        there = real.reshape(len(real), 1, *attribution.shape[-2:])
+        maps = trend_maps(attribution*there, sign, self.clip).masked_fill(~there[:, 0], -torch.inf)
+        return top_pixels(maps, k, self.ties, self.seed) & real
 
 def family_of(explain) -> str: # '' where it is not known
     "The family of a registered explainer, also below `functools.partial` and `by_name`"
@@ -84,20 +88,20 @@ def named_explainers(which) -> dict: # Name -> function (model, x, target)
     if len({*names}) < len(names): raise BadInput(f"two explainers are called '{max(names, key=names.count)}': give a dictionary of names")
     return {n: partial(by_name, e) if isinstance(e, str) else e for n, e in zip(names, each)}
 
-# %% ../nbs/18_trend.ipynb #739f5c39
+# %% ../nbs/18_trend.ipynb #b2cfa995
 constant_rules = 'zero', 'zero_for_all', 'leave_out'
 
 @dataclass
 class Chance:
-    "What random maps do: at each step `drawn` of `pixels` are taken, of which `marked` count"
+    "What random maps do: at each step `drawn` of `pixels` are taken, of which `marked` count; one number for all images, or [N,S]"
     pixels:int
-    marked:np.ndarray # [S]
-    drawn:np.ndarray  # [S]
+    marked:np.ndarray # [S] or [N,S]
+    drawn:np.ndarray  # [S] or [N,S]
     changed:bool=False # One minus the share
     def share(self, hits): found = hits/np.maximum(self.drawn, 1); return 1 - found if self.changed else found
     @property
-    def mean(self): return self.share(self.drawn*self.marked/self.pixels) # [S]
-    def draw(self, shape, seed): return self.share(np.random.default_rng(seed).hypergeometric(self.marked, self.pixels - self.marked, self.drawn, (*shape, len(self.marked)))) # [*shape,S]
+    def mean(self): return np.atleast_2d(self.share(self.drawn*self.marked/self.pixels)).mean(0) # [S]
+    def draw(self, shape, seed): return self.share(np.random.default_rng(seed).hypergeometric(self.marked, self.pixels - self.marked, self.drawn, (*shape, np.shape(self.marked)[-1]))) # [*shape,S]
 
 # %% ../nbs/18_trend.ipynb #168ce206
 trend_words = dict(embt=('epoch', "probability of the trigger's class", 'share of the trigger found'),
@@ -180,7 +184,7 @@ def __repr__(self:Trend): return f"{self.test} of {len(self.follow)} explainer{'
 @patch
 def _repr_html_(self:Trend): return figure_html(self.plot(), alt=repr(self)) + self.table().round(3).to_html(index=False, border=0)
 
-# %% ../nbs/18_trend.ipynb #fba155c5
+# %% ../nbs/18_trend.ipynb #a95d7a3e
 def attributions(explain, model, x:Tensor, target:Tensor) -> Tensor: # [N,C,H,W] or [N,1,H,W], on the device of `x`
     "What an explainer gives for one network, checked"
     name = getattr(explain, '__name__', 'the explainer')
@@ -188,88 +192,101 @@ def attributions(explain, model, x:Tensor, target:Tensor) -> Tensor: # [N,C,H,W]
     if not torch.isfinite(a).all(): raise BadInput(f"an attribution by {name} holds NaN or infinity")
     return a
 
-def how_many(top, pixels:int, trigger:int=0, there=None): # A number, or [N] for what is there of the trigger
+def how_many(top, pixels, trigger:int=0, there=None): # A number; [N] for what is there of the trigger, or where `pixels` is [N]
     "What `top` means: 'trigger' or 'pasted' for as many pixels as those have, a share of all pixels below 1, or a number"
     choices = dict(trigger=trigger or None, pasted=there)
     if isinstance(top, str):
         if choices.get(top) is None: raise nearest('number of pixels', top, [k for k, v in choices.items() if v is not None])
         return choices[top]
+    if isinstance(pixels, Tensor): return ((top*pixels + 1e-9).long() if top < 1 else torch.full_like(pixels, int(top))).clamp(min=1).minimum(pixels)
     k = int(top*pixels + 1e-9) if top < 1 else int(top)
     if not 1 <= k <= pixels: raise BadInput(f"the first pixels are 1 to {pixels}, not {k}")
     return k
 
-def said_probability(model, x:Tensor, target:Tensor) -> Tensor: return logits(model, x).softmax(1).double().gather(1, target[:, None])[:, 0] # [N]
+def said_probability(model, x:Tensor, target:Tensor, only:bool=False) -> tuple: # [N] probabilities, and [N] of bools: which count, with `only` those whose target is predicted
+    p = logits(model, x).softmax(1).double()
+    counts = p.argmax(1) == target if only else torch.ones_like(target, dtype=torch.bool)
+    return p.gather(1, target[:, None])[:, 0]*counts, counts
 
-# %% ../nbs/18_trend.ipynb #c69a2ee0
+def _looked_at(model, data): # What explainers are shown; which positions are real, None for all; how many they are, [N] or one number
+    seen, real = shown(model, data), None if data.ndim == 4 else real_positions(model, data)
+    check_images(seen)
+    return seen, real, seen.shape[2:].numel() if real is None else real.sum(1)
+
+def _chance(pixels, marked, drawn, n, changed=False): # Of lists of one entry for each step: a number, or [N]
+    if not isinstance(pixels[0], Tensor): return Chance(pixels[0], np.array(marked), np.array(drawn), changed)
+    table = lambda v: torch.stack([torch.as_tensor(k).cpu().expand(n) for k in v], 1).numpy()
+    return Chance(table(pixels), table(marked), table(drawn), changed)
+
+# %% ../nbs/18_trend.ipynb #900ed0af
 def embt(networks,        # Networks in their order, or `Checkpoints`
-         x:Tensor,        # Images [N,C,H,W] in [0,1] of other classes than the trigger's, with or without it
+         x:Tensor,        # Images [N,C,H,W] in [0,1], tokens or features of other classes than the trigger's, with or without it
          target:int,      # The trigger's class
          explainers,      # Name, function (model, x, target), a list of those, or a dictionary
-         trigger:Trigger,
+         trigger:Backdoor,
          top='trigger',   # How many pixels are looked at, see `how_many`
          maps:MapRule=MapRule(),
          constant:str='zero', # See `constant_rules`
+         only:bool=False, # Both sequences are 0 where a network does not predict the class; the authors do so for malware
         ) -> Trend:
     "Evolving model with backdoor: does the share of the trigger that is found follow how well it was learned? (He et al. 2023)"
-    check_images(x)
-    named, pixels, k = named_explainers(explainers), trigger.mask.numel(), how_many(top, trigger.mask.numel(), len(trigger))
-    control, follow = [], {n: [] for n in named}
+    named, control, follow, drawn = named_explainers(explainers), [], {}, []
     for net in map(as_model, networks):
-        shown = trigger(x.to(device_of(net)))
-        wanted = check_target([target]*len(x), shown)
-        mask = trigger.mask.flatten().to(shown.device)
-        control.append(said_probability(net, shown, wanted))
-        for n, f in named.items(): follow[n].append((maps.top(f, attributions(f, net, shown, wanted), k) & mask).sum(1)/k)
-    same = np.full(len(control), len(trigger))
-    return Trend('embt', _epochs(networks, len(control)), _sequence(control), {n: _sequence(v) for n, v in follow.items()}, Chance(pixels, same, 0*same + k), constant)
+        data, _, whole = trigger.put(x.to(device_of(net)))
+        seen, real, pixels = _looked_at(net, data)
+        k, wanted = how_many(top, pixels, len(trigger)), check_target([target]*len(x), seen)
+        p, counts = said_probability(net, seen, wanted, only)
+        control.append(p); drawn.append((pixels, k))
+        for n, f in named.items(): follow.setdefault(n, []).append((maps.top(f, attributions(f, net, seen, wanted), k, real) & whole).sum(1)/k*counts)
+    chance = _chance([p for p, _ in drawn], [len(trigger)]*len(control), [k for _, k in drawn], len(x))
+    return Trend('embt', _epochs(networks, len(control)), _sequence(control), {n: _sequence(v) for n, v in follow.items()}, chance, constant)
 
 def _sequence(steps): return torch.stack(steps, 1).double().cpu().numpy() # [N,S]
 def _epochs(networks, n): return np.asarray(getattr(networks, 'at', range(n)), dtype=float)
 
-# %% ../nbs/18_trend.ipynb #ae7d37cf
+# %% ../nbs/18_trend.ipynb #13e38762
 def ptt(model,           # Network or Learner with the backdoor
-        x:Tensor,        # Images [N,C,H,W] in [0,1] of other classes than the trigger's, without it
+        x:Tensor,        # Images [N,C,H,W] in [0,1], tokens or features of other classes than the trigger's, without it
         target:int,      # The trigger's class
         explainers,      # As in `embt`
-        trigger:Trigger,
-        shares=tenths,   # Of the trigger's pixels
-         top=.1,          # See `how_many`
+        trigger:Backdoor,
+        shares=tenths,   # Of the trigger's pieces
+        top=.1,          # See `how_many`
         against:str='pasted', # What counts as found: pixels that are there (pasted), or all that belong to it (trigger)
         maps:MapRule=MapRule(),
         constant:str='zero_for_all', # See `constant_rules`
-        seed:int=0, nested:bool=False, # Of the parts, see `partial_masks`
+        seed:int=0, nested:bool=False, # Of the parts, see `Backdoor`
+        only:bool=False, # As in `embt`
        ) -> Trend:
     "Partial trigger: does the share of what is there that is found follow what it does to the network? (He et al. 2023)"
-    check_images(x)
     if against not in ('pasted', 'trigger'): raise nearest('thing to find', against, ('pasted', 'trigger'))
     model, named = as_model(model), named_explainers(explainers)
-    there, n = partial_masks(trigger, x, shares, seed, nested), len(x)
-    counts, control, follow = there.sum((2, 3))[:, 0], [], {e: [] for e in named}
-    for i in torch.arange(len(shares)*n).split(rows_for(model, x) or rows_at_once(x.to(device_of(model)))):
-        mask = there[i // n, i % n].to(device_of(model))
-        shown, k = trigger(x[i % n].to(mask.device), mask), how_many(top, trigger.mask.numel(), len(trigger), counts[i // n].to(mask.device))
-        wanted = check_target([target]*len(i), shown)
-        control.append(said_probability(model, shown, wanted))
-        counted = mask.flatten(1) if against == 'pasted' else trigger.mask.flatten().to(mask.device)
-        for e, f in named.items():
-            hits = (maps.top(f, attributions(f, model, shown, wanted), k) & counted).sum(1)
-            follow[e].append(hits/torch.as_tensor(k, device=hits.device).clamp(min=1))
-    whole = lambda parts: torch.cat(parts).double().cpu().numpy().reshape(len(shares), n).T
-    drawn = counts.numpy() if top == 'pasted' else np.full(len(shares), how_many(top, trigger.mask.numel(), len(trigger)))
-    marked = counts.numpy() if against == 'pasted' else np.full(len(shares), len(trigger))
-    return Trend('ptt', np.asarray(shares, dtype=float), whole(control), {e: whole(v) for e, v in follow.items()}, Chance(trigger.mask.numel(), marked, drawn), constant)
+    pieces, n, one = trigger.parts(x, shares, seed, nested), len(x), shown(model, x[:1])
+    parts = []
+    for i in torch.arange(len(shares)*n).split(rows_for(model, one) or rows_at_once(one)):
+        some = pieces[i // n, i % n].to(one.device)
+        data, there, whole = trigger.put(x[i % n].to(one.device), some)
+        seen, real, pixels = _looked_at(model, data)
+        k, wanted = torch.as_tensor(how_many(top, pixels, len(trigger), some.sum(1))).to(one.device).expand(len(i)), check_target([target]*len(i), seen)
+        p, counts = said_probability(model, seen, wanted, only)
+        counted = there if against == 'pasted' else whole
+        hits = [(maps.top(f, attributions(f, model, seen, wanted), k, real) & counted).sum(1)/k.clamp(min=1)*counts for f in named.values()]
+        parts.append((p, torch.as_tensor(pixels, device=one.device).expand(len(i)), counted.sum(1), k, *hits))
+    control, pixels, marked, drawn, *follow = [torch.cat(v).double().cpu().numpy().reshape(len(shares), n).T for v in zip(*parts)]
+    own = [v.astype(int) for v in (pixels, marked, drawn)] if x.ndim != 4 else [int(pixels[0, 0]), marked[0].astype(int), drawn[0].astype(int)]
+    return Trend('ptt', np.asarray(shares, dtype=float), control, dict(zip(named, follow)), Chance(*own), constant)
 
-# %% ../nbs/18_trend.ipynb #b404c7aa
+# %% ../nbs/18_trend.ipynb #9cdcc627
 def total_loss(model, images, batch:int=512) -> float: # `images`: (x, y), or anything with `take(indices)` and a length
     "Cross-entropy, summed over images"
     x_y = images if isinstance(images, tuple) else None
-    n, device = len(x_y[0] if x_y else images), device_of(as_model(model))
-    parts = ((x_y[0][i], x_y[1][i]) if x_y else images.take(i) for i in torch.arange(n).split(batch))
-    return sum(F.cross_entropy(logits(model, x.to(device)).double(), y.to(device), reduction='sum').item() for x, y in parts)
+    parts = ((x_y[0][i], x_y[1][i]) if x_y else images.take(i) for i in torch.arange(len(x_y[0] if x_y else images)).split(batch))
+    both = ((logits(model, shown(model, x)).double(), y) for x, y in parts)
+    return sum(F.cross_entropy(out, y.to(out.device), reduction='sum').item() for out, y in both)
 
-# %% ../nbs/18_trend.ipynb #41857b46
+# %% ../nbs/18_trend.ipynb #38876c9b
 def emt(networks,      # Networks in their order, or `Checkpoints`
-        x:Tensor,      # Images [N,C,H,W] in [0,1]
+        x:Tensor,      # Images [N,C,H,W] in [0,1], tokens or features
         target,        # [N] their classes
         explainers,    # As in `embt`
         held=None,     # Images for the loss: (x, y), or `Images`; those that are explained if not given
@@ -279,23 +296,21 @@ def emt(networks,      # Networks in their order, or `Checkpoints`
         constant:str='zero_for_all', # See `constant_rules`
        ) -> Trend:
     "Evolving model: does the explanation change when the network does? (He et al. 2023)"
-    check_images(x)
-    named, pixels = named_explainers(explainers), x.shape[-1]*x.shape[-2]
-    k, loss, last, follow = how_many(top, pixels), [], {}, {e: [] for e in named}
+    named, loss, last, follow, drawn = named_explainers(explainers), [], {}, {}, []
     for net in map(as_model, networks):
-        shown = x.to(device_of(net))
-        wanted = check_target(target, shown)
-        if losses is None: loss.append(total_loss(net, held if held is not None else (shown, wanted)))
+        data = x.to(device_of(net))
+        seen, real, pixels = _looked_at(net, data)
+        wanted, k = check_target(target, seen), how_many(top, pixels)
+        if losses is None: loss.append(total_loss(net, held if held is not None else (data, wanted)))
+        drawn.append((pixels, k))
         for e, f in named.items():
-            first = maps.top(f, attributions(f, net, shown, wanted), k)
-            if e in last: follow[e].append(1 - (first & last[e]).sum(1)/k)
+            first = maps.top(f, attributions(f, net, seen, wanted), k, real)
+            if e in last: follow.setdefault(e, []).append(1 - (first & last[e]).sum(1)/k)
             last[e] = first
     loss = np.asarray(loss if losses is None else losses, dtype=float)
-    steps = len(next(iter(follow.values())))
-    if len(loss) != steps + 1: raise BadInput(f"there are {steps + 1} networks and {len(loss)} losses")
-    same = np.full(steps, k)
-    control = np.tile(np.abs(np.diff(loss)), (len(x), 1))
-    return Trend('emt', _epochs(networks, steps + 1)[1:], control, {e: _sequence(v) for e, v in follow.items()}, Chance(pixels, same, same, changed=True), constant)
+    if len(loss) != len(drawn): raise BadInput(f"there are {len(drawn)} networks and {len(loss)} losses")
+    control, k = np.tile(np.abs(np.diff(loss)), (len(x), 1)), [k for _, k in drawn[1:]]
+    return Trend('emt', _epochs(networks, len(drawn))[1:], control, {e: _sequence(v) for e, v in follow.items()}, _chance([p for p, _ in drawn[1:]], k, k, len(x), changed=True), constant)
 
 # %% ../nbs/18_trend.ipynb #3886a769
 cifar_mean, cifar_std = (.4914, .4822, .4465), (.2023, .1994, .2010)
