@@ -184,7 +184,7 @@ def __repr__(self:Trend): return f"{self.test} of {len(self.follow)} explainer{'
 @patch
 def _repr_html_(self:Trend): return figure_html(self.plot(), alt=repr(self)) + self.table().round(3).to_html(index=False, border=0)
 
-# %% ../nbs/18_trend.ipynb #a95d7a3e
+# %% ../nbs/18_trend.ipynb #db881db3
 def attributions(explain, model, x:Tensor, target:Tensor) -> Tensor: # [N,C,H,W] or [N,1,H,W], on the device of `x`
     "What an explainer gives for one network, checked"
     name = getattr(explain, '__name__', 'the explainer')
@@ -197,7 +197,7 @@ def how_many(top, pixels, trigger:int=0, there=None): # A number; [N] for what i
     choices = dict(trigger=trigger or None, pasted=there)
     if isinstance(top, str):
         if choices.get(top) is None: raise nearest('number of pixels', top, [k for k, v in choices.items() if v is not None])
-        return choices[top]
+        return choices[top] if not isinstance(pixels, Tensor) else torch.as_tensor(choices[top]).to(pixels).expand_as(pixels).minimum(pixels)
     if isinstance(pixels, Tensor): return ((top*pixels + 1e-9).long() if top < 1 else torch.full_like(pixels, int(top))).clamp(min=1).minimum(pixels)
     k = int(top*pixels + 1e-9) if top < 1 else int(top)
     if not 1 <= k <= pixels: raise BadInput(f"the first pixels are 1 to {pixels}, not {k}")
@@ -312,7 +312,7 @@ def emt(networks,      # Networks in their order, or `Checkpoints`
     control, k = np.tile(np.abs(np.diff(loss)), (len(x), 1)), [k for _, k in drawn[1:]]
     return Trend('emt', _epochs(networks, len(drawn))[1:], control, {e: _sequence(v) for e, v in follow.items()}, _chance([p for p, _ in drawn[1:]], k, k, len(x), changed=True), constant)
 
-# %% ../nbs/18_trend.ipynb #3886a769
+# %% ../nbs/18_trend.ipynb #ca66e4d0
 cifar_mean, cifar_std = (.4914, .4822, .4465), (.2023, .1994, .2010)
 trend_names = dict(gradient='Saliency', integrated_gradients='IG', smoothgrad='SG', smoothgrad_squared='SG-SQ', vargrad='VG', smoothgrad_squared_integrated_gradients='SG-SQ-IG',
                    deep_lift='DL', occlusion='Occlusion', kernel_shap='KS', lime='LIME') # Ours -> the paper's
@@ -325,8 +325,8 @@ def trend_set(mean=cifar_mean,   # Of the data, one value or one for each channe
               seed:int=0,
              ) -> dict:          # Name -> function (model, x, target)
     "The ten explainers of He et al. (2023) with its parameters for CIFAR-10"
-    zero = torch.as_tensor(mean).reshape(-1, 1, 1).tolist()
-    drawn = dict(n_samples=n_samples, noise=noise*float(torch.as_tensor(std).mean()), seed=seed)
+    zero = np.reshape(mean, (-1, 1, 1)).tolist()
+    drawn = dict(n_samples=n_samples, noise=round(noise*float(np.mean(std)), 6), seed=seed)
     areas = dict(n_samples=perturbed, n_segments=70, compactness=.1, sigma=0., fill=mean, score='logit', seed=seed)
     noisy = {e: partial(by_name, e, base='gradient_magnitude', **drawn) for e in ('smoothgrad', 'smoothgrad_squared', 'vargrad')}
     return dict(gradient=partial(by_name, 'gradient_magnitude'), integrated_gradients=partial(by_name, 'integrated_gradients', steps=50, baseline=zero), **noisy,
