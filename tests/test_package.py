@@ -57,7 +57,7 @@ def test_wheel_holds_and_imports_everything(copy, tmp_path):
     names = zipfile.ZipFile(wheel).namelist()
     modules = {p.relative_to(repo).as_posix() for p in (repo/'xainb').rglob('*') if p.suffix in ('.py', '.safetensors', '.json', '.csv')}
     assert modules <= set(names)
-    assert {f'xainb/templates/{n}.ipynb' for n in ('evaluate', 'report', 'roar', 'roar_report')} <= set(names)
+    assert {f'xainb/templates/{n}.ipynb' for n in ('evaluate', 'report', 'roar', 'roar_report', 'trend', 'trend_report')} <= set(names)
     zipfile.ZipFile(wheel).extractall(tmp_path/'site')
     out = run(sys.executable, '-c', 'import xainb.all as x; from xainb.sweep import template; print(x.__file__, template("evaluate"), len(x.list_models("demo/*")))', cwd=tmp_path,
               env=os.environ | dict(PYTHONPATH=str(tmp_path/'site')))

@@ -8,7 +8,7 @@ __all__ = ['Calibration', 'shortest', 'pass_name', 'time_pass', 'train_name', 't
            'calibration', 'work_seconds', 'work_bytes', 'elapsed', 'spoken', 'spoken_bytes', 'Estimate', 'estimate',
            'plan_or_outline', 'plan_command']
 
-# %% ../nbs/22_estimate.ipynb #be872079
+# %% ../nbs/22_estimate.ipynb #8ce7da9e
 import heapq, html, inspect, io, json, os, subprocess, sys, tempfile, time
 import numpy as np, pandas as pd, torch
 from collections import deque
@@ -28,7 +28,7 @@ from .roar import *
 from .speed import *
 from .store import *
 from .jobs.plan import *
-import xainb.jobs.evaluate, xainb.jobs.roar
+import xainb.jobs.evaluate, xainb.jobs.roar, xainb.jobs.trend
 from fastai.callback.core import Callback
 
 # %% ../nbs/22_estimate.ipynb #513058c9

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['sweep', 'dry_run', 'main']
 
-# %% ../nbs/20_sweep.ipynb #a8af14f6
+# %% ../nbs/20_sweep.ipynb #dcfb5804
 import sys, threading, time
 from contextlib import contextmanager
 import pandas as pd
@@ -15,7 +15,7 @@ from .core import *
 from .store import *
 from .jobs.plan import *
 from .jobs.run import *
-import xainb.jobs.evaluate, xainb.jobs.roar
+import xainb.jobs.evaluate, xainb.jobs.roar, xainb.jobs.trend
 
 # %% ../nbs/20_sweep.ipynb #d06589f7
 @contextmanager
@@ -86,13 +86,14 @@ def _report(p, out, kernels):
     run_notebook(name, out/'notebooks'/f'{name}.ipynb', dict(out=str(out.resolve())), kernels)
     print(f"report: {out/'report.html'}")
 
-# %% ../nbs/20_sweep.ipynb #9db123d0
+# %% ../nbs/20_sweep.ipynb #e516731f
 @call_parse(pos=['job'])
 def main(job:str='evaluate',  # What to do
          profile:str='demo',  # Named set of choices: smoke, demo, photos, imagenet
          models:str='',       # Networks, by name, pattern or model string, with commas between
          explainers:str='',   # Only these explainers
          metrics:str='',      # Only these metrics
+         tests:str='',        # Only these trend tests
          fractions:str='',    # Only these fractions of the pixels, for a job that removes some
          repeats:int=0,       # How often each training is repeated, for a job that trains
          epochs:int=0,        # Of each training
@@ -106,7 +107,7 @@ def main(job:str='evaluate',  # What to do
          labels:str='',       # Their CSV file,label,x0,y0,x1,y1; default annotations.csv in the folder
          dry_run:store_true=False): # Only say what would be done
     "Evaluate explanation methods over networks, or do another job, and write a report"
-    choices = dict(models=_list(models), explainers=_list(explainers), metrics=_list(metrics), fractions=_list(fractions), repeats=repeats, epochs=epochs, images=images, folder=data, labels=labels)
+    choices = dict(models=_list(models), explainers=_list(explainers), metrics=_list(metrics), tests=_list(tests), fractions=_list(fractions), repeats=repeats, epochs=epochs, images=images, folder=data, labels=labels)
     choices = {k: v for k, v in choices.items() if v} | ({} if seed is None else dict(seed=seed))
     try: code = _sweep_command(job, profile, out, dry_run, choices, jobs=jobs, threads=threads, scheduler=scheduler)
     except BadInput as e: print(f'xainb-sweep: {e}', file=sys.stderr); code = 2

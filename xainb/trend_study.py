@@ -191,7 +191,7 @@ def trend_of(rows,             # Of a store, such as `study.results`
     first = control[names[0]]
     return Trend(test, first.columns.to_numpy(), first.to_numpy(), {e: follow[e].to_numpy() for e in names}, Chance(**chance), constant)
 
-# %% ../nbs/19_trend_study.ipynb #3593fee0
+# %% ../nbs/19_trend_study.ipynb #ed5a78b9
 def trend_scores(rows, test:str, explainers=None, constant:str='zero', level:float=.95, draws:int=500) -> pd.DataFrame: # explainer, mean, low, high, n, trainings, constant, random_low, random_high, p_random, p_permuted
     "The score of each explainer in a trend test"
     seeds = sorted(rows[rows.metric == test].seed.unique())
@@ -202,6 +202,7 @@ def trend_scores(rows, test:str, explainers=None, constant:str='zero', level:flo
     if len(each) > 1:
         r = [t.correlations() for t in each]
         both[['mean', 'low', 'high']] = [crossed_interval(np.stack([t[e] for t in r], 1)[~np.isnan(np.stack([t[e] for t in r], 1)).any(1)], level)[:3] for e in both.index]
+        both[['low', 'high']] = both[['low', 'high']].clip(-1, 1)
     return both.assign(trainings=len(seeds)).reset_index()
 
 # %% ../nbs/19_trend_study.ipynb #d1c7995d

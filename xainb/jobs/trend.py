@@ -140,16 +140,16 @@ def trend_work(p:TrendProfile, s:TrendStudy, runs:list, side:int) -> list: # Of 
                 Work(r.id, 'explanations', network, f.args[0], f.keywords, images=n, passes=n*_cost(f), units=len(r.units), lines=3)]
     return [w for r in runs for w in of(r, **r.parameters)]
 
-# %% ../../nbs/jobs/30_trend.ipynb #2f986f83
+# %% ../../nbs/jobs/30_trend.ipynb #921a4403
 add_job(Job('trend', 'change the network or its evidence step by step, and see whether explanations follow', narrow_trend, plan_trend, report='trend_report'))
 
-_scenes = dict(n_samples=10, perturbed=200)
+_scenes = dict(n_samples=5, perturbed=200)
 _all = ten_and_controls(.5, .25, **_scenes)
 add_profile(TrendProfile('smoke', 'two explainers on networks that hardly learn: what the tests run', {n: _all[n] for n in ('gradient', 'random_control')}, train_images=128, test_images=60,
                          share=.2, images=8, emt_images=4, at=(0, .5, 1), recipe=dict(epochs=3, lr=.05), backdoor=dict(epochs=1)))
-add_profile(TrendProfile('demo', "the paper's ten explainers and two controls on digit scenes, two trainings", _all, images=40, emt_images=30, repeats=2, recipe=dict(epochs=8), backdoor=dict(epochs=4, lr=.05)))
+add_profile(TrendProfile('demo', "the paper's ten explainers and two controls on digit scenes, three trainings", _all, images=30, emt_images=20, repeats=3, recipe=dict(epochs=8), backdoor=dict(epochs=4, lr=.05)))
 add_profile(TrendProfile('cifar10', "the paper's ten explainers and two controls on 10,000 images of CIFAR-10 in folders: give --data", ten_and_controls(), 'demo/resnet?w=16', 'image_folder',
-                         train_images=10_000, test_images=1000, images=50, emt_images=30, repeats=2, recipe=dict(epochs=6, lr=.2, flip=True, shift=2), backdoor=dict(epochs=4, lr=.1)));
+                         train_images=10_000, test_images=1000, images=50, emt_images=30, repeats=3, recipe=dict(epochs=6, lr=.2, flip=True, shift=2), backdoor=dict(epochs=4, lr=.1)));
 
 # %% ../../nbs/jobs/30_trend.ipynb #eaf7662d
 def run_trend(study:TrendStudy, repeat:int, explainer:str|None=None):
