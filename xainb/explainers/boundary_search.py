@@ -133,9 +133,9 @@ def _on_plane(x, z, m, g, norm):
         low, high = torch.where(less := short(mid), mid, low), torch.where(less, high, mid)
     return at(high)
 
-# %% ../../nbs/explainers/28_boundary_search.ipynb #85c9ec33
-def _walk(ask, best, steps):
-    "From each point towards the nearest point of its tangent plane, a little beyond; half as far after a step that led nowhere"
+# %% ../../nbs/explainers/28_boundary_search.ipynb #1b9f2ea8
+def _walk(ask, best, steps, beyond):
+    "From each point towards the nearest point of its tangent plane, a share `beyond` of the distance further; half as far after a step that led nowhere"
     i = best.found
     if not len(i): return
     m, g = ask.slope(best.point[i], i)
@@ -143,7 +143,7 @@ def _walk(ask, best, steps):
     for _ in range(steps):
         z = best.point[i]
         q = _on_plane(ask.x[i], z, m, g, best.norm)
-        z = (z + _as(step)*(ask.x[i] + 1.01*(q - ask.x[i]) - z)).clamp(0, 1)
+        z = (z + _as(step)*(ask.x[i] + (1 + beyond)*(q - ask.x[i]) - z)).clamp(0, 1)
         m_z, g_z = ask.slope(z, i)
         won = best.take(z, m_z < 0, i)
         m, g = torch.where(won, m_z, m), torch.where(_as(won), g_z, g)
@@ -169,15 +169,16 @@ def _carlini_wagner(ask, best, steps, rate=.2):
         change = (first/(1 - .9**t))/((second/(1 - .999**t)).sqrt() + 1e-12)
         d = (x + d - _as(rate*size/d[0].numel()**.5*(1 - t/(steps + 1)))*change).clamp(0, 1) - x
 
-# %% ../../nbs/explainers/28_boundary_search.ipynb #1d939722
+# %% ../../nbs/explainers/28_boundary_search.ipynb #0d0391f9
 def _closest(ask, norm, radii, steps, noise, u, still, cw):
     "The corrected search"
     best = _Best(ask.x, norm)
     _ladder(ask, best, radii, steps, noise, u, still)
     _to_boundary(ask, best, 8)
-    _walk(ask, best, 12)
+    _walk(ask, best, 12, .01)
     if norm is norms['l2']: _carlini_wagner(ask, best, cw)
-    _walk(ask, best, 12)
+    _to_boundary(ask, best, 8)
+    _walk(ask, best, 12, 2e-4)
     _to_boundary(ask, best, 8)
     return best
 
@@ -272,7 +273,7 @@ def _draws(x, k, seed):
         drawn += [(torch.randn(x.shape[1:], generator=g), torch.rand((), generator=g)) for _ in range(k)]
     return tuple(torch.stack(d).to(x) for d in zip(*drawn))
 
-# %% ../../nbs/explainers/28_boundary_search.ipynb #d4ef1495
+# %% ../../nbs/explainers/28_boundary_search.ipynb #3f4dacc7
 @dataclass(frozen=True)
 class Search:
     "The choices of a search; what is None is the mode's"
@@ -299,7 +300,7 @@ class Search:
     def cost(self) -> int:
         "Passes that it takes at most for each image"
         if self.mode == 'published': each = len(self.radii)*(2*self.steps + 1) + (18*self.cw + 1 if self.cw else 0)
-        else: each = len(self.radii)*(2*self.steps + 1) + 2*10 + 2*(2 + 24) + (2*self.cw if self.norm == 'l2' else 0)
+        else: each = len(self.radii)*(2*self.steps + 1) + 3*10 + 2*(2 + 24) + (2*self.cw if self.norm == 'l2' else 0)
         return 1 + self.points*(each + 1)
 
 # %% ../../nbs/explainers/28_boundary_search.ipynb #742240e8
