@@ -7,7 +7,7 @@ __all__ = ['map_signs', 'tie_rules', 'constant_rules', 'trend_words', 'cifar_mea
            'top_pixels', 'MapRule', 'family_of', 'named_explainers', 'Chance', 'Trend', 'attributions', 'how_many',
            'said_probability', 'embt', 'ptt', 'total_loss', 'emt', 'trend_set']
 
-# %% ../nbs/18_trend.ipynb #b475e276
+# %% ../nbs/18_trend.ipynb #aed695b0
 import numpy as np, pandas as pd, torch, torch.nn.functional as F
 from dataclasses import dataclass
 from fastcore.basics import patch
@@ -19,13 +19,14 @@ from .inputs import *
 from .poison import *
 from .stats import _bootstrap, _pearson
 from .viz import *
-from .metrics.perturbation import pixel_order, places
 from .explainers.ensembles import by_name
 from .roar import said_of
 import xainb.explainers.gradient, xainb.explainers.perturbation, xainb.explainers.rules
 
-# %% ../nbs/18_trend.ipynb #af481681
+# %% ../nbs/18_trend.ipynb #03008356
 map_signs = dict(abs=torch.abs, all=lambda m: m)
+
+def _sorted(v): return torch.from_numpy(np.sort(v.numpy())) if v.device.type == 'cpu' else v.sort(1).values # On a processor torch's takes ten times as long
 
 def trend_maps(attribution:Tensor, # [N,C,H,W] or [N,1,H,W]
                sign:str='abs',     # abs: magnitude of the sum of channels; all: with its sign
@@ -35,13 +36,13 @@ def trend_maps(attribution:Tensor, # [N,C,H,W] or [N,1,H,W]
     if sign not in map_signs: raise nearest('sign', sign, map_signs)
     maps = map_signs[sign](attribution.double().sum(1))
     if not clip: return maps
-    sizes = maps.abs().flatten(1).sort(1).values
+    sizes = _sorted(maps.abs().flatten(1))
     sums = sizes.cumsum(1)
     at = (sums >= sums[:, -1:]*(1 - clip)).int().argmax(1, keepdim=True)
     most = sizes.gather(1, at)[..., None]
     return torch.where(most > 0, maps/most, maps).clamp(-1, 1)
 
-# %% ../nbs/18_trend.ipynb #24e98546
+# %% ../nbs/18_trend.ipynb #c43e7972
 tie_rules = 'raster', 'random'
 
 def top_pixels(maps:Tensor,   # [N,H,W]
@@ -52,10 +53,13 @@ def top_pixels(maps:Tensor,   # [N,H,W]
     "The pixels with the largest values"
     if ties not in tie_rules: raise nearest('rule for ties', ties, tie_rules)
     flat = maps.flatten(1)
-    order = torch.arange(flat.shape[1]) if ties == 'raster' else torch.randperm(flat.shape[1], generator=torch.Generator().manual_seed(seed))
-    order = order.to(maps.device)
-    by_value = order[pixel_order(flat[:, order])]
-    return places(by_value) < torch.as_tensor(k, device=maps.device).reshape(-1, 1)
+    n, pixels = flat.shape
+    order = (torch.arange(pixels) if ties == 'raster' else torch.randperm(pixels, generator=torch.Generator().manual_seed(seed))).to(flat.device)
+    k = torch.as_tensor(k, device=flat.device).reshape(-1, 1).expand(n, 1)
+    flat, least = flat[:, order], _sorted(flat).gather(1, (pixels - k).clamp(max=pixels - 1)) # What the last one has
+    above, equal = flat > least, flat == least
+    first = (above | equal & (equal.cumsum(1) <= k - above.sum(1, keepdim=True))) & (k > 0)
+    return torch.zeros_like(first).index_copy_(1, order, first)
 
 # %% ../nbs/18_trend.ipynb #c0d930c4
 @dataclass(frozen=True)
