@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['specials', 'grammar', 'review_trigger', 'text_nets', 'words_of', 'make_vocab', 'Texts', 'as_texts', 'word_truth',
            'read_sentence_pair', 'read_text_csv', 'read_text_folders', 'split_texts', 'GeneratedReviews',
-           'SentenceLSTM', 'SentenceCNN', 'text_net', 'on_words', 'word_set', 'word_maps', 'ColouredWords',
-           'show_words', 'word_trigger']
+           'generated_reviews', 'read_texts', 'texts', 'word_table', 'SentenceLSTM', 'SentenceCNN', 'text_net',
+           'on_words', 'by_words', 'word_set', 'word_maps', 'ColouredWords', 'show_words', 'word_trigger']
 
-# %% ../nbs/09_text.ipynb #860f9073
+# %% ../nbs/09_text.ipynb #62dacc94
 import html, random, re, numpy as np, pandas as pd, torch, torch.nn.functional as F
 from collections import Counter
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from torch import nn, Tensor
 from .core import *
@@ -160,12 +160,45 @@ def GeneratedReviews(split:str='train', n:int=1000, seed:int=0, room:int=8) -> T
 
 def _generated_vocab(): return [*specials, *sorted({w for v in grammar.values() for s in v for w in s.split() if w.islower() or not w.isalpha()} | {'the', 'is', *words_of(review_trigger)})]
 
-# %% ../nbs/09_text.ipynb #c27c90f8
+# %% ../nbs/09_text.ipynb #f4cea74d
+@dataset(truth='words', source='a grammar of this package')
+def generated_reviews(n:int=1000, seed:int=0, split:str='test') -> Texts:
+    "Reviews by a small grammar, whose sentiment words are known"
+    return GeneratedReviews(split, n or 1000, seed)
+
+@lru_cache(maxsize=4)
+def _parts(folder, seed, length): return split_texts(*read_texts(folder), seed=seed, length=length, room=8)
+
+def read_texts(folder) -> tuple: # Strings, classes, their names
+    "Whichever of the three layouts is there: a CSV, folders of files, or a pair of files"
+    folder = Path(folder)
+    if folder.suffix == '.csv': return read_text_csv(folder)
+    return read_text_folders(folder) if any(folder.glob('*/*.txt')) else read_sentence_pair(folder)
+
+@dataset(truth='label', source='yours')
+def texts(n:int|None=None,   # None for all
+          seed:int=0,        # Of the split
+          split:str='test',  # A fifth; the rest is train
+          folder='.',        # Or a CSV, see `read_texts`
+          length:int=64,     # Longer ones lose their end
+         ) -> Texts:
+    "Texts of a CSV, of folders, or of a pair of files, with the vocabulary of the training part"
+    if split not in (known := ('train', 'test')): raise nearest('split', split, known)
+    part = _parts(str(folder), seed, length)[known.index(split)]
+    return part[:n] if n else part
+
+# %% ../nbs/09_text.ipynb #ff8c6bd0
+def word_table(n_words:int, d:int) -> nn.Embedding:
+    "An embedding that begins small, as in Kim (2014), with 0 for the padding"
+    e = nn.Embedding(n_words, d, padding_idx=0)
+    with torch.no_grad(): e.weight.uniform_(-.25, .25)[0] = 0
+    return e
+
 class SentenceLSTM(nn.Module):
     "Embedding, a bidirectional LSTM, its two last states, a linear layer"
     def __init__(self, n_words:int, n_classes:int=2, d:int=50, hidden:int=64, drop:float=.5):
         super().__init__()
-        self.words, self.lstm = nn.Embedding(n_words, d, padding_idx=0), nn.LSTM(d, hidden, batch_first=True, bidirectional=True)
+        self.words, self.lstm = word_table(n_words, d), nn.LSTM(d, hidden, batch_first=True, bidirectional=True)
         self.drop, self.head = nn.Dropout(drop), nn.Linear(2*hidden, n_classes)
     def forward(self, t): return self.head(self.drop(torch.cat([*self.lstm(self.drop(self.words(t)))[1][0]], 1)))
 
@@ -173,7 +206,7 @@ class SentenceCNN(nn.Module):
     "Embedding, convolutions over 3, 4 and 5 words, their largest values, a linear layer (Kim 2014)"
     def __init__(self, n_words:int, n_classes:int=2, d:int=50, filters:int=64, widths=(3, 4, 5), drop:float=.5):
         super().__init__()
-        self.words, self.convs = nn.Embedding(n_words, d, padding_idx=0), nn.ModuleList([nn.Conv1d(d, filters, w, padding=w-1) for w in widths])
+        self.words, self.convs = word_table(n_words, d), nn.ModuleList([nn.Conv1d(d, filters, w, padding=w-1) for w in widths])
         self.drop, self.head = nn.Dropout(drop), nn.Linear(filters*len(widths), n_classes)
     def forward(self, t):
         e = self.drop(self.words(t)).mT
@@ -188,23 +221,22 @@ def text_net(kind:str,        # lstm or cnn
     "A new network for sentences"
     return TokenNet(text_nets[kind](len(texts.vocab), len(texts.classes), **params))
 
-# %% ../nbs/09_text.ipynb #1b6648a9
+# %% ../nbs/09_text.ipynb #10b5e5b8
 def on_words(name:str,             # Of a registered explainer
              token:int|None=None,  # Whose vector is baseline and fill; the padding if not given
              noise:float|None=None, # Standard deviation in units of the embedding
              **params):            # Others, see the explainer
     "A registered explainer `f(model, x, target)` in the units of the network that it explains"
-    known = explainers[name].params
-    def explain(model, x, target=None):
-        net = as_model(model)
-        if not isinstance(net, TokenNet): raise BadInput(f"words are explained on a TokenNet, not on a {type(net).__name__}")
-        own = {k: net.vector(token) for k in ('baseline', 'fill') if k in known} | ({'features': net.areas} if 'features' in known else {})
-        if noise is not None: own['noise'] = noise/float(net.span()[1])
-        if 'base' in params and 'baseline' in explainers[params['base']].params: own['base_params'] = dict(baseline=net.vector(token)) | params.get('base_params', {})
-        return explainers[name](net, x, target, **own | {k: v for k, v in params.items() if k != 'base_params' or k not in own})
-    explain.__name__, explain.family = name, explainers[name].family
-    explain.cost = lambda: explainers[name].cost(**params)
-    return explain
+    return partial(by_words, name, **{k: v for k, v in dict(token=token, noise=noise).items() if v is not None} | params)
+
+def by_words(name, model, x, target=None, token=None, noise=None, **params):
+    "What `on_words` gives, as one call"
+    net, known = as_model(model), explainers[name].params
+    if not isinstance(net, TokenNet): raise BadInput(f"words are explained on a TokenNet, not on a {type(net).__name__}")
+    own = {k: net.vector(token) for k in ('baseline', 'fill') if k in known} | ({'features': net.areas} if 'features' in known else {})
+    if noise is not None: own['noise'] = noise/float(net.span()[1])
+    if 'base' in params and 'baseline' in explainers[params['base']].params: own['base_params'] = dict(baseline=net.vector(token)) | params.get('base_params', {})
+    return explainers[name](net, x, target, **own | {k: v for k, v in params.items() if k != 'base_params' or k not in own})
 
 def word_set(n_samples:int=10,   # Noisy copies of each text
              noise:float=.2,     # In units of the embedding

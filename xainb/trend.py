@@ -61,7 +61,7 @@ def top_pixels(maps:Tensor,   # [N,H,W]
     first = (above | equal & (equal.cumsum(1) <= k - above.sum(1, keepdim=True))) & (k > 0)
     return torch.zeros_like(first).index_copy_(1, order, first)
 
-# %% ../nbs/18_trend.ipynb #c0d930c4
+# %% ../nbs/18_trend.ipynb #2afa3729
 @dataclass(frozen=True)
 class MapRule:
     "How an attribution becomes its most important pixels; the defaults are those of He et al. (2023), but for ties"
@@ -77,8 +77,8 @@ class MapRule:
         return top_pixels(maps, k, self.ties, self.seed) & real
 
 def family_of(explain) -> str: # '' where it is not known
-    "The family of a registered explainer, also below `functools.partial` and `by_name`"
-    if isinstance(explain, partial): return explainers[explain.args[0]].family if explain.func is by_name else family_of(explain.func)
+    "The family of a registered explainer, also below `functools.partial`, which may call it by its name"
+    if isinstance(explain, partial): return explainers[explain.args[0]].family if explain.args else family_of(explain.func)
     return getattr(explain, 'family', '')
 
 def named_explainers(which) -> dict: # Name -> function (model, x, target)

@@ -22,7 +22,7 @@ from .trend import *
 from .viz import *
 from .jobs.plan import digest, run_name
 
-# %% ../nbs/19_trend_study.ipynb #b439862d
+# %% ../nbs/19_trend_study.ipynb #bf0e6c73
 trend_tests = dict(embt='evolving model with backdoor', ptt='partial trigger', emt='evolving model')
 
 @dataclass
@@ -43,10 +43,11 @@ class TrendStudy:
     repeats:int = 1       # Trainings
     recipe:object = 'small' # Of the clean training; its weights are kept after each epoch
     backdoor:object = None # Recipe of the poisoned training; None for the clean one's
-    options:dict = field(default_factory=dict) # Test -> parameters of `embt`, `ptt` or `emt`
+    options:dict = field(default_factory=dict) # Test -> parameters of `embt`, `ptt` or `emt`, as plain values: `maps` may be a dictionary, and `losses` 'train' for those on the training data
     seed:int = 0
     name:str = ''         # Of network and data, for the rows and for the names of the units
     facts:dict = field(default_factory=dict) # More columns that all rows share
+    cbs:tuple = ()        # fastai callbacks of all trainings, such as `WithAdam()`
     loader:dict = field(default_factory=dict) # For the training loader, such as num_workers=8
     def __post_init__(self):
         for t in (*self.tests, *self.options):
@@ -63,13 +64,15 @@ def early_epochs(epochs:int) -> tuple:
     "Most of a backdoor is learned in the first epoch, so half of the checkpoints are there"
     return (0., .125, .25, .5, *map(float, range(1, epochs + 1)))
 
-# %% ../nbs/19_trend_study.ipynb #efbcd1c4
+# %% ../nbs/19_trend_study.ipynb #5e2f23ea
 @patch(as_prop=True)
 def id(self:TrendStudy) -> str:
     "Eight hexadecimal digits for everything that the trainings share"
     marked = self.trigger(self.held.take(torch.arange(1))[0])
-    ends = [(len(d), *map(str, [*d.ids[:2], *d.ids[-2:]])) for d in (self.train, self.held)]
+    ends = [(len(d), *map(str, [*_ids(d)[:2], *_ids(d)[-2:]])) for d in (self.train, self.held)]
     return digest(self.name, vars(self.recipe), vars(self.backdoor), self.at, self.target, self.share, self.seed, ends, hashlib.sha256(marked.numpy().tobytes()).hexdigest())
+
+def _ids(data): return getattr(data, 'ids', range(len(data))) # Texts and features are numbered
 
 @patch
 def run_id(self:TrendStudy, repeat:int, explainer:str='') -> str: # Without an explainer the trainings'
@@ -85,7 +88,7 @@ def unit_of(self:TrendStudy, test:str) -> str:
 @patch
 def _seed(self:TrendStudy, repeat): return self.seed*1000 + repeat
 
-# %% ../nbs/19_trend_study.ipynb #24accbc2
+# %% ../nbs/19_trend_study.ipynb #8924944b
 @patch
 def _write(self:TrendStudy, run, unit, frame, **more):
     shared = dict(split='test', device=device_for(self.recipe).type, dtype='float32', versions=versions(), seed=self.seed, model=self.name, training='trend') | self.facts
@@ -100,13 +103,13 @@ def path(self:TrendStudy, repeat:int, part:str) -> Checkpoints: # `part`: clean 
 
 @patch
 def _train(self:TrendStudy, repeat, part):
-    how = dict(store=self.store, run=f'{self.run_id(repeat)}/{part}', **self.loader)
+    how = dict(store=self.store, run=f'{self.run_id(repeat)}/{part}', cbs=[copy.copy(c) for c in self.cbs], **self.loader)
     if part == 'clean': return train_evolving(self.make, self.train, None, recipe=self.recipe, seed=self._seed(repeat), **how)
     start = self.path(repeat, 'clean')[-1]
     chosen = poison_index(self.train.y, self.target, self.share, seed=self._seed(repeat))
     return train_evolving(lambda: copy.deepcopy(start), Poisoned(self.train, chosen), self.at, self.trigger, self.target, self.backdoor, self._seed(repeat) + 500, **how)
 
-# %% ../nbs/19_trend_study.ipynb #27da5dc0
+# %% ../nbs/19_trend_study.ipynb #6c37694a
 @patch
 def networks(self:TrendStudy, repeat:int):
     "Trains what is missing of the two trainings of a repeat"
@@ -115,7 +118,7 @@ def networks(self:TrendStudy, repeat:int):
         if part in self.store.done(run): continue
         kept, curve = self._train(repeat, part)
         net, frames = kept[-1].to(device_for(self.recipe)), [rows(f'{part}_loss', [curve.loss.tolist()], curve.epoch).assign(image='')]
-        frames.append(rows(f'{part}_right', is_right(net, self.held)).assign(image=list(map(str, self.held.ids))))
+        frames.append(rows(f'{part}_right', is_right(net, self.held)).assign(image=list(map(str, _ids(self.held)))))
         if part == 'backdoor':
             x, ids = self.others(len(self.held))
             frames.append(rows('attack', logits(net, self.trigger(x)).argmax(1) == self.target).assign(image=ids))
@@ -125,17 +128,19 @@ def networks(self:TrendStudy, repeat:int):
 def others(self:TrendStudy, n:int): # Data, ids
     "The first held-out data that are not of the trigger's class"
     i = (torch.as_tensor(self.held.y) != self.target).nonzero().flatten()[:n]
-    return self.held.take(i)[0], [str(self.held.ids[k]) for k in i]
+    return self.held.take(i)[0], [str(_ids(self.held)[k]) for k in i]
 
-# %% ../nbs/19_trend_study.ipynb #4cfb5bc0
+# %% ../nbs/19_trend_study.ipynb #b30021da
 @patch
 def test(self:TrendStudy, name:str, explain:dict, repeat:int) -> tuple: # `Trend`; ids of the data
     "One trend test of some explainers on the networks of a repeat"
     more = dict(constant='zero') | self.options.get(name, {})
+    if isinstance(more.get('maps'), dict): more['maps'] = MapRule(**more['maps'])
     if name == 'emt':
         i = torch.arange(min(self.n_emt, len(self.held)))
-        x, y = self.held.take(i)
-        return emt(self.path(repeat, 'clean'), x, y, explain, held=self.held, **more), [str(self.held.ids[k]) for k in i]
+        (x, y), of = self.held.take(i), self.path(repeat, 'clean')
+        if more.get('losses') == 'train': more['losses'] = [total_loss(net, self.train) for net in of]
+        return emt(of, x, y, explain, held=self.held, **more), [str(_ids(self.held)[k]) for k in i]
     x, ids = self.others(self.n)
     of = self.path(repeat, 'backdoor')
     return (embt(of, x, self.target, explain, self.trigger, **more) if name == 'embt' else ptt(of[-1], x, self.target, explain, self.trigger, **more)), ids
