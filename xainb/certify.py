@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['evidence', 'tolerance', 'Case', 'measures', 'relu_modules', 'Certificate', 'certify']
 
-# %% ../nbs/15_certify.ipynb #96d060a3
+# %% ../nbs/15_certify.ipynb #db68aa49
 import copy, html
 from dataclasses import dataclass, field
 import pandas as pd, torch
@@ -17,6 +17,8 @@ from .viz import verdict_html
 from .explainers.gradient import baseline_image, grey_levels
 from .explainers.cam import recording, class_map, map_and_gradient
 from .explainers.rules import gates, relevance
+from .explainers.boundary import agi_ways
+from .explainers.boundary_search import boundary_search
 import xainb.explainers.controls, xainb.explainers.ensembles, xainb.explainers.learned_masks, xainb.explainers.perturbation
 
 # %% ../nbs/15_certify.ipynb #c1c4bdce
@@ -127,6 +129,34 @@ def _slope(case, name):
     slopes = [(f(x + h*v) - f(x - h*v))/(2*h) for h in (1e-5, 1e-7)] # The nearer one may cross a kink less, the farther one rounds less
     off = min(((s - (g*v).flatten(1).sum(1)).abs()/(g.norm()*v[0].norm()*1e-2)).max().item() for s in slopes)
     return 'exact' if off <= tolerance else 'approximate', f'along a random direction the slope by differences is {_share(off)} off', off
+
+# %% ../nbs/15_certify.ipynb #f51c7249
+def _beyond(case, name):
+    "The points that an explainer starts from, [K,N,C,H,W], the image's own where there is none, and a sentence"
+    asked = {k: case.asked(name, k) for k in ('boundaries', 'by', 'search')}
+    b = boundary_search(case.model, case.x, **dict(points=asked['boundaries'], by=asked['by']) | (asked['search'] or {}))
+    points = torch.where(b.success[..., None, None, None], b.point, case.x[:, None])
+    return points.transpose(0, 1), b, f'a point beyond the boundary at a distance of {b.distance[:, 0].median().item():.3g} ({b.norm}, median), maybe not the nearest'
+
+@measures('bsm')
+def _bsm(case, name):
+    case.map(name) # Raises where it does not apply
+    points, b, said = _beyond(case, name)
+    return 'approximate', said, b.distance[:, 0].median().item()
+
+@measures('big', 'boundary_deep_lift')
+def _from_boundary(case, name):
+    a, (points, b, said) = case.map(name), _beyond(case, name)
+    there = torch.stack([case.score(p) for p in points])
+    gap = _missing(a, case.score() - (there*b.success.T).sum(0)/b.success.sum(1))
+    return 'approximate', f"{said}; the sum misses {_share(gap)} of the score's difference", gap
+
+@measures('agi')
+def _agi(case, name):
+    with frozen(case.model): a, ends = agi_ways(case.model, case.x, case.target, *(case.asked(name, k) for k in ('classes', 'eps', 'steps', 'accumulate')))
+    def p(x): return logits(case.model, x).softmax(1).gather(1, case.target[:, None])[:, 0]
+    gap = _missing(a, p(case.x)*ends.shape[1] - sum(p(e) for e in ends.unbind(1)))
+    return 'approximate', f"the sum misses {_share(gap)} of the fall of the probability on the ways to {ends.shape[1]} classes", gap
 
 # %% ../nbs/15_certify.ipynb #fe39b9da
 def _seeds(case, name):
