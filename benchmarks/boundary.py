@@ -8,7 +8,7 @@ Carlini and Wagner's attack with nine constants, with steps as meant; `published
 import warnings
 from time import perf_counter, process_time
 warnings.simplefilter('ignore')
-import foolbox, numpy as np, pandas as pd, torch, torch.nn.functional as F
+import numpy as np, pandas as pd, torch, torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import nn
 from explainers import Table, circumstances, command
@@ -60,6 +60,7 @@ def cases(a):
 
 def by_foolbox(net, x, y, wrong=False, cw=100, steps=40):
     "Distances of the closest points of foolbox's pipeline"
+    import foolbox
     f, best = foolbox.PyTorchModel(net, bounds=(0, 1), device=device_of(net)), torch.full((len(x),), torch.inf, device=x.device)
     def take(p): best.copy_(torch.where(logits(net, p).argmax(1) != y, torch.minimum(best, (p - x).flatten(1).norm(dim=1)), best))
     with seeded(0):
