@@ -22,7 +22,7 @@ from .trend import *
 from .viz import *
 from .jobs.plan import digest, run_name
 
-# %% ../nbs/19_trend_study.ipynb #bf0e6c73
+# %% ../nbs/19_trend_study.ipynb #7b5a3da8
 trend_tests = dict(embt='evolving model with backdoor', ptt='partial trigger', emt='evolving model')
 
 @dataclass
@@ -54,15 +54,15 @@ class TrendStudy:
             if t not in trend_tests: raise nearest('trend test', t, trend_tests)
         if self.repeats < 1: raise BadInput(f"networks are trained at least once, not {self.repeats} times")
         self.recipe, self.backdoor = as_recipe(self.recipe), as_recipe(self.backdoor or self.recipe)
-        self.at = tuple(map(float, self.at)) or early_epochs(self.backdoor.epochs)
+        self.at = tuple(map(float, self.at)) or early_epochs(self.backdoor.epochs, len(self.train)//self.backdoor.bs)
         if 'emt' in self.tests and self.recipe.epochs < 3: raise BadInput(f"emt looks at 4 networks or more, and {self.recipe.epochs} epochs give {self.recipe.epochs + 1}")
         if 'embt' in self.tests and len(self.at) < 3: raise BadInput(f"embt looks at 3 networks or more, not {len(self.at)}")
         if self.store is None: self.scratch = tempfile.TemporaryDirectory()
         if not isinstance(self.store, Store): self.store = Store(self.store or self.scratch.name)
 
-def early_epochs(epochs:int) -> tuple:
-    "Most of a backdoor is learned in the first epoch, so half of the checkpoints are there"
-    return (0., .125, .25, .5, *map(float, range(1, epochs + 1)))
+def early_epochs(epochs:int, batches:int=8) -> tuple: # `batches` of an epoch
+    "Most of a backdoor is learned in the first epoch, so half of the checkpoints are there, if it has batches enough"
+    return (0., *(e for e in (.125, .25, .5) if e*batches >= 1), *map(float, range(1, epochs + 1)))
 
 # %% ../nbs/19_trend_study.ipynb #5e2f23ea
 @patch(as_prop=True)
