@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['shortcut_parts', 'paper_shortcut', 'study_steps', 'digit_plates', 'photo_grounds', 'ground_kinds', 'on_grounds',
-           'shortcut_sets', 'framed', 'shortcut_accuracy', 'shortcut_maps', 'shortcut_rows', 'beyond_control',
-           'quick_set', 'found_pixels', 'area_means', 'Randomise', 'train_randomised', 'moved_off', 'study_shortcut']
+           'shortcut_sets', 'show_sets', 'framed', 'shortcut_accuracy', 'shortcut_maps', 'shortcut_rows',
+           'beyond_control', 'quick_set', 'found_pixels', 'area_means', 'Randomise', 'train_randomised', 'moved_off',
+           'study_shortcut']
 
-# %% ../nbs/19_debugging.ipynb #929dfe5e
+# %% ../nbs/19_debugging.ipynb #b99b42f2
 import numpy as np, pandas as pd, torch
 from functools import partial
 from torch import nn, Tensor
@@ -22,6 +23,7 @@ from .roar import is_right
 from .stats import *
 from .store import *
 from .trend import *
+from .viz import *
 from .explainers.controls import random_control, sobel
 from .explainers.perturbation import superpixels
 from .metrics.localization import mask_energy
@@ -85,6 +87,19 @@ def shortcut_sets(objects:Images, grounds:list, grey:float=.5) -> dict: # Name -
     alone = replace_x(objects, torch.where(objects.truth.mask[:, None], objects.x, grey))
     nothing = Images(objects.x, objects.y, Truth(mask=torch.zeros_like(objects.truth.mask)), objects.ids, objects.classes)
     return dict(zip(shortcut_parts, (on_grounds(objects, grounds, own), on_grounds(objects, grounds, other), alone, replace_x(objects, on_grounds(nothing, grounds, own).x))))
+
+# %% ../nbs/19_debugging.ipynb #947678ce
+@style()
+def show_sets(sets:dict,  # Name -> `Images`, or images [N,C,H,W]
+              n:int=6,    # How many of each
+              size=.8):   # Of a picture, in inches
+    "The first images of each set, one line for each"
+    fig, axes = canvas(len(sets), n, size=(size, size))
+    for line, (name, images) in zip(axes, sets.items()):
+        for ax, x in zip(line, getattr(images, 'x', images)[:n]): ax.imshow(x.permute(1, 2, 0).squeeze().cpu(), cmap='gray', vmin=0, vmax=1)
+        for ax in line: ax.set(xticks=[], yticks=[]); ax.spines[:].set_visible(False)
+        line[0].set_ylabel(name, rotation=0, ha='right', va='center')
+    return fig
 
 # %% ../nbs/19_debugging.ipynb #b9bcb894
 def framed(images:Images, size:int, # Height and width of the result, in pixels
@@ -191,7 +206,7 @@ def moved_off(before:pd.DataFrame, after:pd.DataFrame, # `shortcut_rows` of the 
     if len(both) != len(before): raise BadInput(f"{len(before) - len(both)} of {len(before)} scores of the network as it was have none of the corrected one")
     return pd.DataFrame([dict(explainer=e, metric=m, **paired_difference(r.value, r.value_after)._asdict()) for (m, e), r in both.groupby(['metric', 'explainer'], sort=False, observed=True)])
 
-# %% ../nbs/19_debugging.ipynb #d59de784
+# %% ../nbs/19_debugging.ipynb #21a19283
 study_steps = 'detect', 'correct', 'trend'
 
 def study_shortcut(store,            # `Store` or folder
@@ -232,4 +247,4 @@ def _trends(path, images, held, explainers, n, recipe, seed):
     poisoned = Poisoned(images, poison_index(images.y, 0, .2, seed=seed))
     evolving, _ = train_evolving(lambda: path[-1], poisoned, (0, .25, .5, 1, 2, as_recipe(recipe).epochs), trigger, 0, recipe, seed)
     found = [embt(evolving, others, 0, explainers, trigger), ptt(evolving[-1], others, 0, explainers, trigger), emt(path, held.x[:n], held.y[:n], explainers, (held.x, held.y))]
-    return pd.concat([rows(t.test, r.to_numpy()).assign(explainer=e) for t in found for e, r in t.correlations('zero').items()], ignore_index=True)
+    return pd.concat([rows(t.test, r.tolist()).assign(explainer=e) for t in found for e, r in t.correlations('zero').items()], ignore_index=True)
