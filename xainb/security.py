@@ -4,13 +4,14 @@
 
 # %% auto #0
 __all__ = ['feature_scales', 'file_signs', 'pdf_trigger_places', 'pdf_shares', 'opcode_motif', 'opcode_idioms', 'opcode_trigger',
-           'Features', 'FeatureScale', 'read_feature_csv', 'split_features', 'GeneratedFiles', 'malware_mlp',
-           'feature_set', 'feature_table', 'plot_features', 'pdf_trigger', 'feature_trends', 'GeneratedOpcodes']
+           'Features', 'FeatureScale', 'read_feature_csv', 'split_features', 'GeneratedFiles', 'generated_files',
+           'features', 'malware_mlp', 'by_features', 'on_features', 'feature_set', 'feature_table', 'plot_features',
+           'pdf_trigger', 'feature_trends', 'GeneratedOpcodes']
 
-# %% ../nbs/11_security.ipynb #1268e157
+# %% ../nbs/11_security.ipynb #94d1bacf
 import numpy as np, pandas as pd, random, torch
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from torch import nn, Tensor
 from .core import *
@@ -108,6 +109,30 @@ def GeneratedFiles(split:str='train', n:int=1000, seed:int=0,
     mask[:, :, :len(file_signs)] = True
     return Features(FeatureScale(raw('train', 1000)[0], scale)(x), y, names, ['benign', 'malicious'], [f'{split}-{seed}-{i}' for i in range(n)], Truth(mask=mask))
 
+# %% ../nbs/11_security.ipynb #341f7ba5
+@dataset(truth='features', source='a rule of this package')
+def generated_files(n:int=1000, seed:int=0, split:str='test') -> Features:
+    "Rows of features of which six are informative"
+    return GeneratedFiles(split, n or 1000, seed)
+
+@lru_cache(maxsize=4)
+def _parts(folder, label, seed):
+    found = [Path(folder)] if Path(folder).is_file() else sorted(f for f in Path(folder).glob('*.csv*'))
+    if not found: raise BadInput(f"no tables *.csv or *.csv.gz in '{folder}'")
+    return split_features(*read_feature_csv(found, label), seed=seed)
+
+@dataset(truth='label', source='yours')
+def features(n:int|None=None,   # None for all
+             seed:int=0,        # Of the split
+             split:str='test',  # A fifth; the rest is train
+             folder='.',        # Of tables with the same columns, or one of them, see `read_feature_csv`
+             labels:str='class', # The column of the class
+            ) -> Features:
+    "Rows of features of tables, scaled by the training part"
+    if split not in (known := ('train', 'test')): raise nearest('split', split, known)
+    part = _parts(str(folder), labels, seed)[known.index(split)]
+    return part[:n] if n else part
+
 # %% ../nbs/11_security.ipynb #2b86708c
 def malware_mlp(features:int, hidden=(200, 200), drop:float=.5, classes:int=2) -> FeatureNet: # Takes [N,F] in [0,1]
     "The detector of He et al. (2023) for PDF files, new"
@@ -115,7 +140,18 @@ def malware_mlp(features:int, hidden=(200, 200), drop:float=.5, classes:int=2) -
     layers = [l for i, o in zip(sizes, sizes[1:]) for l in (nn.Linear(i, o), nn.ReLU(), nn.Dropout(drop))]
     return FeatureNet(nn.Sequential(*layers, nn.Linear(sizes[-1], classes)))
 
-# %% ../nbs/11_security.ipynb #ebc1530f
+# %% ../nbs/11_security.ipynb #ecf74669
+def by_features(name:str, model, x, target=None, **params):
+    "What `on_features` gives, as one call"
+    known = explainers[name].params
+    own = {k: v for k, v in dict(baseline=[[[0.]]], fill=0., features=torch.arange(x.shape[-1])[None], window=1, stride=1).items() if k in known}
+    if 'baseline' in getattr(explainers.get(params.get('base')), 'params', ()): own['base_params'] = dict(baseline=[[[0.]]]) | params.pop('base_params', {})
+    return explainers[name](model, x, target, **own | params)
+
+def on_features(name:str, **params): # Of a registered explainer; its parameters
+    "A registered explainer of rows of features `f(model, x, target)`: the baseline, and what hides a feature, is 0, and each is its own area"
+    return partial(by_features, name, **params)
+
 def feature_set(features:int,       # How many there are
                 n_samples:int=10,   # Noisy copies of each row
                 noise:float=.2,     # Standard deviation, the range of a feature being 1

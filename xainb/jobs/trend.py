@@ -6,7 +6,7 @@
 __all__ = ['trend_kinds', 'TrendProfile', 'ten_and_controls', 'trend_explainer', 'narrow_trend', 'TrendKind', 'trend_study',
            'plan_trend', 'trend_work', 'run_trend']
 
-# %% ../../nbs/jobs/30_trend.ipynb #c56e670e
+# %% ../../nbs/jobs/30_trend.ipynb #88f56a52
 import xainb.core, xainb.explainers.gradient, xainb.explainers.rules, xainb.explainers.perturbation
 import torch
 from dataclasses import dataclass, field, replace
@@ -17,6 +17,7 @@ from ..models import *
 from ..poison import *
 from ..recipe import *
 from ..roar import said_of
+from ..security import *
 from ..store import *
 from ..text import *
 from ..trend import *
@@ -87,7 +88,7 @@ def narrow_trend(p:TrendProfile,
                    repeats=repeats or p.repeats, recipe=p.recipe | (dict(epochs=epochs) if epochs else {}), images=images or p.images, emt_images=max(2, images//2) if images else p.emt_images,
                    seed=p.seed if seed is None else seed, data=p.data | data)
 
-# %% ../../nbs/jobs/30_trend.ipynb #ae8bed85
+# %% ../../nbs/jobs/30_trend.ipynb #3932ce47
 @dataclass
 class TrendKind:
     "What data of one kind need of their own"
@@ -102,6 +103,7 @@ def _image_trigger(p, train): return paper_trigger(size=tuple(train.take(torch.a
 
 trend_kinds['images'] = TrendKind(lambda p, train: new_network(p.network, len(train.classes)), _image_trigger, partial(partial, by_name))
 trend_kinds['texts'] = TrendKind(lambda p, train: partial(text_net, p.network, train), lambda p, train: word_trigger(train, **p.trigger), on_words, (WithAdam(),))
+trend_kinds['features'] = TrendKind(lambda p, train: partial(malware_mlp, train.x.shape[1]), lambda p, train: pdf_trigger(**p.trigger), on_features, (WithAdam(),))
 
 def trend_study(p:TrendProfile, store=None) -> TrendStudy:
     "The study that a profile means"
@@ -110,10 +112,12 @@ def trend_study(p:TrendProfile, store=None) -> TrendStudy:
     return TrendStudy(kind.network(p, train), train, held, kind.trigger(p, train), {e: trend_explainer(p, e) for e in p.explainers}, store, p.target, p.share, tuple(p.tests), p.images, p.emt_images,
                       tuple(p.at), p.repeats, p.recipe, p.recipe | p.backdoor, p.options, p.seed, p.network, dict(dataset=p.dataset, arch=p.network.split('?')[0].split('/')[-1]), kind.cbs, dict(num_workers=p.workers))
 
-# %% ../../nbs/jobs/30_trend.ipynb #716a0881
+# %% ../../nbs/jobs/30_trend.ipynb #d1c64ccb
 def _steps(s, test): return dict(embt=len(s.at), ptt=len(s.options.get('ptt', {}).get('shares', tenths)), emt=s.recipe.epochs + 1)[test]
 def _explained(s, test): return _steps(s, test)*min(s.n_emt if test == 'emt' else s.n, len(s.held))
-def _asked(s, test): return _steps(s, test)*len(s.held) if test == 'emt' else _explained(s, test) # For what is controlled
+def _asked(s, test): # For what is controlled
+    looked_at = s.train if s.options.get('emt', {}).get('losses') == 'train' else s.held
+    return _steps(s, test)*len(looked_at) if test == 'emt' else _explained(s, test)
 
 def _cost(f): # Of a partial that calls an explainer by its name
     e = xainb.core.explainers[f.args[0]]
@@ -155,7 +159,7 @@ def trend_work(p:TrendProfile, s:TrendStudy, runs:list, side:int) -> list: # Of 
                 Work(r.id, 'explanations', network, f.args[0], f.keywords, images=n, passes=n*_cost(f), units=len(r.units), lines=3)]
     return [w for r in runs for w in of(r, **r.parameters)]
 
-# %% ../../nbs/jobs/30_trend.ipynb #b2a92a04
+# %% ../../nbs/jobs/30_trend.ipynb #4974f9f3
 add_job(Job('trend', 'change the network or its evidence step by step, and see whether explanations follow', narrow_trend, plan_trend, report='trend_report'))
 
 _scenes = dict(n_samples=5, perturbed=200)
@@ -174,7 +178,18 @@ _words = dict(gradient=dict(explainer='gradient_magnitude'), smoothgrad=dict(bas
 add_profile(TrendProfile('reviews_demo', "four of the paper's explainers for texts and a control on generated reviews, an LSTM, three trainings", _words, 'lstm', dataset='generated_reviews', train_images=2000, test_images=300,
                          images=40, emt_images=30, repeats=3, **_text))
 add_profile(TrendProfile('reviews', "the paper's five explainers for texts and a control on a pair of files, a CSV or folders of texts, a CNN, three trainings: give --data", _words | dict(deep_lift={}), 'cnn', dataset='texts',
-                         train_images=0, test_images=1000, images=100, emt_images=50, repeats=3, **_text));
+                         train_images=0, test_images=1000, images=100, emt_images=50, repeats=3, **_text))
+
+_drawn = dict(n_samples=10, noise=.2)
+_features = ({e: dict(base='gradient_magnitude', **_drawn) for e in ('smoothgrad', 'smoothgrad_squared', 'vargrad')}
+             | dict(gradient=dict(explainer='gradient_magnitude'), integrated_gradients=dict(steps=50), smoothgrad_squared_integrated_gradients=dict(explainer='smoothgrad_squared', base='integrated_gradients', base_params=dict(steps=50), **_drawn),
+                    deep_lift={}, occlusion=dict(score='logit'), kernel_shap=dict(n_samples=500, score='logit'), lime=dict(n_samples=500, penalty='lasso', alpha=.001, width=1000., score='logit'), random_control={}))
+_rows = dict(kind='features', share=.15, recipe=dict(epochs=6, bs=50, lr=.001, smoothing=0., wd=0., precision='float32'), backdoor=dict(epochs=8, lr=.003), at=(0, .2, .5, 1, 2, 4, 6, 8), repeats=3,
+             options=dict(embt=dict(maps=dict(clip=0), only=True), ptt=dict(maps=dict(clip=0), shares=pdf_shares, top='trigger', against='trigger'), emt=dict(maps=dict(clip=0), losses='train')))
+add_profile(TrendProfile('malware_demo', "the paper's ten explainers for features and a control on generated files, three trainings", _features, 'mlp', dataset='generated_files', train_images=2000, test_images=400,
+                         images=60, emt_images=40, trigger=dict(places=(8, 11, 13, 16, 25)), **_rows))
+add_profile(TrendProfile('malware', "the paper's ten explainers for features and a control on tables of features, three trainings: give --data", _features, 'mlp', dataset='features', train_images=0, test_images=0,
+                         images=100, emt_images=100, **_rows));
 
 # %% ../../nbs/jobs/30_trend.ipynb #eaf7662d
 def run_trend(study:TrendStudy, repeat:int, explainer:str|None=None):
