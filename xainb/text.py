@@ -221,7 +221,7 @@ def text_net(kind:str,        # lstm or cnn
     "A new network for sentences"
     return TokenNet(text_nets[kind](len(texts.vocab), len(texts.classes), **params))
 
-# %% ../nbs/09_text.ipynb #10b5e5b8
+# %% ../nbs/09_text.ipynb #885c7669
 def on_words(name:str,             # Of a registered explainer
              token:int|None=None,  # Whose vector is baseline and fill; the padding if not given
              noise:float|None=None, # Standard deviation in units of the embedding
@@ -235,8 +235,9 @@ def by_words(name, model, x, target=None, token=None, noise=None, **params):
     if not isinstance(net, TokenNet): raise BadInput(f"words are explained on a TokenNet, not on a {type(net).__name__}")
     own = {k: net.vector(token) for k in ('baseline', 'fill') if k in known} | ({'features': net.areas} if 'features' in known else {})
     if noise is not None: own['noise'] = noise/float(net.span()[1])
-    if 'base' in params and 'baseline' in explainers[params['base']].params: own['base_params'] = dict(baseline=net.vector(token)) | params.get('base_params', {})
-    return explainers[name](net, x, target, **own | {k: v for k, v in params.items() if k != 'base_params' or k not in own})
+    deep = 'base' in params and 'baseline' in explainers[params['base']].params
+    inner = dict(base_params=dict(baseline=net.vector(token)) | params.get('base_params', {})) if deep else {}
+    return explainers[name](net, x, target, **own | params | inner)
 
 def word_set(n_samples:int=10,   # Noisy copies of each text
              noise:float=.2,     # In units of the embedding
