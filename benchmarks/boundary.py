@@ -1,11 +1,12 @@
 """What the boundary search costs beside foolbox's pipeline, in passes and seconds per image, and how near both come.
 
-    python benchmarks/boundary.py [--quick] [--nets demo/resnet,demo/resnet_robust] [--cifar FOLDER] [--images 16] [--starts 2] [--rounds 1] [--out benchmarks/boundary.csv]
+    python benchmarks/boundary.py [--quick] [--nets demo/resnet,demo/resnet_robust] [--cifar FOLDER] [--images 16] [--starts 2] [--only 'ours*'] [--rounds 1] [--out benchmarks/boundary.csv]
 
 Both run in turn, in one process, on the same images in [0,1] and the same network, one batch of all images. Foolbox's pipeline is that of the published code, PGD in balls of seven radii and then
 Carlini and Wagner's attack with nine constants, with steps as meant; `published steps` is its PGD with the steps as they were. FOLDER has CIFAR-10 and the vanilla and robust ResNet-20 as `/cifar10` files.
 """
 import warnings
+from fnmatch import fnmatch
 from time import perf_counter, process_time
 warnings.simplefilter('ignore')
 import numpy as np, pandas as pd, torch, torch.nn.functional as F
@@ -53,7 +54,7 @@ def cifar_images(folder, n):
 
 def cases(a):
     "Name, network, images"
-    for n in a.nets.split(','): yield n, load_model(n), DigitScenes('test', n=a.images, seed=0).x
+    for n in filter(None, a.nets.split(',')): yield n, load_model(n), DigitScenes('test', n=a.images, seed=0).x
     for n in ('resnet20_vanilla', 'resnet20_linf_adv') if a.cifar else (): yield f'cifar10/{n}', cifar_net(a.cifar, n), cifar_images(a.cifar, a.images)
 
 # What is measured
@@ -85,8 +86,9 @@ def measure(name, net, x, a, device):
     net, x = net.to(device), x.to(device)
     y, n = logits(net, x).argmax(1), len(x)
     def ours(**kw): return lambda: boundary_search(net, x, cache=False, **kw).distance[:, 0]
-    ways = {'ours, 1 start': ours(), f'ours, {a.starts} starts': ours(points=a.starts), 'foolbox, published steps, PGD': lambda: by_foolbox(net, x, y, wrong=True, cw=0), 'foolbox, PGD': lambda: by_foolbox(net, x, y, cw=0), 'foolbox, PGD and CW': lambda: by_foolbox(net, x, y)}
-    found = {w: timed(net, f, a.rounds) for w, f in ways.items()}
+    ways = {'ours, 1 start': ours(), f'ours, {a.starts} starts': ours(points=a.starts), 'ours, 1 start, 100 steps of CW': ours(cw=100),
+            'foolbox, published steps, PGD': lambda: by_foolbox(net, x, y, wrong=True, cw=0), 'foolbox, PGD': lambda: by_foolbox(net, x, y, cw=0), 'foolbox, PGD and CW': lambda: by_foolbox(net, x, y)}
+    found = {w: timed(net, f, a.rounds) for w, f in ways.items() if w == 'foolbox, PGD and CW' or any(fnmatch(w, p) for p in a.only.split('|'))}
     base, base_passes, base_seconds = found['foolbox, PGD and CW']
     for w, (d, passes, s) in found.items():
         ok, both = d.isfinite(), d.isfinite() & base.isfinite()
@@ -96,7 +98,7 @@ def measure(name, net, x, a, device):
                    distance_ratio=(d/base)[both].median().item(), mean_ratio=(d[both].mean()/base[both].mean()).item(), at_least_as_near=(d <= 1.001*base).float().mean().item())
 
 def main():
-    a = command(__doc__, 'four images, one round', nets=('demo/resnet,demo/resnet_robust', 'networks of the demo zoo'), cifar=('', 'a folder with the CIFAR-10 pair'), images=(16, 'how many'), starts=(2, 'of the second search of ours'))
+    a = command(__doc__, 'four images, one round', nets=('demo/resnet,demo/resnet_robust', 'networks of the demo zoo'), cifar=('', 'a folder with the CIFAR-10 pair'), images=(16, 'how many'), starts=(2, 'of the second search of ours'), only=('*', 'searches beside the whole pipeline, with wildcards, separated by |'))
     if a.quick: a.images, a.rounds = 4, 1
     device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     table = Table(a.out, '{net:26} {search:30} failed {failed:3} distance {distance:.4f}  passes {passes:6.0f}  {seconds:.3f} s per image  {faster:6.1f} x faster ({faster_cpu:.1f} in processor time)  ratio {distance_ratio:.3f} (mean {mean_ratio:.3f}), as near {at_least_as_near:.0%}   load {load}', 5)
