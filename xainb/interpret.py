@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['affordable', 'learner_images', 'AttributionInterpretation', 'budget_passes', 'looks_up_to', 'Audit']
 
-# %% ../nbs/40_interpret.ipynb #77afc87d
+# %% ../nbs/40_interpret.ipynb #ff34509b
 import html, re
 from collections import Counter
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ from . import viz
 from .viz import canvas, figure_html, plot_intervals, show_maps, verdict_html
 from .certify import certify
 from .metrics.perturbation import perturbation_curves
-import xainb.core, xainb.explainers.cam, xainb.explainers.controls, xainb.explainers.ensembles, xainb.explainers.gradient, xainb.explainers.perturbation, xainb.explainers.rules, xainb.metrics.fidelity, xainb.metrics.localization
+import xainb.core, xainb.explainers.boundary, xainb.explainers.cam, xainb.explainers.controls, xainb.explainers.ensembles, xainb.explainers.gradient, xainb.explainers.perturbation, xainb.explainers.rules, xainb.metrics.fidelity, xainb.metrics.localization
 
 # %% ../nbs/40_interpret.ipynb #6c4c0ac7
 def learner_images(learn, # fastai Learner

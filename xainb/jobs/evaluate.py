@@ -8,7 +8,7 @@ __all__ = ['nine', 'controls', 'published', 'small', 'few', 'tiny', 'four', 'few
            'check_model', 'network_of', 'plan_evaluation', 'blank_network', 'outline_evaluation', 'facts',
            'measure_accuracy', 'evaluate']
 
-# %% ../../nbs/jobs/10_evaluate.ipynb #d8bcf950
+# %% ../../nbs/jobs/10_evaluate.ipynb #7bc7d63c
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from functools import partial
@@ -20,7 +20,7 @@ from ..data import *
 from ..models import *
 from ..models import _split, _timm_net, _torchvision_net
 from .plan import *
-import xainb.explainers.gradient, xainb.explainers.cam, xainb.explainers.rules, xainb.explainers.ensembles, xainb.explainers.perturbation, xainb.explainers.learned_masks, xainb.explainers.controls
+import xainb.explainers.gradient, xainb.explainers.cam, xainb.explainers.rules, xainb.explainers.ensembles, xainb.explainers.perturbation, xainb.explainers.learned_masks, xainb.explainers.controls, xainb.explainers.boundary
 import xainb.metrics.complexity, xainb.metrics.fidelity, xainb.metrics.localization, xainb.metrics.perturbation, xainb.metrics.sanity
 
 # %% ../../nbs/jobs/10_evaluate.ipynb #2d2bf2be

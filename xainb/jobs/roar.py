@@ -6,8 +6,8 @@
 __all__ = ['roar_eight', 'RoarProfile', 'paper_set', 'roar_subset', 'explainer_of', 'narrow_roar', 'roar_split', 'study_of',
            'plan_roar', 'roar_work', 'outline_roar', 'run_roar']
 
-# %% ../../nbs/jobs/20_roar.ipynb #110bde36
-import xainb.core, xainb.explainers.gradient, xainb.explainers.cam, xainb.explainers.rules, xainb.explainers.perturbation, xainb.explainers.learned_masks
+# %% ../../nbs/jobs/20_roar.ipynb #af17d160
+import xainb.core, xainb.explainers.gradient, xainb.explainers.cam, xainb.explainers.rules, xainb.explainers.perturbation, xainb.explainers.learned_masks, xainb.explainers.boundary
 import torch
 from dataclasses import dataclass, field, replace
 from functools import partial

@@ -6,8 +6,8 @@
 __all__ = ['trend_kinds', 'TrendProfile', 'ten_and_controls', 'trend_explainer', 'narrow_trend', 'TrendKind', 'trend_study',
            'plan_trend', 'trend_work', 'run_trend']
 
-# %% ../../nbs/jobs/30_trend.ipynb #88f56a52
-import xainb.core, xainb.explainers.gradient, xainb.explainers.rules, xainb.explainers.perturbation
+# %% ../../nbs/jobs/30_trend.ipynb #8ed891de
+import xainb.core, xainb.explainers.gradient, xainb.explainers.rules, xainb.explainers.perturbation, xainb.explainers.boundary
 import torch
 from dataclasses import dataclass, field, replace
 from functools import partial
