@@ -1625,6 +1625,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                              'xainb.trend.Chance.mean': ('trend.html#chance.mean', 'xainb/trend.py'),
                              'xainb.trend.Chance.share': ('trend.html#chance.share', 'xainb/trend.py'),
                              'xainb.trend.MapRule': ('trend.html#maprule', 'xainb/trend.py'),
+                             'xainb.trend.MapRule.map': ('trend.html#maprule.map', 'xainb/trend.py'),
                              'xainb.trend.MapRule.top': ('trend.html#maprule.top', 'xainb/trend.py'),
                              'xainb.trend.Trend': ('trend.html#trend', 'xainb/trend.py'),
                              'xainb.trend.Trend.__post_init__': ('trend.html#trend.__post_init__', 'xainb/trend.py'),

@@ -126,14 +126,13 @@ def shortcut_accuracy(networks,  # One network, or several that were trained ali
         return crossed_interval(right, level) if len(networks) > 1 else interval(right[:, 0], level)
     return pd.DataFrame([dict(images=k, **line(v)._asdict()) for k, v in sets.items()])
 
-# %% ../nbs/19_debugging.ipynb #62c1f110
+# %% ../nbs/19_debugging.ipynb #12ca7f84
 def shortcut_maps(model, x:Tensor, explain, target=None, # Predicted classes if not given
                   sign:str='published', clip:float=.02, # See `MapRule`
                  ) -> Tensor: # [N,H,W]
     "An explainer's maps, with one value for each pixel as He et al. (2023) make them"
-    model = as_model(model)
-    sign = sign if sign != 'published' else 'all' if family_of(explain) == 'perturbation' else 'abs'
-    def maps(x, y): return trend_maps(attributions(explain, model, x, y), sign, clip).float()
+    model, rule = as_model(model), MapRule(sign, clip)
+    def maps(x, y): return rule.map(explain, attributions(explain, model, x, y)).float()
     x = x.to(device_of(model))
     return in_batches(maps, x, check_target(logits(model, x).argmax(1) if target is None else target, x), batch_size=rows_for(model, x))
 

@@ -140,7 +140,7 @@ def malware_mlp(features:int, hidden=(200, 200), drop:float=.5, classes:int=2) -
     layers = [l for i, o in zip(sizes, sizes[1:]) for l in (nn.Linear(i, o), nn.ReLU(), nn.Dropout(drop))]
     return FeatureNet(nn.Sequential(*layers, nn.Linear(sizes[-1], classes)))
 
-# %% ../nbs/11_security.ipynb #ecf74669
+# %% ../nbs/11_security.ipynb #96d57ccf
 def by_features(name:str, model, x, target=None, **params):
     "What `on_features` gives, as one call"
     known = explainers[name].params
@@ -152,21 +152,18 @@ def on_features(name:str, **params): # Of a registered explainer; its parameters
     "A registered explainer of rows of features `f(model, x, target)`: the baseline, and what hides a feature, is 0, and each is its own area"
     return partial(by_features, name, **params)
 
-def feature_set(features:int,       # How many there are
-                n_samples:int=10,   # Noisy copies of each row
+def feature_set(n_samples:int=10,   # Noisy copies of each row
                 noise:float=.2,     # Standard deviation, the range of a feature being 1
                 perturbed:int=500,  # Samples of KernelSHAP and LIME
                 alpha:float=.001,   # Penalty of LIME
                 seed:int=0) -> dict: # Name -> function (model, x, target)
     "The ten explainers of He et al. (2023) for rows of features"
-    zero = [[[0.]]]
-    drawn = dict(n_samples=n_samples, noise=noise, seed=seed)
-    areas = dict(n_samples=perturbed, features=torch.arange(features)[None], fill=0., score='logit', seed=seed)
-    noisy = {e: partial(by_name, e, base='gradient_magnitude', **drawn) for e in ('smoothgrad', 'smoothgrad_squared', 'vargrad')}
-    return dict(gradient=partial(by_name, 'gradient_magnitude'), integrated_gradients=partial(by_name, 'integrated_gradients', steps=50, baseline=zero), **noisy,
-                smoothgrad_squared_integrated_gradients=partial(by_name, 'smoothgrad_squared', base='integrated_gradients', base_params=dict(steps=50, baseline=zero), **drawn),
-                deep_lift=partial(by_name, 'deep_lift', baseline=zero), occlusion=partial(by_name, 'occlusion', window=1, stride=1, fill=0., score='logit'),
-                kernel_shap=partial(by_name, 'kernel_shap', **areas), lime=partial(by_name, 'lime', **areas, penalty='lasso', alpha=alpha, width=1000.))
+    drawn, areas = dict(n_samples=n_samples, noise=noise, seed=seed), dict(n_samples=perturbed, score='logit', seed=seed)
+    noisy = {e: on_features(e, base='gradient_magnitude', **drawn) for e in ('smoothgrad', 'smoothgrad_squared', 'vargrad')}
+    return dict(gradient=on_features('gradient_magnitude'), integrated_gradients=on_features('integrated_gradients', steps=50), **noisy,
+                smoothgrad_squared_integrated_gradients=on_features('smoothgrad_squared', base='integrated_gradients', base_params=dict(steps=50), **drawn),
+                deep_lift=on_features('deep_lift'), occlusion=on_features('occlusion', score='logit'),
+                kernel_shap=on_features('kernel_shap', **areas), lime=on_features('lime', **areas, penalty='lasso', alpha=alpha, width=1000.))
 
 # %% ../nbs/11_security.ipynb #6b24585b
 def feature_table(attribution:Tensor, # [N,C,1,F]

@@ -61,7 +61,7 @@ def top_pixels(maps:Tensor,   # [N,H,W]
     first = (above | equal & (equal.cumsum(1) <= k - above.sum(1, keepdim=True))) & (k > 0)
     return torch.zeros_like(first).index_copy_(1, order, first)
 
-# %% ../nbs/18_trend.ipynb #2afa3729
+# %% ../nbs/18_trend.ipynb #df342136
 @dataclass(frozen=True)
 class MapRule:
     "How an attribution becomes its most important pixels; the defaults are those of He et al. (2023), but for ties"
@@ -69,11 +69,13 @@ class MapRule:
     clip:float=.02       # See `trend_maps`
     ties:str='raster'    # See `top_pixels`; ours
     seed:int=0           # For random ties
-    def top(self, explain, attribution, k, real=None) -> Tensor: # [N,P] of bools; `real` [N,P]: which positions may be among them
+    def map(self, explain, attribution) -> Tensor: # [N,H,W]
         sign = self.sign if self.sign != 'published' else 'all' if family_of(explain) == 'perturbation' else 'abs'
-        if real is None: return top_pixels(trend_maps(attribution, sign, self.clip), k, self.ties, self.seed)
+        return trend_maps(attribution, sign, self.clip)
+    def top(self, explain, attribution, k, real=None) -> Tensor: # [N,P] of bools; `real` [N,P]: which positions may be among them
+        if real is None: return top_pixels(self.map(explain, attribution), k, self.ties, self.seed)
         there = real.reshape(len(real), 1, *attribution.shape[-2:])
-        maps = trend_maps(attribution*there, sign, self.clip).masked_fill(~there[:, 0], -torch.inf)
+        maps = self.map(explain, attribution*there).masked_fill(~there[:, 0], -torch.inf)
         return top_pixels(maps, k, self.ties, self.seed) & real
 
 def family_of(explain) -> str: # '' where it is not known

@@ -159,7 +159,7 @@ def trend_work(p:TrendProfile, s:TrendStudy, runs:list, side:int) -> list: # Of 
                 Work(r.id, 'explanations', network, f.args[0], f.keywords, images=n, passes=n*_cost(f), units=len(r.units), lines=3)]
     return [w for r in runs for w in of(r, **r.parameters)]
 
-# %% ../../nbs/jobs/30_trend.ipynb #4974f9f3
+# %% ../../nbs/jobs/30_trend.ipynb #8a8e7e68
 add_job(Job('trend', 'change the network or its evidence step by step, and see whether explanations follow', narrow_trend, plan_trend, report='trend_report'))
 
 _scenes = dict(n_samples=5, perturbed=200)
@@ -173,17 +173,13 @@ add_profile(TrendProfile('cifar10', "the paper's ten explainers and two controls
 _rules = dict(sign='all', clip=0)
 _text = dict(kind='texts', share=.1, recipe=dict(epochs=6, bs=50, lr=.005, smoothing=0., wd=0., precision='float32'), backdoor=dict(epochs=4),
              options=dict(embt=dict(maps=_rules), ptt=dict(maps=_rules, top='pasted', shares=tuple(i/8 for i in range(1, 9))), emt=dict(maps=_rules, top=10, losses='train')))
-_words = dict(gradient=dict(explainer='gradient_magnitude'), smoothgrad=dict(base='gradient_magnitude', n_samples=10, noise=.2), integrated_gradients=dict(steps=50),
-              lime=dict(n_samples=500, penalty='lasso', alpha=.08, width=1000., score='logit'), random_control={})
-add_profile(TrendProfile('reviews_demo', "four of the paper's explainers for texts and a control on generated reviews, an LSTM, three trainings", _words, 'lstm', dataset='generated_reviews', train_images=2000, test_images=300,
+_words = {n: said_of(f) for n, f in word_set().items()} | dict(random_control={})
+add_profile(TrendProfile('reviews_demo', "four of the paper's explainers for texts and a control on generated reviews, an LSTM, three trainings", {n: e for n, e in _words.items() if n != 'deep_lift'}, 'lstm', dataset='generated_reviews', train_images=2000, test_images=300,
                          images=40, emt_images=30, repeats=3, **_text))
-add_profile(TrendProfile('reviews', "the paper's five explainers for texts and a control on a pair of files, a CSV or folders of texts, a CNN, three trainings: give --data", _words | dict(deep_lift={}), 'cnn', dataset='texts',
+add_profile(TrendProfile('reviews', "the paper's five explainers for texts and a control on a pair of files, a CSV or folders of texts, a CNN, three trainings: give --data", _words, 'cnn', dataset='texts',
                          train_images=0, test_images=1000, images=100, emt_images=50, repeats=3, **_text))
 
-_drawn = dict(n_samples=10, noise=.2)
-_features = ({e: dict(base='gradient_magnitude', **_drawn) for e in ('smoothgrad', 'smoothgrad_squared', 'vargrad')}
-             | dict(gradient=dict(explainer='gradient_magnitude'), integrated_gradients=dict(steps=50), smoothgrad_squared_integrated_gradients=dict(explainer='smoothgrad_squared', base='integrated_gradients', base_params=dict(steps=50), **_drawn),
-                    deep_lift={}, occlusion=dict(score='logit'), kernel_shap=dict(n_samples=500, score='logit'), lime=dict(n_samples=500, penalty='lasso', alpha=.001, width=1000., score='logit'), random_control={}))
+_features = {n: said_of(f) for n, f in feature_set().items()} | dict(random_control={})
 _rows = dict(kind='features', share=.15, recipe=dict(epochs=6, bs=50, lr=.001, smoothing=0., wd=0., precision='float32'), backdoor=dict(epochs=8, lr=.003), at=(0, .2, .5, 1, 2, 4, 6, 8), repeats=3,
              options=dict(embt=dict(maps=dict(clip=0), only=True), ptt=dict(maps=dict(clip=0), shares=pdf_shares, top='trigger', against='trigger'), emt=dict(maps=dict(clip=0), losses='train')))
 add_profile(TrendProfile('malware_demo', "the paper's ten explainers for features and a control on generated files, three trainings", _features, 'mlp', dataset='generated_files', train_images=2000, test_images=400,
