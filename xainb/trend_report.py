@@ -59,7 +59,7 @@ def sequence_figure(self:TrendReport, seed=None): # Of the training; the first i
         for ax in (left, right): ax.get_legend() and ax.get_legend().remove()
     return shared_legend(fig, axes[:, 1])
 
-# %% ../nbs/33_trend_report.ipynb #19fdb6ba
+# %% ../nbs/33_trend_report.ipynb #37b461c6
 @patch
 def sentences(self:TrendReport) -> list:
     "What the scores say"
@@ -71,7 +71,8 @@ def _said(test, s):
     above, top = s[s.low > s.random_high], s.iloc[0]
     each = lambda t: ', '.join(f"{r.explainer} {r['mean']:.2f} [{r.low:.2f}, {r.high:.2f}]" for _, r in t.iterrows())
     found = f"above chance: {each(above)}" if len(above) else f"none is above chance; the highest is {each(s[:1])}"
-    return f"{test}, {trend_tests[test]}: random maps reach {top.random_high:.2f}; {found}."
+    blind = [e for e, f in zip(above.explainer, above.get('family', ['']*len(above))) if f == 'control']
+    return f"{test}, {trend_tests[test]}: random maps reach {top.random_high:.2f}; {found}." + (f" {', '.join(blind)} sees no network, so more than following is rewarded." if blind else '')
 
 # %% ../nbs/33_trend_report.ipynb #7ba41f73
 @patch

@@ -210,7 +210,7 @@ def trend_scores(rows, test:str, explainers=None, constant:str='zero', level:flo
         both[['low', 'high']] = both[['low', 'high']].clip(-1, 1)
     return both.assign(trainings=len(seeds)).reset_index()
 
-# %% ../nbs/19_trend_study.ipynb #d1c7995d
+# %% ../nbs/19_trend_study.ipynb #ad5e1e5d
 def all_trend_scores(rows, **kw) -> pd.DataFrame: # As `trend_scores`, with test, its words and the explainer's family
     "The scores of every test that rows hold"
     found = [trend_scores(rows, t, **kw).assign(test=t, said=w) for t, w in trend_tests.items() if t in set(rows.metric.astype(str))]
@@ -220,6 +220,6 @@ def _base(rows, e): return json.loads(rows.explainer_params[rows.explainer == e]
 
 def plot_trend_scores(table): # From `all_trend_scores`
     "Mean correlations with their intervals, a panel for each test; grey, what random maps do in it"
-    fig = plot_intervals(table, panel='said', label='explainer', group='family', reference=0, xlabel='mean correlation')
-    for ax, (_, t) in zip(fig.axes, table.groupby('said', sort=False)): ax.axvspan(t.random_low.iloc[0], t.random_high.iloc[0], color='#999999', alpha=.3, linewidth=0, zorder=0)
+    fig = plot_intervals(table, panel='test', label='explainer', group='family', reference=0, xlabel='mean correlation')
+    for ax, (_, t) in zip(fig.axes, table.groupby('test', sort=False)): ax.axvspan(t.random_low.iloc[0], t.random_high.iloc[0], color='#999999', alpha=.3, linewidth=0, zorder=0)
     return fig
