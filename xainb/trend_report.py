@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['TrendReport']
 
-# %% ../nbs/33_trend_report.ipynb #92f042ed
+# %% ../nbs/33_trend_report.ipynb #6bbd723b
 import html
-import numpy as np, pandas as pd
+import pandas as pd
 from fastcore.basics import patch
 from .core import *
 from .store import *
@@ -42,7 +42,7 @@ def learned(self:TrendReport) -> pd.DataFrame: # what, training, mean, low, high
     r = self.rows[self.rows.metric.isin(_learned)]
     return pd.DataFrame([dict(what=_learned[m], training=int(s), **interval(t.value)._asdict()) for (m, s), t in r.groupby(['metric', 'seed'], observed=True)])
 
-# %% ../nbs/33_trend_report.ipynb #72afaff6
+# %% ../nbs/33_trend_report.ipynb #3f708ca1
 @patch
 def score_figure(self:TrendReport): return plot_trend_scores(self.scores)
 
@@ -55,7 +55,7 @@ def sequence_figure(self:TrendReport, seed=None): # Of the training; the first i
         step, controlled, followed = trend_words[test]
         plot_curves(t.at, {controlled: t.control}, ax=left, xlabel=step, ylabel=controlled, title=trend_tests[test])
         plot_curves(t.at, t.follow, ax=right, xlabel=step, ylabel=followed)
-        right.plot(t.at, t.chance.mean if np.ndim(t.chance.mean) == 1 else t.chance.mean.mean(0), color='#444444', linewidth=1, linestyle=':', label='random')
+        right.plot(t.at, t.chance.mean, color='#444444', linewidth=1, linestyle=':', label='random')
         for ax in (left, right): ax.get_legend() and ax.get_legend().remove()
     return shared_legend(fig, axes[:, 1])
 

@@ -88,7 +88,7 @@ def unit_of(self:TrendStudy, test:str) -> str:
 @patch
 def _seed(self:TrendStudy, repeat): return self.seed*1000 + repeat
 
-# %% ../nbs/19_trend_study.ipynb #8924944b
+# %% ../nbs/19_trend_study.ipynb #296cb80b
 @patch
 def _write(self:TrendStudy, run, unit, frame, **more):
     shared = dict(split='test', device=device_for(self.recipe).type, dtype='float32', versions=versions(), seed=self.seed, model=self.name, training='trend') | self.facts
@@ -98,8 +98,8 @@ def _write(self:TrendStudy, run, unit, frame, **more):
 @patch
 def path(self:TrendStudy, repeat:int, part:str) -> Checkpoints: # `part`: clean or backdoor
     "The networks of a training that was done"
-    epochs = self.at if part == 'backdoor' else range(self.recipe.epochs + 1)
-    return Checkpoints(self.make(), [float(e) for e in epochs], [checkpoint_name(f'{self.run_id(repeat)}/{part}', e) for e in epochs], self.store)
+    run, epochs = self.run_id(repeat), self.at if part == 'backdoor' else range(self.recipe.epochs + 1)
+    return Checkpoints(self.make().to(device_for(self.recipe)), [float(e) for e in epochs], [checkpoint_name(f'{run}/{part}', e) for e in epochs], self.store)
 
 @patch
 def _train(self:TrendStudy, repeat, part):
@@ -109,7 +109,7 @@ def _train(self:TrendStudy, repeat, part):
     chosen = poison_index(self.train.y, self.target, self.share, seed=self._seed(repeat))
     return train_evolving(lambda: copy.deepcopy(start), Poisoned(self.train, chosen), self.at, self.trigger, self.target, self.backdoor, self._seed(repeat) + 500, **how)
 
-# %% ../nbs/19_trend_study.ipynb #6c37694a
+# %% ../nbs/19_trend_study.ipynb #1856ecf6
 @patch
 def networks(self:TrendStudy, repeat:int):
     "Trains what is missing of the two trainings of a repeat"
@@ -125,19 +125,27 @@ def networks(self:TrendStudy, repeat:int):
         self._write(run, part, pd.concat(frames), seed=self._seed(repeat))
 
 @patch
+def _others(self:TrendStudy): return (torch.as_tensor(self.held.y) != self.target).nonzero().flatten() # Their indices
+
+@patch
 def others(self:TrendStudy, n:int): # Data, ids
     "The first held-out data that are not of the trigger's class"
-    i = (torch.as_tensor(self.held.y) != self.target).nonzero().flatten()[:n]
+    i = self._others()[:n]
     return self.held.take(i)[0], [str(_ids(self.held)[k]) for k in i]
 
-# %% ../nbs/19_trend_study.ipynb #b30021da
+# %% ../nbs/19_trend_study.ipynb #4118f7b6
+@patch
+def n_of(self:TrendStudy, test:str) -> int:
+    "How many data a test explains"
+    return min(self.n_emt, len(self.held)) if test == 'emt' else min(self.n, len(self._others()))
+
 @patch
 def test(self:TrendStudy, name:str, explain:dict, repeat:int) -> tuple: # `Trend`; ids of the data
     "One trend test of some explainers on the networks of a repeat"
     more = dict(constant='zero') | self.options.get(name, {})
     if isinstance(more.get('maps'), dict): more['maps'] = MapRule(**more['maps'])
     if name == 'emt':
-        i = torch.arange(min(self.n_emt, len(self.held)))
+        i = torch.arange(self.n_of(name))
         (x, y), of = self.held.take(i), self.path(repeat, 'clean')
         if more.get('losses') == 'train': more['losses'] = [total_loss(net, self.train) for net in of]
         return emt(of, x, y, explain, held=self.held, **more), [str(_ids(self.held)[k]) for k in i]

@@ -112,9 +112,9 @@ def trend_study(p:TrendProfile, store=None) -> TrendStudy:
     return TrendStudy(kind.network(p, train), train, held, kind.trigger(p, train), {e: trend_explainer(p, e) for e in p.explainers}, store, p.target, p.share, tuple(p.tests), p.images, p.emt_images,
                       tuple(p.at), p.repeats, p.recipe, p.recipe | p.backdoor, p.options, p.seed, p.network, dict(dataset=p.dataset, arch=p.network.split('?')[0].split('/')[-1]), kind.cbs, dict(num_workers=p.workers))
 
-# %% ../../nbs/jobs/30_trend.ipynb #d1c64ccb
+# %% ../../nbs/jobs/30_trend.ipynb #ac100cea
 def _steps(s, test): return dict(embt=len(s.at), ptt=len(s.options.get('ptt', {}).get('shares', tenths)), emt=s.recipe.epochs + 1)[test]
-def _explained(s, test): return _steps(s, test)*min(s.n_emt if test == 'emt' else s.n, len(s.held))
+def _explained(s, test): return _steps(s, test)*s.n_of(test)
 def _asked(s, test): # For what is controlled
     looked_at = s.train if s.options.get('emt', {}).get('losses') == 'train' else s.held
     return _steps(s, test)*len(looked_at) if test == 'emt' else _explained(s, test)
@@ -123,12 +123,10 @@ def _cost(f): # Of a partial that calls an explainer by its name
     e = xainb.core.explainers[f.args[0]]
     return e.cost(**{k: v for k, v in f.keywords.items() if k in e.params})
 
-def _trained(s):
-    poisoned = len(Poisoned(s.train, poison_index(s.train.y, s.target, s.share)))
-    return s.recipe.epochs*len(s.train), s.backdoor.epochs*poisoned
+def _trained(s): return s.recipe.epochs*len(s.train) + s.backdoor.epochs*len(Poisoned(s.train, poison_index(s.train.y, s.target, s.share)))
 
 def _networks_run(s, r):
-    return Run(s.run_id(r), f'networks, repeat {r}', ['clean', 'backdoor'], 'trend', dict(repeat=r), passes=2*len(s.held) + len(s.others(len(s.held))[1]), images_trained=sum(_trained(s)), trainings=2)
+    return Run(s.run_id(r), f'networks, repeat {r}', ['clean', 'backdoor'], 'trend', dict(repeat=r), passes=2*len(s.held) + len(s._others()), images_trained=_trained(s), trainings=2)
 
 def _explainer_run(s, e, r):
     passes = sum(_asked(s, t) + _explained(s, t)*_cost(s.explainers[e]) for t in s.tests)
@@ -144,15 +142,15 @@ def plan_trend(p:TrendProfile) -> Plan:
     work = trend_work(p, s, runs, x.shape[-1])
     return Plan(p, runs, dict(classes=list(s.train.classes), n=len(s.held), n_train=len(s.train)), work=work)
 
-# %% ../../nbs/jobs/30_trend.ipynb #0204a5ef
+# %% ../../nbs/jobs/30_trend.ipynb #ad0dd28a
 def trend_work(p:TrendProfile, s:TrendStudy, runs:list, side:int) -> list: # Of `Work`
     "The trainings and the explanations of each run"
     network = Network(p.network, s.make, side, len(s.train.classes))
     weights = sum(w.nbytes for w in s.make().state_dict().values())*(s.recipe.epochs + 1 + len(s.at))
     def of(r, repeat, explainer=None):
         if explainer is None:
-            clean, poisoned = _trained(s)
-            both = [Work(r.id, 'trainings', network, images_trained=n, trainings=1, recipe=recipe) for n, recipe in ((clean, s.recipe), (poisoned, s.backdoor))]
+            clean = s.recipe.epochs*len(s.train)
+            both = [Work(r.id, 'trainings', network, images_trained=n, trainings=1, recipe=recipe) for n, recipe in ((clean, s.recipe), (r.images_trained - clean, s.backdoor))]
             return [*both, Work(r.id, 'accuracy', network, 'test images', images=r.passes, passes=r.passes, units=2, lines=1, arrays=dict(weights=weights))]
         f, n, asked = s.explainers[explainer], sum(_explained(s, t) for t in s.tests), sum(_asked(s, t) for t in s.tests)
         return [Work(r.id, 'accuracy', network, 'test images', images=asked, passes=asked, lines=1),
