@@ -323,6 +323,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                 'xainb.estimate._choices': ('estimate.html#_choices', 'xainb/estimate.py'),
                                 'xainb.estimate._device': ('estimate.html#_device', 'xainb/estimate.py'),
                                 'xainb.estimate._how': ('estimate.html#_how', 'xainb/estimate.py'),
+                                'xainb.estimate._images_only': ('estimate.html#_images_only', 'xainb/estimate.py'),
                                 'xainb.estimate._kept': ('estimate.html#_kept', 'xainb/estimate.py'),
                                 'xainb.estimate._latest': ('estimate.html#_latest', 'xainb/estimate.py'),
                                 'xainb.estimate._lines': ('estimate.html#_lines', 'xainb/estimate.py'),

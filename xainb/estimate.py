@@ -411,10 +411,15 @@ def _choices(options):
 
 def _kept(path): return Calibration.load(path) if path and Path(path).exists() else None
 
-# %% ../nbs/22_estimate.ipynb #6f4b3191
+# %% ../nbs/22_estimate.ipynb #73e2d7bd
+def _images_only(work):
+    "Raises where the time of a network that takes no images is asked for"
+    for n in {w.network.name for w in work if not w.network.side}: raise BadInput(f"times are measured on images, and '{n}' takes texts or features: `xainb-sweep … --dry-run` counts its passes and trainings")
+
 def _print_plan(o):
     if min(o.gpus, o.price) < 0 or o.speed_up <= 0: raise BadInput(f"GPUs and price are at least 0 and the speed-up is above it, not {o.gpus}, {o.price:g} and {o.speed_up:g}")
     made, kept = plan_or_outline(narrow(o.profile, o.job, **_choices(vars(o)))), _kept(o.calibration)
+    _images_only(made.work)
     if not kept or kept.here: kept = calibration(made, kept, o.threads, _tell)
     _tell('')
     found = estimate(made, kept, o.gpus or o.jobs, o.price, o.speed_up)

@@ -142,10 +142,10 @@ def plan_trend(p:TrendProfile) -> Plan:
     work = trend_work(p, s, runs, x.shape[-1])
     return Plan(p, runs, dict(classes=list(s.train.classes), n=len(s.held), n_train=len(s.train)), work=work)
 
-# %% ../../nbs/jobs/30_trend.ipynb #ad0dd28a
+# %% ../../nbs/jobs/30_trend.ipynb #a9091663
 def trend_work(p:TrendProfile, s:TrendStudy, runs:list, side:int) -> list: # Of `Work`
     "The trainings and the explanations of each run"
-    network = Network(p.network, s.make, side, len(s.train.classes))
+    network = Network(p.network, s.make, side if p.kind == 'images' else 0, len(s.train.classes)) # Times are measured on images only
     weights = sum(w.nbytes for w in s.make().state_dict().values())*(s.recipe.epochs + 1 + len(s.at))
     def of(r, repeat, explainer=None):
         if explainer is None:
