@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['Interval', 'interval', 'interval_table', 'hierarchical_interval', 'crossed_interval', 'Difference',
-           'paired_difference', 'effect_size', 'sign_flip_p', 'wilcoxon_p', 't_p', 'holm', 'compare_all', 'as_matrix',
-           'rank_table', 'beats', 'ranking_summary', 'mean_ranks', 'images_needed', 'Race', 'Agreement',
-           'rank_agreement', 'krippendorff', 'Correlation', 'correlation', 'metric_correlations']
+           'paired_difference', 'effect_size', 'side_of_zero', 'verdict', 'sign_flip_p', 'wilcoxon_p', 't_p', 'holm',
+           'compare_all', 'as_matrix', 'rank_table', 'beats', 'ranking_summary', 'mean_ranks', 'images_needed', 'Race',
+           'Agreement', 'rank_agreement', 'krippendorff', 'Correlation', 'correlation', 'metric_correlations']
 
 # %% ../nbs/05_stats.ipynb #37ec7a22
 import numpy as np, pandas as pd
@@ -182,6 +182,19 @@ def effect_size(a, b) -> float: # Mean of a - b in standard deviations of a - b;
     if len(d) < 2: return np.nan
     mean, sd = d.mean(), d.std(ddof=1)
     return float(mean/sd) if sd > 0 else float(np.sign(mean)*np.inf) if mean else 0.
+
+# %% ../nbs/05_stats.ipynb #12f484d3
+def side_of_zero(i,       # Anything with `low` and `high`: an Interval, a Difference, a Correlation, a row of a table
+                ) -> int: # 1 above zero, -1 below, 0 if the interval holds zero or is not known
+    "The side of zero on which the whole interval lies"
+    return int(i.low > 0) - int(i.high < 0)
+
+def verdict(sides,    # Of each interval: 1 on the side that the claim says, -1 on the other, 0 on both
+           ) -> str:  # 'yes', 'partly', 'no' or 'undecided'
+    "Yes if all intervals agree with the claim, partly if some do, no if none does and one disagrees, else undecided"
+    sides = list(sides)
+    if not sides: raise BadInput('a verdict takes the side of at least one interval')
+    return 'yes' if min(sides) > 0 else 'partly' if max(sides) > 0 else 'no' if min(sides) < 0 else 'undecided'
 
 # %% ../nbs/05_stats.ipynb #b988489a
 def sign_flip_p(d,             # [N] differences on the same images
