@@ -6,10 +6,11 @@
 __all__ = ['template', 'Kernels', 'visible_gpus', 'run_notebook', 'execute', 'complete', 'run_all', 'on_this_machine',
            'on_a_cluster']
 
-# %% ../../nbs/jobs/05_run.ipynb #f6bac6a3
+# %% ../../nbs/jobs/05_run.ipynb #29797d11
 import atexit, os, shutil, sys, tempfile, threading, time, uuid
 from concurrent.futures import CancelledError, ThreadPoolExecutor, wait
 from contextlib import contextmanager, nullcontext
+from fastcore.basics import patch
 from functools import cache
 from pathlib import Path
 import torch, xainb
@@ -17,7 +18,7 @@ from ..core import *
 from ..store import *
 from .plan import *
 
-# %% ../../nbs/jobs/05_run.ipynb #7c20f55d
+# %% ../../nbs/jobs/05_run.ipynb #db4bd281
 def template(name:str) -> Path:
     "The papermill template of that name, from the repository or from the installed package, or at that path"
     if name.endswith('.ipynb') and Path(name).exists(): return Path(name)
@@ -26,8 +27,9 @@ def template(name:str) -> Path:
     if not found: raise BadInput(f"template notebook '{name}' is not installed")
     return found[0]
 
+# %% ../../nbs/jobs/05_run.ipynb #55e3b402
 class Kernels:
-    "Kernels that go from notebook to notebook, since importing takes longer than a small network does; one that failed is not used again"
+    "Kernels for one notebook after the other; one that failed is not used again"
     def __init__(self):
         self.free, self.folder, self.lock, self.gpus = [], tempfile.TemporaryDirectory(), threading.Lock(), {}
         self.share()
@@ -52,32 +54,50 @@ class Kernels:
         except BaseException: self._stop(km); raise
         self.free.append(km)
 
-    def _new(self):
-        "With sockets in a folder of this user alone where the system has such, on the GPU that fewest kernels use"
-        from jupyter_client import AsyncKernelManager
-        from traitlets.config import Config
-        km = AsyncKernelManager(kernel_name='python3', config=Config(KernelManager=dict(transport='ipc', ip=f'{self.folder.name}/{uuid.uuid4().hex[:8]}')) if os.name == 'posix' else Config())
-        km.kernel_spec.env.update(self.env | self._gpu(km))
-        return km
+# %% ../../nbs/jobs/05_run.ipynb #1ea293cd
+@patch
+def _new(self:Kernels):
+    "With sockets in a folder of this user alone where the system has such, on the GPU that fewest kernels use"
+    from jupyter_client import AsyncKernelManager
+    from traitlets.config import Config
+    km = AsyncKernelManager(kernel_name='python3', config=Config(KernelManager=dict(transport='ipc', ip=f'{self.folder.name}/{uuid.uuid4().hex[:8]}')) if os.name == 'posix' else Config())
+    km.kernel_spec.env.update(self.env | self._gpu(km))
+    return km
 
-    def _gpu(self, km):
-        if not self.gpus: return {}
-        with self.lock:
-            km.gpu = min(self.gpus, key=self.gpus.get)
-            self.gpus[km.gpu] += 1
-        return dict(CUDA_VISIBLE_DEVICES=km.gpu)
+@patch
+def _gpu(self:Kernels, km):
+    if not self.gpus: return {}
+    with self.lock:
+        km.gpu = min(self.gpus, key=self.gpus.get)
+        self.gpus[km.gpu] += 1
+    return dict(CUDA_VISIBLE_DEVICES=km.gpu)
 
-    def _stop(self, km):
-        from nbclient.util import run_sync
-        if km.has_kernel: run_sync(km.shutdown_kernel)(now=True)
-        with self.lock:
-            if getattr(km, 'gpu', None) in self.gpus: self.gpus[km.gpu] -= 1
+@patch
+def _stop(self:Kernels, km):
+    from nbclient.util import run_sync
+    if km.has_kernel: run_sync(km.shutdown_kernel)(now=True)
+    with self.lock:
+        if getattr(km, 'gpu', None) in self.gpus: self.gpus[km.gpu] -= 1
 
+# %% ../../nbs/jobs/05_run.ipynb #28aaeb57
 def visible_gpus() -> list: # Empty without CUDA
     "The GPUs of this machine as CUDA_VISIBLE_DEVICES names them"
     n, said = torch.cuda.device_count(), os.environ.get('CUDA_VISIBLE_DEVICES')
     return (said.split(',') if said else list(map(str, range(n))))[:n]
 
+# %% ../../nbs/jobs/05_run.ipynb #1e75be48
+@contextmanager
+def _file_here(out):
+    "A file on this machine that is `out`, or is moved there at the end"
+    if isinstance(out, Path):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        yield out; return
+    with tempfile.TemporaryDirectory() as folder:
+        try: yield (file := Path(folder)/out.name)
+        finally:
+            if file.exists(): write_whole(out, lambda p: shutil.copy(file, p))
+
+# %% ../../nbs/jobs/05_run.ipynb #b1b7045b
 def _execute_notebook(source, out, parameters, kernels):
     import papermill as pm
     with kernels.one() as km: return pm.execute_notebook(source, out, parameters, kernel_name='python3', progress_bar=False, start_timeout=300, km=km)
@@ -92,17 +112,6 @@ def run_notebook(name:str, out, parameters:dict, kernels:Kernels|None=None):
     with nullcontext(kernels) if kernels else Kernels() as kernels, _file_here(place(out)) as out:
         try: return _execute_notebook(template(name), out, parameters, kernels)
         except DeadKernelError: return _execute_notebook(template(name), out, parameters, kernels)
-
-@contextmanager
-def _file_here(out):
-    "A file on this machine that is `out`, or is moved there at the end"
-    if isinstance(out, Path):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        yield out; return
-    with tempfile.TemporaryDirectory() as folder:
-        try: yield (file := Path(folder)/out.name)
-        finally:
-            if file.exists(): write_whole(out, lambda p: shutil.copy(file, p))
 
 # %% ../../nbs/jobs/05_run.ipynb #73090422
 def _reason(e):
