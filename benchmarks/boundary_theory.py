@@ -1,10 +1,13 @@
 """How far attributions at an image are from those at its nearest boundary, on vanilla and robust networks: the rows of the page results/boundary_and_robustness.
 
-    python benchmarks/boundary_theory.py [--quick] [--archs resnet,alexnet] [--cifar FOLDER] [--images 16] [--out nbs/results/boundary_and_robustness]
+    python benchmarks/boundary_theory.py [--quick] [--archs resnet,alexnet] [--cifar FOLDER] [--imagenet FOLDER] [--only 'demo*'] [--images 16] [--out nbs/results/boundary_and_robustness]
 
-One row for each network, image and number; what the numbers are is said on the page.
+One row for each network, image and number; what the numbers are is said on the page. Networks that `out` has already stay as they are. FOLDER has the two CIFAR-10 networks with their images as
+`/cifar10` files, or two ImageNet networks and photographs with boxes as `/imagenet` files; of photographs an eighth of `images` is taken.
 """
 import tempfile, warnings
+from fnmatch import fnmatch
+from pathlib import Path
 warnings.simplefilter('ignore')
 import torch, torch.nn.functional as F
 from torch import nn
@@ -12,12 +15,14 @@ from boundary import cifar_images, cifar_net
 from explainers import command
 import pandas as pd
 from xainb.core import frozen, logits, rows
-from xainb.data import DigitScenes
-from xainb.explainers.boundary import big, bsm, map_distance
+from xainb.data import DigitScenes, photos
+from xainb.explainers.boundary import agi, map_distance
 from xainb.explainers.boundary_search import any_class, boundary_search, boundary_side
-from xainb.explainers.controls import content_seed
+from xainb.explainers.controls import content_seed, random_control
+from xainb.explainers.ensembles import smoothgrad
 from xainb.explainers.gradient import gradient, integrated_gradients
-from xainb.metrics.localization import boundary_scores, mask_energy
+from xainb.explainers.rules import deep_lift
+from xainb.metrics.localization import boundary_scores
 from xainb.models import load_model
 from xainb.store import Store
 
@@ -25,7 +30,7 @@ radius, draws, ways = .25, 8, 20
 
 class Smoothed(nn.Module):
     "The mean score over `n` noisy copies, the noise being the same for all images"
-    def __init__(self, net, sigma, n=16, shape=(3, 32, 32)):
+    def __init__(self, net, sigma, shape, n=16):
         super().__init__()
         self.net, self.noise = net, nn.Buffer(sigma*torch.randn(n, *shape, generator=torch.Generator().manual_seed(0)))
     def forward(self, x): return self.net((x[:, None] + self.noise).flatten(0, 1)).unflatten(0, (len(x), len(self.noise))).mean(1)
@@ -45,6 +50,12 @@ def normal(net, p, y):
 def _cos(a, b): return F.cosine_similarity(a.flatten(1), b.flatten(1))
 def _norm(a): return a.flatten(1).norm(dim=1)
 
+def at_and_from_boundary(net, x, y, p):
+    "The explanations that are scored: at the image and from its boundary point `p`, AGI, and a random one with signs"
+    noise = dict(n_samples=10, noise=.034)
+    return dict(smoothgrad=smoothgrad(net, x, y, **noise), boundary_smoothgrad=smoothgrad(net, p, y, **noise), deep_lift=deep_lift(net, x, y), boundary_deep_lift=deep_lift(net, x, y, baseline=p),
+                agi=agi(net, x, y), random=random_control(net, x, y, channels=True) - .5)
+
 def measure(net, x, truth=None):
     "Rows of all numbers for the images whose boundary was found"
     b = boundary_search(net, x, points=2)
@@ -58,28 +69,47 @@ def measure(net, x, truth=None):
                  lipschitz=apart.amax(0)/_norm(g), change=_norm(maps['bsm'] - g)/_norm(g))
     table = [rows(k, v).assign(image=ids[rows(k, v).image]) for k, v in found.items()]
     if truth is not None:
-        for e, a in maps.items(): table += [f(net, x, y, a, truth[ok]).assign(explainer=e, image=lambda r: ids[r.image.to_numpy()]) for f in (boundary_scores, mask_energy)]
+        maps |= at_and_from_boundary(net, x, y, p)
+        table += [boundary_scores(net, x, y, a, truth[ok]).assign(explainer=e, image=lambda r: ids[r.image.to_numpy()]) for e, a in maps.items()]
     return pd.concat(table, ignore_index=True)
 
+def smoothed(facts, net, x, sigmas):
+    "The same network, answering with its mean over noisy copies"
+    for s in sigmas: yield facts | dict(model=f"{facts['model']} smoothed {s}", training=f'smoothed {s}'), lambda s=s: Smoothed(net(), s, shape=x.shape[1:]).eval(), x, None
+
 def cases(a):
-    "Facts, network, images, truth"
+    "Facts, what makes the network, images, truth"
     scenes = DigitScenes('test', n=a.images, seed=0)
     for arch in a.archs.split(','):
-        for training in ('vanilla', 'robust'):
-            yield dict(model=f'demo/{arch}' + '_robust'*(training == 'robust'), arch=arch, training=training, dataset='DigitScenes'), load_model(f'demo/{arch}' + '_robust'*(training == 'robust')), scenes.x, scenes.truth
-    for sigma in (.05, .1, .2): yield dict(model=f'demo/{a.archs.split(",")[0]} smoothed {sigma}', arch=a.archs.split(',')[0], training=f'smoothed {sigma}', dataset='DigitScenes'), Smoothed(load_model(f'demo/{a.archs.split(",")[0]}'), sigma).eval(), scenes.x[:a.images//2], None
-    for training, name in dict(vanilla='resnet20_vanilla', robust='resnet20_linf_adv').items() if a.cifar else ():
-        yield dict(model=f'cifar10/{name}', arch='resnet20', training=training, dataset='CIFAR-10'), cifar_net(a.cifar, name), cifar_images(a.cifar, a.images), None
+        facts = [dict(model=f'demo/{arch}{end}', arch=arch, training=training, dataset='DigitScenes') for training, end in dict(vanilla='', robust='_robust').items()]
+        for f in facts: yield f, lambda f=f: load_model(f['model']), scenes.x, scenes.truth
+        yield from smoothed(facts[0], lambda f=facts[0]: load_model(f['model']), scenes.x[:a.images//4], (.05, .1, .2))
+    if a.cifar:
+        x = cifar_images(a.cifar, a.images)
+        facts = [dict(model=f'cifar10/{name}', arch='resnet20', training=training, dataset='CIFAR-10') for training, name in dict(vanilla='resnet20_vanilla', robust='resnet20_linf_adv').items()]
+        for f in facts: yield f, lambda f=f: cifar_net(a.cifar, f['model'].split('/')[1]), x, None
+        yield from smoothed(facts[0], lambda: cifar_net(a.cifar, 'resnet20_vanilla'), x[:a.images//4], (.05, .1, .2))
+    if a.imagenet:
+        found = photos(a.photographs, folder=f'{a.imagenet}/imagenet')
+        for arch, end in (('squeezenet1_1', ''), ('mobilenet_v2', '?mean=0.5&std=0.5')):
+            facts = dict(model=f'torchvision/{arch}', arch=arch, training='vanilla', dataset='ImageNet')
+            net = lambda arch=arch, end=end: load_model(f'torchvision/{arch}:{a.imagenet}/imagenet/{arch}.safetensors{end}')
+            yield facts, net, found.x, found.truth
+            yield from smoothed(facts, net, found.x[:a.photographs//2], (.1, .25) if arch == 'squeezenet1_1' else ())
 
 def main():
-    a = command(__doc__, 'four images', archs=('resnet,alexnet', 'families of the demo zoo'), cifar=('', 'a folder with the CIFAR-10 pair'), images=(16, 'how many'))
-    if a.quick: a.images = 4
+    a = command(__doc__, 'four images', archs=('resnet,alexnet', 'families of the demo zoo'), cifar=('', 'a folder with the CIFAR-10 pair'), imagenet=('', 'a folder with ImageNet networks and photographs'),
+                only=('*', 'networks, with wildcards'), images=(64, 'how many scenes and CIFAR-10 images'), photographs=(16, 'how many'))
+    if a.quick: a.images, a.photographs = 4, 2
+    device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+    kept = Store(a.out).read() if a.out and (Path(a.out)/'rows.parquet').exists() else None
     with tempfile.TemporaryDirectory() as tmp:
         store = Store(tmp)
         for i, (facts, net, x, truth) in enumerate(cases(a)):
-            found = measure(net, x, truth)
+            if not fnmatch(facts['model'], a.only) or kept is not None and facts['model'] in set(kept.model): continue
+            found = measure(net().to(device), x.to(device), truth)
             store.write('boundary', f'{i}', found.assign(image=found.image.astype(str)), **facts, split='test', seed=0)
             print(facts['model'], found[found.explainer.isna() if 'explainer' in found else slice(None)].groupby('metric').value.mean().round(3).to_dict(), flush=True)
-            if a.out: store.pack(a.out, store.read())
+            if a.out: store.pack(a.out, pd.concat([kept, store.read()]))
 
 if __name__ == '__main__': main()

@@ -148,7 +148,7 @@ def _mask_energy():
     a = torch.cat([_drawn(), _drawn()[:1]]); a[6][a[6] == 0] = -1
     return [_here([*_rectangles, 'negative outside'], a, {'mask_energy': [1, 30/35, 30/36, 1, 25/30, 0, 1], 'mask_area': [30/560]*7})]
 
-# %% ../nbs/16_check_metric.ipynb #5adad2de
+# %% ../nbs/16_check_metric.ipynb #a2a2c071
 @oracle('relevance_mass_accuracy', 'higher')
 def _mass():
     "Rectangles"
@@ -175,7 +175,7 @@ def _top_k():
 def _boundary():
     "Few pixels in the box"
     a = _spots([(6, 11, 1.), (6, 16, 1.)], [(4, 13, 1.), (8, 13, 1.)], [(6, 11, 3.), (6, 15, -1.), (15, 20, 2.)])
-    return [_here(['both ends of a row', 'both ends of a column', 'three and minus one'], a, dict(boundary_loc=[2/30, 2/30, 1/31], boundary_pp=[1, 1, 3/4], boundary_con=[1/2.5, 1/2, (3 + 1/3)/4]))]
+    return [_here(['both ends of a row', 'both ends of a column', 'three and minus one'], a, dict(boundary_loc=[2/30, 2/30, 1/31], boundary_eg=[1, 1, 3/5], boundary_pp=[1, 1, 3/4], boundary_con=[1/2.5, 1/2, (3 + 1/3)/4]))]
 
 # %% ../nbs/16_check_metric.ipynb #d359c16f
 class Linear(nn.Module):

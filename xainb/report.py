@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['judged', 'titles', 'criteria', 'once', 'Report', 'sign']
 
-# %% ../nbs/30_report.ipynb #34ab16e0
+# %% ../nbs/30_report.ipynb #894fc996
 import html, itertools
 from functools import wraps
 from pathlib import Path
@@ -17,6 +17,7 @@ from .store import *
 from .stats import *
 from .viz import *
 from .page import *
+from .explainers.boundary import boundary_twins
 from .metrics.localization import wsol_score
 
 # %% ../nbs/30_report.ipynb #cf2db982
@@ -29,11 +30,12 @@ def once(f):
         return self.kept[key]
     return call
 
-# %% ../nbs/30_report.ipynb #bd56c0dd
+# %% ../nbs/30_report.ipynb #a2cc2403
 judged = dict(pointing_game='higher', wsol='higher', wsol_iou='higher', insertion='higher', deletion='lower', mask_energy='higher') # And all others that are registered
-judged |= {n: m.better for n, m in xainb.core.metrics.items() if n not in judged and m.family != 'output'}
+judged |= {n: m.better for n, m in xainb.core.metrics.items() if n not in judged and m.family != 'output'} | {f'boundary_{k}': 'higher' for k in ('loc', 'eg', 'pp', 'con')}
 titles = dict(accuracy='test accuracy', shifted='accuracy under shift', pointing_game='Pointing Game', wsol='WSOL: IoU > 0.5', wsol_iou='WSOL: mean IoU',
-              insertion='Insertion', deletion='Deletion (low is good)', mask_energy='share inside the mask', fidelity='Fidelity (LIF - MIF)', road='ROAD')
+              insertion='Insertion', deletion='Deletion (low is good)', mask_energy='share inside the mask', fidelity='Fidelity (LIF - MIF)', road='ROAD',
+              boundary_loc='Loc: IoU with the box', boundary_eg='EG: energy in the box', boundary_pp='PP: positive share', boundary_con='Con: concentration')
 titles |= {n: n.replace('_', ' ') + (' (low is good)' if b == 'lower' else '') for n, b in judged.items() if n not in titles}
 
 criteria = ('pointing_game', 'wsol', 'wsol_iou', 'insertion', 'deletion', 'mask_energy') # What the paper's findings are about
@@ -347,6 +349,23 @@ def findings(self:Report) -> pd.DataFrame: # paper, here, agrees
     "Each finding of the paper beside what these rows say"
     return pd.DataFrame([(claim, *getattr(self, rule)()) for claim, rule in _claims], columns=['the paper (Nourelahi et al. 2023)', 'here', 'agrees?'])
 
+# %% ../nbs/30_report.ipynb #c518aafc
+@patch
+@once
+def boundary_gain(self:Report) -> pd.DataFrame: # pair, panel, training, then mean, low, high, n images; empty where the sweep has no pair
+    "How much higher an explanation from the boundary scores than the same at the image"
+    kept, found = ['metric', 'training', 'model', 'image'], []
+    for far, near in boundary_twins.items():
+        both = self.scores[self.scores.explainer.isin([far, near])].pivot_table(index=kept, columns='explainer', values='value', sort=False)
+        if both.shape[1] < 2: continue
+        for (m, t), d in (both[far] - both[near]).dropna().groupby(['metric', 'training', 'image'], sort=False).mean().groupby(level=[0, 1], sort=False): found.append(dict(pair=f'{far} - {near}', panel=titles[m], training=t) | paired_difference(d, np.zeros(len(d)))._asdict())
+    return pd.DataFrame(found)
+
+@patch
+def boundary_figure(self:Report):
+    "What each pair gains in each metric, by training"
+    return plot_intervals(self.boundary_gain(), label='pair', panel='panel', group='training', reference=0, size=(2.2, .42))
+
 # %% ../nbs/30_report.ipynb #3eacb2f4
 @patch
 def summary(self:Report) -> pd.DataFrame:
@@ -362,7 +381,7 @@ def summary(self:Report) -> pd.DataFrame:
             'skipped images': '; '.join(f'{k} ({v})' for k, v in self.plan['skipped'].items()) or 'none', 'failed runs': '; '.join(failed) or 'none'}
     return pd.DataFrame(dict(what=said.values()), index=said.keys())
 
-# %% ../nbs/30_report.ipynb #b2de5eca
+# %% ../nbs/30_report.ipynb #8242b7ca
 @patch
 def sections(self:Report): # Pairs of heading and HTML
     "The parts of the page, in order"
@@ -377,6 +396,8 @@ def sections(self:Report): # Pairs of heading and HTML
             f'<details><summary>with 95 % intervals over images</summary>{table_html(self.intervals(m))}</details>'
     if self.measured('fidelity'):
         yield 'What the correction for artifacts changes', captioned(self.correction_figure(), 'Area of the drop in both orders. Uncorrected: all that is lost with the most important pixels. Artifact: what is lost with the least important. Fidelity: the difference. Means over networks; whiskers are 95 % intervals over images.')
+    if not self.boundary_gain().empty:
+        yield 'From the image, or from its boundary?', captioned(self.boundary_figure(), 'The score of an explanation from the nearest decision boundary minus that of the same explanation at the image; above zero the boundary has the higher score. Means over networks; whiskers are 95 % intervals over images.')
     if len(self.measured()) > 1:
         yield 'Do the metrics agree?', captioned(self.agreement_figure(), 'Spearman correlation of two metrics over explainers, on each image of each network, averaged; the sign is turned where low is good.')
     if self.measured('insertion', 'deletion'):

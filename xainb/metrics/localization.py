@@ -270,7 +270,7 @@ def pxap_score(rows:pd.DataFrame, # Rows of `pxap`, of the whole data set
         found.append([*(k if by else ()), 'pxap', _average_precision(counts.sum(0)), low, high, len(counts)])
     return pd.DataFrame(found, columns=[*by, 'metric', 'mean', 'low', 'high', 'n'])
 
-# %% ../../nbs/metrics/00_localization.ipynb #fe0f6057
+# %% ../../nbs/metrics/00_localization.ipynb #f2fb2ca9
 def box_concentration(a:Tensor, # [N,H,W], not negative, in double precision
                      ) -> Tensor: # [N] from 0 to 1
     "The mean of 1/distance from the centre of mass, weighted by `a`; distances below a pixel count as one"
@@ -282,11 +282,11 @@ def box_concentration(a:Tensor, # [N,H,W], not negative, in double precision
 
 @metric(family='localization', better='higher', needs='boxes', reduce='sum', source='Wang, Fredrikson & Datta 2022, arXiv 2103.11257 (our reading of its words)')
 def boundary_scores(model, x, target, maps, truth):
-    "`boundary_loc`, IoU of positive pixels and the box; `boundary_pp`, the positive share of what is in the box; `boundary_con`, how near it lies to its centre of mass; 0 to 1"
+    "`boundary_loc`, IoU of positive pixels and the box; `boundary_eg`, the share of what is positive that lies in it; `boundary_pp`, the positive share of what is in it; `boundary_con`, how near that lies to its centre of mass; 0 to 1"
     box = near_boxes(truth.boxes, *maps.shape[1:])
     a, positive = maps.double(), maps > 0
     inside = a*box
-    found = dict(loc=(positive & box).sum((1, 2))/(positive | box).sum((1, 2)),
-                 pp=inside.clamp(min=0).sum((1, 2))/inside.abs().sum((1, 2)).clamp(min=torch.finfo(a.dtype).tiny),
+    def share(part, whole): return part.sum((1, 2))/whole.sum((1, 2)).clamp(min=torch.finfo(a.dtype).tiny)
+    found = dict(loc=(positive & box).sum((1, 2))/(positive | box).sum((1, 2)), eg=share(inside.clamp(min=0), a.clamp(min=0)), pp=share(inside.clamp(min=0), inside.abs()),
                  con=box_concentration(inside.abs()))
     return pd.concat([rows(f'boundary_{k}', _if_boxes(truth, v)) for k, v in found.items()], ignore_index=True)
