@@ -418,7 +418,7 @@ def published_roar(dataset:str='ImageNet', metric:str='roar') -> pd.DataFrame: #
     t = pd.concat([found, whole])[['explainer', 'at', 'accuracy']].rename(columns=dict(accuracy='mean'))
     return t.assign(low=t['mean'], high=t['mean']).sort_values(['explainer', 'at'], ignore_index=True)
 
-# %% ../nbs/17_roar.ipynb #3706407d
+# %% ../nbs/17_roar.ipynb #2e58c559
 def _comparisons(names): # finding, a, b, metric of b, sign that the paper found
     kinds = roar_kinds(names)
     bases = [n for n in ('gradient', 'guided_backprop', 'integrated_gradients') if n in kinds]
@@ -430,9 +430,8 @@ def _comparisons(names): # finding, a, b, metric of b, sign that the paper found
     yield 'not to train again misleads', 'random_control', 'random_control', 'roar_plain', 'above'
 
 def _verdict(i, sign):
-    seen = 'below' if i.high < 0 else 'above' if i.low > 0 else 'undecided'
-    if sign == 'not below': return 'does not hold' if seen == 'below' else 'holds' if seen == 'above' else 'no difference seen'
-    return 'undecided' if seen == 'undecided' else 'holds' if seen == sign else 'does not hold'
+    side, unknown = side_of_zero(i), 'no difference seen' if sign == 'not below' else 'undecided'
+    return {1: 'holds', -1: 'does not hold', 0: unknown}[-side if sign == 'below' else side]
 
 def roar_findings(rows, at=None) -> pd.DataFrame: # finding, a, b, mean, low, high, verdict
     "What the paper found, asked of these rows; a finding whose explainers are missing is left out"
