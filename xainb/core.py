@@ -6,8 +6,8 @@
 __all__ = ['explainers', 'metrics', 'zoos', 'datasets', 'reductions', 'BadInput', 'NotApplicable', 'nearest', 'Registry',
            'list_explainers', 'list_metrics', 'dataset', 'list_datasets', 'as_model', 'device_of', 'frozen', 'seeded',
            'rows_at_once', 'steps_at_once', 'rows_for', 'backing_off', 'in_batches', 'logits', 'Passes', 'count_passes',
-           'check_images', 'check_target', 'explainer', 'rows', 'Truth', 'pixel_map', 'metric', 'check_truth',
-           'explanation_cost']
+           'check_images', 'check_target', 'explainer', 'check_attribution', 'rows', 'Truth', 'pixel_map', 'metric',
+           'check_truth', 'explanation_cost']
 
 # %% ../nbs/00_core.ipynb #e7c507b1
 import inspect, random, difflib, fnmatch, warnings
@@ -221,7 +221,7 @@ def explainer(family:str, # gradient, perturbation, cam, boundary, control
 def _defaults(f): return {k: p.default for k, p in inspect.signature(f).parameters.items() if p.default is not p.empty}
 def _known(f, kw): return {k: v for k, v in kw.items() if k in inspect.signature(f).parameters}
 
-# %% ../nbs/00_core.ipynb #ff956c7f
+# %% ../nbs/00_core.ipynb #f8d866a4
 def _explain(f, params, needs, per_image, model, x, target, batch_size, kw):
     for k in kw:
         if k not in params: raise nearest(f'parameter of {f.__name__}', k, params)
@@ -232,10 +232,13 @@ def _explain(f, params, needs, per_image, model, x, target, batch_size, kw):
     out = logits(model, x, batch_size) if target is None else None
     target = out.argmax(1) if target is None else check_target(target, x)
     own = {k: kw[k].to(x.device) for k, dims in per_image.items() if isinstance(kw.get(k), Tensor) and kw[k].ndim == dims and len(kw[k]) == len(x)}
-    def part(x, t, *values): return _checked(f.__name__, f(model, x, t, **kw | dict(zip(own, values))), x)
+    def part(x, t, *values): return check_attribution(f.__name__, f(model, x, t, **kw | dict(zip(own, values))), x)
     with frozen(model): return in_batches(part, x, target, *own.values(), batch_size=rows_for(model, x, batch_size))
 
-def _checked(name, attribution, x):
+def check_attribution(name:str,    # Who gave it
+                      attribution, x:Tensor, # Images [N,C,H,W]
+                     ) -> Tensor: # The attribution, without its graph
+    "Raises unless there is one attribution [N,C,H,W] or [N,1,H,W] for each image"
     n, c, h, w = x.shape
     if attribution.shape not in ((n, c, h, w), (n, 1, h, w)):
         raise BadInput(f"{name} gave {_shape(attribution)} for images {list(x.shape)}: an attribution is [N,C,H,W] or [N,1,H,W]")
@@ -296,7 +299,7 @@ def metric(family:str,          # localization, perturbation, output, sanity, �
         return call
     return register
 
-# %% ../nbs/00_core.ipynb #9be7a32d
+# %% ../nbs/00_core.ipynb #bfa37f39
 def _measure(f, params, needs, whole, blind, model, x, target, attribution, truth, explain, reduce, batch_size, kw):
     for k in kw:
         if k not in params: raise nearest(f'parameter of {f.__name__}', k, params)
@@ -322,23 +325,24 @@ def check_truth(truth, x):
     if truth.mask is not None and truth.mask.shape != (n, h, w): raise BadInput(f"masks of {n} images of {h} x {w} pixels are [{n},{h},{w}], not {list(truth.mask.shape)}")
 
 def _finite(attribution, x):
-    bad = (~torch.isfinite(_checked('the attribution', attribution, x))).flatten(1).any(1).sum()
+    bad = (~torch.isfinite(check_attribution('the attribution', attribution, x))).flatten(1).any(1).sum()
     if bad: raise BadInput(f"{bad} of {len(x)} attributions hold NaN or infinity")
     return attribution.detach()
 
-# %% ../nbs/00_core.ipynb #2717b6ce
+# %% ../nbs/00_core.ipynb #6a0734f7
 def _explains(name, explain, whole, reduce):
     "`explain` as a metric calls it: checked, with gradients allowed, reduced like the metric's own attribution"
     if not callable(explain): raise BadInput(f"{name} explains anew: give it explain=, a function (model, x, target) -> attribution such as an explainer or functools.partial of one")
     def call(model, x, target):
-        with torch.enable_grad(): a = _checked('explain', explain(model, x, target), x).to(x.device)
+        with torch.enable_grad(): a = check_attribution('explain', explain(model, x, target), x).to(x.device)
         return a if whole else pixel_map(a, reduce)
     return call
 
-def explanation_cost(explain=None, # A registered explainer, `functools.partial` of one, or None
+def explanation_cost(explain=None, # A registered explainer, `functools.partial` of one or of a function that takes one's name first, or None
                     ) -> int:      # Passes for each image; 2, those of a gradient, for None
     "What one call of `explain` costs"
     if explain is None: return 2
-    f, params = (explain.func, explain.keywords) if isinstance(explain, partial) else (explain, {})
+    f, args, params = (explain.func, explain.args, explain.keywords) if isinstance(explain, partial) else (explain, (), {})
+    if args and isinstance(args[0], str): f = explainers[args[0]]
     if not hasattr(f, 'cost'): raise BadInput(f"the cost of {getattr(f, '__name__', f)} is not known: register it with @explainer(…, cost=…)")
     return f.cost(**params)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['roar_bases', 'roar_ensembles', 'noise_samples', 'base_explainer', 'base_cost', 'noisy', 'moments', 'smoothgrad',
-           'smoothgrad_squared', 'vargrad', 'squared', 'by_name', 'roar_set']
+           'smoothgrad_squared', 'vargrad', 'squared', 'by_name', 'on_images', 'roar_set']
 
 # %% ../../nbs/explainers/15_ensembles.ipynb #bbeb78b1
 import inspect
@@ -22,7 +22,7 @@ def noise_samples(n:int,    # Samples
     "Noise for images like those of `x`, the same for each"
     return torch.stack([torch.randn(x.shape[1:], generator=generator) for _ in range(n)]).to(x)
 
-# %% ../../nbs/explainers/15_ensembles.ipynb #83614b54
+# %% ../../nbs/explainers/15_ensembles.ipynb #3fa0c6b8
 def base_explainer(base, # Name of a registered explainer, or a function (model, x, target, **params)
                    base_params:dict|None=None, # Its parameters
                   ): # Function (model, x, target)
@@ -36,9 +36,7 @@ def base_explainer(base, # Name of a registered explainer, or a function (model,
 
 def base_cost(base, base_params:dict|None=None) -> int: # Passes for each image
     "What the base costs"
-    f = explainers[base] if isinstance(base, str) else base
-    if not hasattr(f, 'cost'): raise BadInput(f"the cost of {f.__name__} is not known: register it with @explainer(…, cost=…)")
-    return f.cost(**(base_params or {}))
+    return explanation_cost(partial(explainers[base] if isinstance(base, str) else base, **(base_params or {})))
 
 # %% ../../nbs/explainers/15_ensembles.ipynb #cc285dd5
 def noisy(model, x:Tensor, target:Tensor, base, base_params, n_samples:int, noise:float, seed:int):
@@ -115,7 +113,7 @@ def squared(model,     # Network or Learner
     "The square of the base's attribution, without noise"
     return base_explainer(base, base_params)(model, x, target)**2
 
-# %% ../../nbs/explainers/15_ensembles.ipynb #6e369a58
+# %% ../../nbs/explainers/15_ensembles.ipynb #118caf79
 roar_bases = dict(gradient={}, guided_backprop={}, integrated_gradients=dict(steps=25))
 roar_ensembles = 'squared', 'smoothgrad', 'smoothgrad_squared', 'vargrad'
 
@@ -123,13 +121,17 @@ def by_name(name:str, model, x, target=None, **params):
     "The registered explainer `name`, which has to exist when it is called and not before"
     return explainers[name](model, x, target, **params)
 
+def on_images(name:str, **params): # Of a registered explainer; its parameters
+    "A registered explainer of images `f(model, x, target)`; its `args` and `keywords` say what it calls"
+    return partial(by_name, name, **params)
+
 def roar_set(n_samples:int=15, # Noisy copies of each image
              noise:float=.15,  # Standard deviation, the range of images being 1
              seed:int=0,       # Of the noise
-            ) -> dict:         # Name, such as 'vargrad_gradient' -> function (model, x, target); its `args` and `keywords` say what it calls
+            ) -> dict:         # Name, such as 'vargrad_gradient' -> function (model, x, target)
     "The fifteen explainers that ROAR compares, beside its controls"
     drawn, made = dict(n_samples=n_samples, noise=noise, seed=seed), {}
     for base, params in roar_bases.items():
-        made[base] = partial(by_name, base, **params)
-        for e in roar_ensembles: made[f'{e}_{base}'] = partial(by_name, e, base=base, base_params=params, **({} if e == 'squared' else drawn))
+        made[base] = on_images(base, **params)
+        for e in roar_ensembles: made[f'{e}_{base}'] = on_images(e, base=base, base_params=params, **({} if e == 'squared' else drawn))
     return made
