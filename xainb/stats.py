@@ -6,7 +6,8 @@
 __all__ = ['Interval', 'interval', 'interval_table', 'hierarchical_interval', 'crossed_interval', 'Difference',
            'paired_difference', 'effect_size', 'side_of_zero', 'verdict', 'sign_flip_p', 'wilcoxon_p', 't_p', 'holm',
            'compare_all', 'as_matrix', 'rank_table', 'beats', 'ranking_summary', 'mean_ranks', 'images_needed', 'Race',
-           'Agreement', 'rank_agreement', 'krippendorff', 'Correlation', 'correlation', 'metric_correlations']
+           'Agreement', 'rank_agreement', 'krippendorff', 'Correlation', 'pearson', 'correlation',
+           'metric_correlations']
 
 # %% ../nbs/05_stats.ipynb #37ec7a22
 import numpy as np, pandas as pd
@@ -477,7 +478,7 @@ def krippendorff(scores,          # Frame or array [raters, items] on one common
     spread = seen.sum()*v[seen].var(ddof=1)
     return float(1 - (seen.sum(0)*np.nanvar(v, 0, ddof=1)).sum()/spread) if spread > 0 else np.nan
 
-# %% ../nbs/05_stats.ipynb #a296f367
+# %% ../nbs/05_stats.ipynb #77bf90c6
 class Correlation(NamedTuple):
     "A coefficient, its interval over resampled points, and the number of points"
     r:float
@@ -487,16 +488,16 @@ class Correlation(NamedTuple):
     why:str='' # Why there is no coefficient
     __repr__ = _short
 
-def _pearson(x, y):
-    "Row-wise over the last axis; NaN where one side does not vary"
+def pearson(x, y) -> np.ndarray: # [...,N] each, N numbers that belong together in each row -> [...]
+    "Pearson's correlation of each row; NaN where one side does not vary"
     x, y = x-x.mean(-1, keepdims=True), y-y.mean(-1, keepdims=True)
     size = np.sqrt((x*x).sum(-1)*(y*y).sum(-1))
     return (x*y).sum(-1)/np.where(size > 1e-12, size, np.nan)
 
 def _centred(v, groups): return v if groups is None else v - pd.Series(v).groupby(groups).transform('mean').to_numpy()
 
-# %% ../nbs/05_stats.ipynb #12dc2363
-_coefficients = dict(pearson=_pearson, spearman=lambda x, y: _pearson(stats.rankdata(x, axis=-1), stats.rankdata(y, axis=-1)))
+# %% ../nbs/05_stats.ipynb #ad40f7cc
+_coefficients = dict(pearson=pearson, spearman=lambda x, y: pearson(stats.rankdata(x, axis=-1), stats.rankdata(y, axis=-1)))
 
 def correlation(x, y,           # [N] one number for each network; a NaN in either leaves the network out
                 kind='pearson', # Or 'spearman'
@@ -515,7 +516,7 @@ def correlation(x, y,           # [N] one number for each network; a NaN in eith
     f = _coefficients[kind]
     return Correlation(float(f(x, y)), *map(float, _quantiles(f(x[at], y[at]), level)), n)
 
-# %% ../nbs/05_stats.ipynb #e7a78d63
+# %% ../nbs/05_stats.ipynb #8c5475de
 def metric_correlations(rows,              # Tidy frame, one number for each metric, item and unit
                         metric='metric', item='explainer', unit='image', value='value',
                         level=.95, seed=0,
@@ -532,5 +533,5 @@ def metric_correlations(rows,              # Tidy frame, one number for each met
 def _spearman(x, y):
     "Row-wise; NaN where either side has a hole or does not vary"
     whole = np.isfinite(x).all(-1) & np.isfinite(y).all(-1)
-    r = _pearson(*(stats.rankdata(np.where(np.isfinite(v), v, 0), axis=-1) for v in (x, y)))
+    r = pearson(*(stats.rankdata(np.where(np.isfinite(v), v, 0), axis=-1) for v in (x, y)))
     return np.where(whole, r, np.nan)

@@ -7,19 +7,18 @@ __all__ = ['map_signs', 'tie_rules', 'constant_rules', 'trend_words', 'cifar_mea
            'top_pixels', 'MapRule', 'family_of', 'named_explainers', 'Chance', 'Trend', 'attributions', 'how_many',
            'said_probability', 'embt', 'ptt', 'total_loss', 'emt', 'trend_set']
 
-# %% ../nbs/18_trend.ipynb #aed695b0
+# %% ../nbs/18_trend.ipynb #1a335c76
 import numpy as np, pandas as pd, torch, torch.nn.functional as F
 from dataclasses import dataclass
 from fastcore.basics import patch
 from functools import partial
 from torch import nn, Tensor
 from .core import *
-from .core import _checked
 from .inputs import *
 from .poison import *
-from .stats import _bootstrap, _pearson
+from .stats import paired_difference, pearson
 from .viz import *
-from .explainers.ensembles import by_name
+from .explainers.ensembles import on_images
 from .roar import said_of
 import xainb.explainers.gradient, xainb.explainers.perturbation, xainb.explainers.rules
 
@@ -61,7 +60,7 @@ def top_pixels(maps:Tensor,   # [N,H,W]
     first = (above | equal & (equal.cumsum(1) <= k - above.sum(1, keepdim=True))) & (k > 0)
     return torch.zeros_like(first).index_copy_(1, order, first)
 
-# %% ../nbs/18_trend.ipynb #df342136
+# %% ../nbs/18_trend.ipynb #b79fb721
 @dataclass(frozen=True)
 class MapRule:
     "How an attribution becomes its most important pixels; the defaults are those of He et al. (2023), but for ties"
@@ -92,7 +91,7 @@ def named_explainers(which) -> dict: # Name -> function (model, x, target)
         elif not callable(e): raise BadInput(f"an explainer is a name or a function (model, x, target), not {type(e).__name__}")
     names = [e if isinstance(e, str) else said_of(e)['explainer'] for e in each]
     if len({*names}) < len(names): raise BadInput(f"two explainers are called '{max(names, key=names.count)}': give a dictionary of names")
-    return {n: partial(by_name, e) if isinstance(e, str) else e for n, e in zip(names, each)}
+    return {n: on_images(e) if isinstance(e, str) else e for n, e in zip(names, each)}
 
 # %% ../nbs/18_trend.ipynb #b2cfa995
 constant_rules = 'zero', 'zero_for_all', 'leave_out'
@@ -109,7 +108,7 @@ class Chance:
     def mean(self): return np.atleast_2d(self.share(self.drawn*self.marked/self.pixels)).mean(0) # [S]
     def draw(self, shape, seed): return self.share(np.random.default_rng(seed).hypergeometric(self.marked, self.pixels - self.marked, self.drawn, (*shape, np.shape(self.marked)[-1]))) # [*shape,S]
 
-# %% ../nbs/18_trend.ipynb #168ce206
+# %% ../nbs/18_trend.ipynb #31e3603a
 trend_words = dict(embt=('epoch', "probability of the trigger's class", 'share of the trigger found'),
                    ptt=('share of the trigger that is there', "probability of the trigger's class", 'what is there, among the first pixels'),
                    emt=('epoch', 'change of the loss', 'change of the first pixels'))
@@ -130,7 +129,7 @@ class Trend:
     def correlations(self, constant:str='') -> pd.DataFrame: # [N, explainers]; NaN where an image is left out
         "Pearson's correlation of the two sequences of each image"
         if (rule := constant or self.constant) not in constant_rules: raise nearest('rule for constant sequences', rule, constant_rules)
-        r = pd.DataFrame({n: _pearson(self.control, v) for n, v in self.follow.items()})
+        r = pd.DataFrame({n: pearson(self.control, v) for n, v in self.follow.items()})
         if rule == 'zero_for_all': r[r.isna().any(axis=1)] = 0.
         return r if rule == 'leave_out' else r.fillna(0.)
 
@@ -138,14 +137,14 @@ class Trend:
         "The correlations as rows for a store"
         return pd.concat([rows(self.test, np.array(r)).assign(explainer=n) for n, r in self.correlations().items()], ignore_index=True)
 
-# %% ../nbs/18_trend.ipynb #ece0cc19
+# %% ../nbs/18_trend.ipynb #f8790d65
 def _standard(v): # Rows with mean 0 and length 1, or all 0 where they are constant
     v = v - v.mean(1, keepdims=True)
     size = np.sqrt((v*v).sum(1, keepdims=True))
     return np.where(size > 1e-12, v/np.maximum(size, 1e-12), 0)
 
 def _random_means(t:Trend, draws, seed): # [draws]
-    r = np.stack([_pearson(t.control, t.chance.draw((len(t.control),), (seed, i))) for i in range(draws)])
+    r = np.stack([pearson(t.control, t.chance.draw((len(t.control),), (seed, i))) for i in range(draws)])
     return np.nanmean(r, 1) if t.constant == 'leave_out' else np.nan_to_num(r).mean(1)
 
 def _permuted_means(t:Trend, name, counts, draws, seed): # [draws]; `counts`: [N] of bools, images that are more than a zero
@@ -155,7 +154,7 @@ def _permuted_means(t:Trend, name, counts, draws, seed): # [draws]; `counts`: [N
 
 def _beyond(null, value): return (1 + (null >= value - 1e-12).sum())/(1 + len(null))
 
-# %% ../nbs/18_trend.ipynb #0fc5015e
+# %% ../nbs/18_trend.ipynb #91ca4151
 @patch
 def table(self:Trend, level:float=.95, draws:int=500, seed:int=0) -> pd.DataFrame: # One line for each explainer
     "Mean correlation with its bootstrap interval over images; how many sequences were constant; the middle of random maps' means; and how often chance gets as far"
@@ -166,10 +165,9 @@ def table(self:Trend, level:float=.95, draws:int=500, seed:int=0) -> pd.DataFram
         v = r.dropna().to_numpy()
         counts = (known.all(axis=1) if self.constant == 'zero_for_all' else known[n]).to_numpy()
         if not len(v): out.append(dict(explainer=n, mean=np.nan, low=np.nan, high=np.nan, n=0, constant=int((~known[n]).sum()))); continue
-        ends = _bootstrap(v, level, 2000, seed) if len(v) > 1 else (np.nan, np.nan)
-        permuted = _permuted_means(self, n, counts, draws, seed)
-        out.append(dict(explainer=n, mean=v.mean(), low=ends[0], high=ends[1], n=len(v), constant=int((~known[n]).sum()), random_low=low, random_high=high,
-                        p_random=_beyond(random, v.mean()), p_permuted=_beyond(permuted, v.mean())))
+        i, permuted = paired_difference(v, 0*v, level, seed=seed), _permuted_means(self, n, counts, draws, seed)
+        out.append(dict(explainer=n, mean=i.mean, low=i.low, high=i.high, n=i.n, constant=int((~known[n]).sum()), random_low=low, random_high=high,
+                        p_random=_beyond(random, i.mean), p_permuted=_beyond(permuted, i.mean)))
     return pd.DataFrame(out)
 
 @patch
@@ -190,11 +188,11 @@ def __repr__(self:Trend): return f"{self.test} of {len(self.follow)} explainer{'
 @patch
 def _repr_html_(self:Trend): return figure_html(self.plot(), alt=repr(self)) + self.table().round(3).to_html(index=False, border=0)
 
-# %% ../nbs/18_trend.ipynb #db881db3
+# %% ../nbs/18_trend.ipynb #e1bbc0f9
 def attributions(explain, model, x:Tensor, target:Tensor) -> Tensor: # [N,C,H,W] or [N,1,H,W], on the device of `x`
     "What an explainer gives for one network, checked"
     name = getattr(explain, '__name__', 'the explainer')
-    with frozen(model), torch.enable_grad(): a = _checked(name, explain(model, x, target), x).to(x.device)
+    with frozen(model), torch.enable_grad(): a = check_attribution(name, explain(model, x, target), x).to(x.device)
     if not torch.isfinite(a).all(): raise BadInput(f"an attribution by {name} holds NaN or infinity")
     return a
 
@@ -318,7 +316,7 @@ def emt(networks,      # Networks in their order, or `Checkpoints`
     control, k = np.tile(np.abs(np.diff(loss)), (len(x), 1)), [k for _, k in drawn[1:]]
     return Trend('emt', _epochs(networks, len(drawn))[1:], control, {e: _sequence(v) for e, v in follow.items()}, _chance([p for p, _ in drawn[1:]], k, k, len(x), changed=True), constant)
 
-# %% ../nbs/18_trend.ipynb #ca66e4d0
+# %% ../nbs/18_trend.ipynb #86f48ea6
 cifar_mean, cifar_std = (.4914, .4822, .4465), (.2023, .1994, .2010)
 trend_names = dict(gradient='Saliency', integrated_gradients='IG', smoothgrad='SG', smoothgrad_squared='SG-SQ', vargrad='VG', smoothgrad_squared_integrated_gradients='SG-SQ-IG',
                    deep_lift='DL', occlusion='Occlusion', kernel_shap='KS', lime='LIME') # Ours -> the paper's
@@ -334,8 +332,8 @@ def trend_set(mean=cifar_mean,   # Of the data, one value or one for each channe
     zero = np.reshape(mean, (-1, 1, 1)).tolist()
     drawn = dict(n_samples=n_samples, noise=round(noise*float(np.mean(std)), 6), seed=seed)
     areas = dict(n_samples=perturbed, n_segments=70, compactness=.1, sigma=0., fill=mean, score='logit', seed=seed)
-    noisy = {e: partial(by_name, e, base='gradient_magnitude', **drawn) for e in ('smoothgrad', 'smoothgrad_squared', 'vargrad')}
-    return dict(gradient=partial(by_name, 'gradient_magnitude'), integrated_gradients=partial(by_name, 'integrated_gradients', steps=50, baseline=zero), **noisy,
-                smoothgrad_squared_integrated_gradients=partial(by_name, 'smoothgrad_squared', base='integrated_gradients', base_params=dict(steps=50, baseline=zero), **drawn),
-                deep_lift=partial(by_name, 'deep_lift', baseline=zero), occlusion=partial(by_name, 'occlusion', window=3, stride=1, fill=mean, score='logit'),
-                kernel_shap=partial(by_name, 'kernel_shap', **areas), lime=partial(by_name, 'lime', **areas, penalty='lasso', alpha=.05, width=1000.))
+    noisy = {e: on_images(e, base='gradient_magnitude', **drawn) for e in ('smoothgrad', 'smoothgrad_squared', 'vargrad')}
+    return dict(gradient=on_images('gradient_magnitude'), integrated_gradients=on_images('integrated_gradients', steps=50, baseline=zero), **noisy,
+                smoothgrad_squared_integrated_gradients=on_images('smoothgrad_squared', base='integrated_gradients', base_params=dict(steps=50, baseline=zero), **drawn),
+                deep_lift=on_images('deep_lift', baseline=zero), occlusion=on_images('occlusion', window=3, stride=1, fill=mean, score='logit'),
+                kernel_shap=on_images('kernel_shap', **areas), lime=on_images('lime', **areas, penalty='lasso', alpha=.05, width=1000.))

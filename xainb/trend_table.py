@@ -6,12 +6,12 @@
 __all__ = ['published_trend', 'wide_trend', 'mean_scores', 'trend_agreement', 'agreement_p', 'published_agreement',
            'trend_sentence']
 
-# %% ../nbs/19_trend_table.ipynb #1052ceb4
+# %% ../nbs/19_trend_table.ipynb #3bb99f88
 import numpy as np, pandas as pd, xainb.core
 from pathlib import Path
 from scipy import stats
 from .core import *
-from .stats import Correlation, _pearson
+from .stats import Correlation, pearson
 from .trend import *
 
 # %% ../nbs/19_trend_table.ipynb #ba9060bf
@@ -31,7 +31,7 @@ def wide_trend(t) -> pd.DataFrame: # [explainers, (test, network)]
     "A published table as the paper prints it"
     return t.pivot(index='explainer', columns=['test', 'network'], values='mean').reindex(t.explainer.unique())[list(dict.fromkeys(zip(t.test, t.network)))]
 
-# %% ../nbs/19_trend_table.ipynb #6fe737e9
+# %% ../nbs/19_trend_table.ipynb #8a862213
 def mean_scores(correlations) -> pd.Series: # Of each explainer; several networks count alike
     "Mean scores from [images, explainers], or from a list of those, one for each network"
     return pd.concat([c.mean() for c in _frames(correlations)], axis=1).mean(axis=1)
@@ -50,13 +50,13 @@ def trend_agreement(correlations,  # Ours [images, explainers], or a list of tho
     rng = np.random.default_rng(seed)
     draws = [rng.multinomial(len(c), np.full(len(c), 1/len(c)), resamples)/len(c) @ c[both].fillna(0).to_numpy() for c in frames]
     order = _rank(theirs[both].to_numpy())
-    ends = np.nanquantile(_pearson(_rank(sum(draws)/len(frames)), order), [(1-level)/2, (1+level)/2])
-    return Correlation(float(_pearson(_rank(mean_scores(frames)[both].to_numpy()), order)), *map(float, ends), len(both))
+    ends = np.nanquantile(pearson(_rank(sum(draws)/len(frames)), order), [(1-level)/2, (1+level)/2])
+    return Correlation(float(pearson(_rank(mean_scores(frames)[both].to_numpy()), order)), *map(float, ends), len(both))
 
 def agreement_p(r:Correlation, draws:int=20_000, seed:int=0) -> float:
     "The share of random orders of as many explainers that agree as well"
     orders = np.random.default_rng(seed).random((draws, r.n)).argsort(1)
-    return float((1 + (_pearson(orders, np.arange(r.n)) >= r.r - 1e-12).sum())/(1 + draws))
+    return float((1 + (pearson(orders, np.arange(r.n)) >= r.r - 1e-12).sum())/(1 + draws))
 
 # %% ../nbs/19_trend_table.ipynb #1257eb3e
 def published_agreement(test:str) -> float:
