@@ -221,7 +221,40 @@ def _repr_html_(self:Audit):
     picture = figure_html(self.plot(), alt='Scores of the explainers with their intervals')
     return f"<p><b>{html.escape(self.recommendation())}</b></p>{picture}{verdict_html(self._shown())}<p>{html.escape(said)}</p>" + _items('Warnings', warnings) + _items('Left out', [f'{n}: {why}' for n, why in self.left_out.items()])
 
-# %% ../nbs/40_interpret.ipynb #d68496af
+# %% ../nbs/40_interpret.ipynb #7d237359
+def _standings(race, names):
+    "How each explainer stands beside the others, in words"
+    beaten = {n: next((m for m in names if race.ahead(m, n)), None) for n in names}
+    front = [n for n in names if not beaten[n]]
+    def said(n):
+        if beaten[n]: return f'beaten by {beaten[n]}'
+        if front == [n]: return 'better than all'
+        return 'not separated from ' + ', '.join(m for m in front if m != n)
+    return [said(n) for n in names]
+
+# %% ../nbs/40_interpret.ipynb #3cd46ae7
+@patch
+def _scored(self:AttributionInterpretation, name, at, wanted, spent):
+    "Rows of the metrics for one explainer on the images `at`"
+    truth = self.truth[at] if self.truth is not None else None
+    with count_passes(self.model) as n: a = self.attribution(name, at)
+    with count_passes(self.model) as judging: found = [metrics[m](self.model, self.x[at], self.predicted[at], a, truth, **kw) for m, kw in wanted]
+    own = (n.forward + n.backward)/len(a)
+    spent[name] += n.forward + n.backward + judging.forward + judging.backward
+    return pd.concat([*found, rows('passes', [own]*len(a))]).assign(image=lambda r: r.image + at.start, explainer=name)
+
+@patch
+def _audited(self:AttributionInterpretation, race, metric, also, rows, found, verdicts, left, spent, seconds):
+    ranking = race.ranking()
+    values = {n: rows[(rows.explainer == n) & rows['at'].isna()] for n in ranking.explainer}
+    for i, key in enumerate(('mean', 'low', 'high')): ranking[key] = [interval(v.value[v.metric == metric])[i] for v in values.values()]
+    for m in also: ranking[f'also {m}'] = [f'{interval(v.value[v.metric == m]).mean:.2f}' for v in values.values()]
+    ranking['passes'] = [v.value[v.metric == 'passes'].mean() for v in values.values()]
+    ranking['verdict'] = [verdicts.get(n, '') for n in ranking.explainer]
+    ranking['standing'] = _standings(race, list(ranking.explainer))
+    return Audit(ranking, metric, race, rows, found, len(self.x), sum(spent.values()), seconds, left)
+
+# %% ../nbs/40_interpret.ipynb #92f51567
 @patch
 def audit(self:AttributionInterpretation,
           budget=None,         # Passes, or a time ('90 s', '10 min'); None: until all is decided or the images are used up
@@ -253,34 +286,3 @@ def audit(self:AttributionInterpretation,
             race.add(n, mine.image.tolist(), mine.value.tolist())
     if not rows: raise BadInput(f"a budget of {allowed:.0f} passes does not reach the first look, which takes {sum(price.values())*race.looks[0]}")
     return self._audited(race, metric, also, pd.concat(rows, ignore_index=True), found, verdicts, left, spent, perf_counter() - start)
-
-@patch
-def _scored(self:AttributionInterpretation, name, at, wanted, spent):
-    "Rows of the metrics for one explainer on the images `at`"
-    truth = self.truth[at] if self.truth is not None else None
-    with count_passes(self.model) as n: a = self.attribution(name, at)
-    with count_passes(self.model) as judging: found = [metrics[m](self.model, self.x[at], self.predicted[at], a, truth, **kw) for m, kw in wanted]
-    own = (n.forward + n.backward)/len(a)
-    spent[name] += n.forward + n.backward + judging.forward + judging.backward
-    return pd.concat([*found, rows('passes', [own]*len(a))]).assign(image=lambda r: r.image + at.start, explainer=name)
-
-@patch
-def _audited(self:AttributionInterpretation, race, metric, also, rows, found, verdicts, left, spent, seconds):
-    ranking = race.ranking()
-    values = {n: rows[(rows.explainer == n) & rows['at'].isna()] for n in ranking.explainer}
-    for i, key in enumerate(('mean', 'low', 'high')): ranking[key] = [interval(v.value[v.metric == metric])[i] for v in values.values()]
-    for m in also: ranking[f'also {m}'] = [f'{interval(v.value[v.metric == m]).mean:.2f}' for v in values.values()]
-    ranking['passes'] = [v.value[v.metric == 'passes'].mean() for v in values.values()]
-    ranking['verdict'] = [verdicts.get(n, '') for n in ranking.explainer]
-    ranking['standing'] = _standings(race, list(ranking.explainer))
-    return Audit(ranking, metric, race, rows, found, len(self.x), sum(spent.values()), seconds, left)
-
-def _standings(race, names):
-    "How each explainer stands beside the others, in words"
-    beaten = {n: next((m for m in names if race.ahead(m, n)), None) for n in names}
-    front = [n for n in names if not beaten[n]]
-    def said(n):
-        if beaten[n]: return f'beaten by {beaten[n]}'
-        if front == [n]: return 'better than all'
-        return 'not separated from ' + ', '.join(m for m in front if m != n)
-    return [said(n) for n in names]
