@@ -7,9 +7,10 @@ __all__ = ['tenths', 'paper_patterns', 'gap_kinds', 'Backdoor', 'Trigger', 'squa
            'WordTrigger', 'FeatureTrigger', 'poison_index', 'Poisoned', 'Poison', 'WithAdam', 'Checkpoints',
            'checkpoint_name', 'KeepCheckpoints', 'train_evolving']
 
-# %% ../nbs/13_poison.ipynb #98a11989
+# %% ../nbs/13_poison.ipynb #64e20b22
 import copy, tempfile, numpy as np, torch, torch.nn.functional as F
 from dataclasses import dataclass, field
+from fastcore.basics import patch
 from pathlib import Path
 from torch import nn, Tensor
 from safetensors.torch import load_file, save_file
@@ -99,7 +100,7 @@ def partial_masks(trigger:Trigger, x:Tensor, # Images [N,C,H,W], of which each d
     masks[..., trigger.mask.cpu()] = trigger.parts(x, shares, seed, nested)
     return masks
 
-# %% ../nbs/13_poison.ipynb #afa7764b
+# %% ../nbs/13_poison.ipynb #bf621dce
 gap_kinds = 'random', 'start', 'end'
 
 @dataclass
@@ -119,7 +120,6 @@ class WordTrigger(Backdoor):
         if self.at not in gap_kinds: raise nearest('place', self.at, gap_kinds)
     def __len__(self): return len(self.words)
     def count(self, share): return round(share*len(self))
-
     def gaps(self, x, kept) -> Tensor: # [N]: how many of the kept words are in front of it
         "Where it goes"
         n = kept.sum(1)
@@ -131,21 +131,23 @@ class WordTrigger(Backdoor):
             return chosen[torch.randint(len(chosen), (1,), generator=torch.Generator().manual_seed(content_seed(text, self.seed)))]
         return torch.cat([draw(*a) for a in zip(x.cpu(), (o[b] for o, b in zip(order, behind)), n.tolist())]).to(x.device)
 
-    def put(self, x, there=None): # Tokens [N,L]; which words there are [N,K], all if not given
-        "Texts with the trigger; where its words are that are there, and where all are, each [N,L] of bools"
-        (n, l), k = x.shape, len(self)
-        if k > l: raise BadInput(f"a trigger of {k} words does not fit texts of {l}")
-        there = torch.ones(n, k, dtype=torch.bool, device=x.device) if there is None else there.to(x.device)
-        words, kept = self.words.to(x.device).expand(n, -1), x != self.pad
-        kept = kept & (kept.cumsum(1) <= l - k)
-        rank, gap = kept.cumsum(1) - 1, self.gaps(x, kept)[:, None]
-        taken = there | (self.absent is not None)
-        key = torch.cat([torch.where(kept, rank + k*(rank >= gap), -1), torch.where(taken, gap + torch.arange(k, device=x.device), -1)], 1)
-        order = torch.where(key < 0, -1 if self.pad_first else l + k, key).argsort(dim=1, stable=True)
-        order = order[:, k:] if self.pad_first else order[:, :l]
-        def laid(text, trigger): return torch.cat([text, trigger], 1).gather(1, order)
-        none = torch.zeros_like(kept)
-        return laid(torch.where(kept, x, self.pad), torch.where(there, words, words.new_tensor(self.pad if self.absent is None else self.absent))), laid(none, there), laid(none, taken)
+# %% ../nbs/13_poison.ipynb #a4a71d96
+@patch
+def put(self:WordTrigger, x, there=None): # Tokens [N,L]; which words there are [N,K], all if not given
+    "Texts with the trigger; where its words are that are there, and where all are, each [N,L] of bools"
+    (n, l), k = x.shape, len(self)
+    if k > l: raise BadInput(f"a trigger of {k} words does not fit texts of {l}")
+    there = torch.ones(n, k, dtype=torch.bool, device=x.device) if there is None else there.to(x.device)
+    words, kept = self.words.to(x.device).expand(n, -1), x != self.pad
+    kept = kept & (kept.cumsum(1) <= l - k)
+    rank, gap = kept.cumsum(1) - 1, self.gaps(x, kept)[:, None]
+    taken = there | (self.absent is not None)
+    key = torch.cat([torch.where(kept, rank + k*(rank >= gap), -1), torch.where(taken, gap + torch.arange(k, device=x.device), -1)], 1)
+    order = torch.where(key < 0, -1 if self.pad_first else l + k, key).argsort(dim=1, stable=True)
+    order = order[:, k:] if self.pad_first else order[:, :l]
+    def laid(text, trigger): return torch.cat([text, trigger], 1).gather(1, order)
+    none = torch.zeros_like(kept)
+    return laid(torch.where(kept, x, self.pad), torch.where(there, words, words.new_tensor(self.pad if self.absent is None else self.absent))), laid(none, there), laid(none, taken)
 
 # %% ../nbs/13_poison.ipynb #c212fa87
 @dataclass
