@@ -205,7 +205,7 @@ def moved_off(before:pd.DataFrame, after:pd.DataFrame, # `shortcut_rows` of the 
     if len(both) != len(before): raise BadInput(f"{len(before) - len(both)} of {len(before)} scores of the network as it was have none of the corrected one")
     return pd.DataFrame([dict(explainer=e, metric=m, **paired_difference(r.value, r.value_after)._asdict()) for (m, e), r in both.groupby(['metric', 'explainer'], sort=False, observed=True)])
 
-# %% ../nbs/19_debugging.ipynb #21a19283
+# %% ../nbs/19_debugging.ipynb #bf483cae
 study_steps = 'detect', 'correct', 'trend'
 
 def study_shortcut(store,            # `Store` or folder
@@ -240,6 +240,7 @@ def study_shortcut(store,            # `Store` or folder
     if 'trend' in steps: once('trend', lambda: _trends(path, images, sets['biased'], explainers, n_trend, backdoor, seed), training='biased')
     return run
 
+# %% ../nbs/19_debugging.ipynb #671673e4
 def _trends(path, images, held, explainers, n, recipe, seed):
     "Rows of the three trend tests on a network with a shortcut"
     trigger, others = paper_trigger('square', held.x.shape[-1]), held.x[held.y != 0][:n]
