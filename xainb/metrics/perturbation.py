@@ -193,7 +193,32 @@ class Curves:
         return f"{' and '.join(read)} of {n} image{'s'*(n != 1)} at {s} fractions"
     def _repr_html_(self): return figure_html(self.plot(), alt=repr(self))
 
-# %% ../../nbs/metrics/10_perturbation.ipynb #7c422e3c
+# %% ../../nbs/metrics/10_perturbation.ipynb #01d89380
+def _units(x, maps, unit, steps):
+    "Order [N,P], pixels changed after each step [N,S+1], fractions of units [S+1]"
+    if unit == 'value' and maps.shape != x.shape: raise BadInput(f"ranking channel values takes an attribution like the images, {list(x.shape)}, not {list(maps.shape)}")
+    if unit in ('pixel', 'value'):
+        order = pixel_order(maps); n = order.shape[1]
+        counts = torch.tensor(step_counts(n, steps))
+        return order, counts.expand(len(x), -1), counts/n
+    if unit != 'superpixel' and not isinstance(unit, int): raise nearest('unit', unit, ('pixel', 'value', 'superpixel', 'the side of squares'))
+    order, upto = area_order(maps, superpixels(x) if unit == 'superpixel' else squares(x, unit))
+    units = (upto.diff(dim=1) > 0).sum(1).tolist() # Superpixels are not equally many in each image
+    of = torch.tensor([step_counts(u, steps) for u in units])
+    return order, upto.cpu().gather(1, of), (of/torch.tensor(units)[:, None]).mean(0)
+
+def _from_to(model, x, fill, insert, unit, seed):
+    "Pixels before and after [N,C,P], and how rows of them become images"
+    shape, flat = x.shape[1:], (lambda t: t.flatten(1)[:, None]) if unit == 'value' else (lambda t: t.flatten(2))
+    if isinstance(fill, str) and fill == 'noisy_linear':
+        if unit == 'value': raise BadInput("noisy linear imputation replaces whole pixels; the unit is 'value'")
+        there = torch.ones(len(x), 1, shape[1]*shape[2], dtype=torch.bool, device=x.device)
+        show = lambda rows, i: noisy_linear(x[i], rows.reshape(-1, *shape[1:]), seed=seed) # Rows hold what is gone
+        return ((there, ~there) if insert else (~there, there)), show
+    other = fill.to(x) if isinstance(fill, Tensor) and fill.shape == x.shape else filled(x, fill, model, seed)
+    return ((flat(other), flat(x)) if insert else (flat(x), flat(other))), lambda rows, i: rows.reshape(-1, *shape)
+
+# %% ../../nbs/metrics/10_perturbation.ipynb #c100c9fb
 def perturbation_curves(model,        # Network or Learner
                         x:Tensor,     # Images [N,C,H,W]
                         target:Tensor, # [N] classes that are followed
@@ -226,30 +251,6 @@ def perturbation_curves(model,        # Network or Learner
         if insert and not (counts[:, -1] == order.shape[1]).all(): raise BadInput("the logit's ratio needs the whole image on the way: let steps end with all units")
         found |= {('logit_ratio', o): found['logit', o]/found['logit', o][:, whole, None] for o in stops}
     return Curves(at, {(r, o): found[r, o] for r in read for o in stops})
-
-def _units(x, maps, unit, steps):
-    "Order [N,P], pixels changed after each step [N,S+1], fractions of units [S+1]"
-    if unit == 'value' and maps.shape != x.shape: raise BadInput(f"ranking channel values takes an attribution like the images, {list(x.shape)}, not {list(maps.shape)}")
-    if unit in ('pixel', 'value'):
-        order = pixel_order(maps); n = order.shape[1]
-        counts = torch.tensor(step_counts(n, steps))
-        return order, counts.expand(len(x), -1), counts/n
-    if unit != 'superpixel' and not isinstance(unit, int): raise nearest('unit', unit, ('pixel', 'value', 'superpixel', 'the side of squares'))
-    order, upto = area_order(maps, superpixels(x) if unit == 'superpixel' else squares(x, unit))
-    units = (upto.diff(dim=1) > 0).sum(1).tolist() # Superpixels are not equally many in each image
-    of = torch.tensor([step_counts(u, steps) for u in units])
-    return order, upto.cpu().gather(1, of), (of/torch.tensor(units)[:, None]).mean(0)
-
-def _from_to(model, x, fill, insert, unit, seed):
-    "Pixels before and after [N,C,P], and how rows of them become images"
-    shape, flat = x.shape[1:], (lambda t: t.flatten(1)[:, None]) if unit == 'value' else (lambda t: t.flatten(2))
-    if isinstance(fill, str) and fill == 'noisy_linear':
-        if unit == 'value': raise BadInput("noisy linear imputation replaces whole pixels; the unit is 'value'")
-        there = torch.ones(len(x), 1, shape[1]*shape[2], dtype=torch.bool, device=x.device)
-        show = lambda rows, i: noisy_linear(x[i], rows.reshape(-1, *shape[1:]), seed=seed) # Rows hold what is gone
-        return ((there, ~there) if insert else (~there, there)), show
-    other = fill.to(x) if isinstance(fill, Tensor) and fill.shape == x.shape else filled(x, fill, model, seed)
-    return ((flat(other), flat(x)) if insert else (flat(x), flat(other))), lambda rows, i: rows.reshape(-1, *shape)
 
 # %% ../../nbs/metrics/10_perturbation.ipynb #4bf08da8
 def curve_area(at:Tensor,     # [S+1] fractions from 0 to 1
