@@ -17,7 +17,7 @@ from .jobs.plan import *
 from .jobs.run import *
 import xainb.jobs.evaluate, xainb.jobs.roar, xainb.jobs.trend
 
-# %% ../nbs/20_sweep.ipynb #d06589f7
+# %% ../nbs/20_sweep.ipynb #0c40becd
 @contextmanager
 def _watch(store, runs):
     "A progress bar over the units that appear in the store"
@@ -32,7 +32,7 @@ def _watch(store, runs):
             bar.update(done() - bar.n)
             pause = max(1., 20*(time.perf_counter() - start)) # Looking into a bucket takes time and money
     thread = threading.Thread(target=follow, daemon=True); thread.start()
-    try: yield
+    try: yield bar
     finally:
         stop.set(); thread.join()
         bar.update(done() - bar.n); bar.close()
@@ -56,7 +56,7 @@ def sweep(p,              # Profile of any job, from `narrow`
     store.save_json('status', status)
     return status
 
-# %% ../nbs/20_sweep.ipynb #9db0578c
+# %% ../nbs/20_sweep.ipynb #73b31a09
 def _list(text): return [t for t in text.split(',') if t]
 
 def dry_run(p, out) -> pd.DataFrame:
@@ -65,19 +65,19 @@ def dry_run(p, out) -> pd.DataFrame:
     trained = any(r.trainings for r in runs)
     return pd.DataFrame([dict(run=r.id, name=r.name, units=len(r.units), done=done_units(store, r), passes=r.passes) | (dict(trainings=r.trainings, images_trained=r.images_trained) if trained else {}) for r in runs])
 
-def _say(status, seconds, out):
+def _say(status, seconds):
     "One line for each run, and how many are complete"
     for s in status: print(f"{s['run']:40} {s['status']:12} {s['seconds']:6.0f} s  {s.get('why', '')}".rstrip())
     print(f"{sum(map(complete, status))} of {len(status)} runs complete in {seconds:.0f} s")
 
-# %% ../nbs/20_sweep.ipynb #32b1731b
+# %% ../nbs/20_sweep.ipynb #ba8870bc
 def _sweep_command(job, profile, out, dry, choices, **how):
     p, start = narrow(profile, job, **choices), time.perf_counter()
     out = place(out or (f'sweeps/{profile}' if job == 'evaluate' else f'sweeps/{job}-{profile}'))
     if dry: print(dry_run(p, out).to_string(index=False)); return 0
     with Kernels() as kernels:
         status = sweep(p, out, kernels=kernels, **how)
-        _say(status, time.perf_counter() - start, out)
+        _say(status, time.perf_counter() - start)
         if any(map(complete, status)): _report(p, out, kernels)
     return 0 if all(map(complete, status)) else 1
 
