@@ -181,7 +181,7 @@ def time_kernel(profile) -> dict:
     subprocess.run([sys.executable, '-c', f"import ipykernel, xainb.viz{'' if module == '__main__' else f', {module}'}"], check=True, capture_output=True)
     return dict(seconds=time.perf_counter() - start)
 
-# %% ../nbs/22_estimate.ipynb #73c650d2
+# %% ../nbs/22_estimate.ipynb #cfd54e46
 @contextmanager
 def _threads(n):
     before = torch.get_num_threads()
@@ -195,21 +195,11 @@ def share_of_machine() -> tuple: # Notebooks at once, threads of each
     jobs = torch.cuda.device_count() or max(2, cores//2)
     return jobs, max(1, cores//jobs)
 
-def calibration(made:Plan,
-                known:Calibration|None=None, # What is in it is not measured again
-                threads:int=0,               # Processor threads; 0 for those of a notebook in a sweep
-                say=None,                    # Function that is told what is measured next
-               ) -> Calibration:
-    "Measures what is not known of a plan on this machine"
-    threads = threads or (known.threads if known else share_of_machine()[1])
-    out = known or Calibration(machine(_device()), threads, torch.__version__)
-    with _threads(threads):
-        for name, measure in _measurements(made, out):
-            if name in out.found: continue
-            if say: say(name)
-            try: out.found[name] = measure()
-            except (NotApplicable, torch.OutOfMemoryError) as e: out.found[name] = dict(seconds=0., back=0., why=str(e) or type(e).__name__)
-    return out
+# %% ../nbs/22_estimate.ipynb #cc17166f
+def _lines(w, c):
+    "Rows in one of the files of a work"
+    each = c.found.get(method_name(w), {}).get('lines', 1.) if w.lines is None else w.lines
+    return max(1., each*w.images/w.units)
 
 def _latest(make):
     "`make(network)`, remembered while the name is the same"
@@ -235,12 +225,24 @@ def _measurements(made, so_far):
     if made.facts.get('reads'): yield 'reading a photograph', time_reading
     yield f'kernel of {made.profile.job}', partial(time_kernel, made.profile)
 
-# %% ../nbs/22_estimate.ipynb #a281f2a9
-def _lines(w, c):
-    "Rows in one of the files of a work"
-    each = c.found.get(method_name(w), {}).get('lines', 1.) if w.lines is None else w.lines
-    return max(1., each*w.images/w.units)
+# %% ../nbs/22_estimate.ipynb #74e19de3
+def calibration(made:Plan,
+                known:Calibration|None=None, # What is in it is not measured again
+                threads:int=0,               # Processor threads; 0 for those of a notebook in a sweep
+                say=None,                    # Function that is told what is measured next
+               ) -> Calibration:
+    "Measures what is not known of a plan on this machine"
+    threads = threads or (known.threads if known else share_of_machine()[1])
+    out = known or Calibration(machine(_device()), threads, torch.__version__)
+    with _threads(threads):
+        for name, measure in _measurements(made, out):
+            if name in out.found: continue
+            if say: say(name)
+            try: out.found[name] = measure()
+            except (NotApplicable, torch.OutOfMemoryError) as e: out.found[name] = dict(seconds=0., back=0., why=str(e) or type(e).__name__)
+    return out
 
+# %% ../nbs/22_estimate.ipynb #d1de2a3b
 def work_seconds(w:Work, c:Calibration) -> float:
     "How long one thing takes in a calibration's time"
     own = c.found.get(method_name(w), dict(seconds=0., back=0.))
