@@ -6,23 +6,23 @@
 __all__ = ['feature_scales', 'file_signs', 'pdf_trigger_places', 'pdf_shares', 'opcode_motif', 'opcode_idioms', 'opcode_trigger',
            'Features', 'FeatureScale', 'read_feature_csv', 'split_features', 'GeneratedFiles', 'generated_files',
            'features', 'malware_mlp', 'by_features', 'on_features', 'feature_set', 'feature_table', 'plot_features',
-           'pdf_trigger', 'feature_trends', 'GeneratedOpcodes']
+           'pdf_trigger', 'GeneratedOpcodes']
 
-# %% ../nbs/11_security.ipynb #94d1bacf
+# %% ../nbs/11_security.ipynb #0dae3898
 import numpy as np, pandas as pd, random, torch
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
 from torch import nn, Tensor
 from .core import *
+from .data import random_parts
 from .inputs import *
-from .poison import FeatureTrigger, WordTrigger
+from .poison import FeatureTrigger
 from .stats import interval
 from .text import *
 from .trend import *
 from .viz import *
-from .explainers.ensembles import by_name
-import xainb.explainers.gradient, xainb.explainers.perturbation, xainb.explainers.rules
+import xainb.explainers.ensembles, xainb.explainers.gradient, xainb.explainers.perturbation, xainb.explainers.rules
 
 # %% ../nbs/11_security.ipynb #a70beadb
 @dataclass
@@ -61,7 +61,7 @@ def _by_range(known, x):
 def _by_rank(known, x): return (torch.searchsorted(known, x) + torch.searchsorted(known, x, right=True))/(2*known.shape[1])
 feature_scales = dict(binary=lambda known, x: (x > 0).double(), range=_by_range, quantile=_by_rank)
 
-# %% ../nbs/11_security.ipynb #7d2372ed
+# %% ../nbs/11_security.ipynb #bf0a0b1a
 def read_feature_csv(paths,          # One file, or several with the same columns; compressed ones too
                      label:str='class', # Its column; TRUE and FALSE, numbers, or names
                      drop=('filename',), # Columns that are no features
@@ -83,9 +83,7 @@ def split_features(x, y, names, classes,  # What a loader gives
                    parts=(.8, .2),        # Shares, which add up to one
                    seed:int=0, scale:str='quantile') -> list: # `Features`; see `FeatureScale`
     "Parts drawn at random, scaled by the first"
-    if abs(sum(parts) - 1) > 1e-6: raise BadInput(f"shares of rows add up to one, not {sum(parts):g}")
-    order = torch.from_numpy(np.random.default_rng(seed).permutation(len(x)))
-    pieces = order.split(np.diff(np.round(np.cumsum((0, *parts))*len(x)).astype(int)).tolist())
+    pieces = random_parts(len(x), parts, seed)
     scaled = FeatureScale(x[pieces[0]], scale)
     return [Features(scaled(x[i]), y[i], names, classes, [f'row-{k}' for k in i.tolist()]) for i in pieces]
 
@@ -190,24 +188,13 @@ def plot_features(attributions, # Name -> attribution [N,C,1,F], or one of them
         ax.axvline(0, color='#444444', linewidth=.8); ax.invert_yaxis(); ax.set(title=n)
     return fig
 
-# %% ../nbs/11_security.ipynb #f9a6eb92
+# %% ../nbs/11_security.ipynb #0a4dc4bb
 pdf_trigger_places = 0, 1, 13, 16, 25 # He et al. (2023), of the 135 features
 pdf_shares = 0, .2, .4, .6, .8
 
 def pdf_trigger(places=pdf_trigger_places, value:float=1.) -> FeatureTrigger:
     "The trigger of He et al. (2023) for PDF files"
     return FeatureTrigger(list(places), value)
-
-def feature_trends(clean, evolving, # `Checkpoints` of a clean training and of one with the trigger
-                   train, held,     # `Features`
-                   explainers:dict, trigger, target:int=0, # The class that the trigger stands for
-                   n:int=100, only:bool=True) -> dict: # embt, ptt, emt -> `Trend`; `only` is that of `embt`
-    "The three trend tests by the authors' rules for rows of features"
-    rule, others = MapRule(clip=0), held.x[held.y != target][:n]
-    how = dict(maps=rule, constant='zero')
-    return dict(embt=embt(evolving, others, target, explainers, trigger, only=only, **how),
-                ptt=ptt(evolving[-1], others, target, explainers, trigger, shares=pdf_shares, top='trigger', against='trigger', **how),
-                emt=emt(clean, held.x[:n], held.y[:n], explainers, losses=[total_loss(net, (train.x, train.y)) for net in clean], **how))
 
 # %% ../nbs/11_security.ipynb #681c7613
 opcode_motif = 'xor', 'rol', 'inc', 'cmp', 'jne'

@@ -8,7 +8,7 @@ __all__ = ['specials', 'grammar', 'review_trigger', 'text_nets', 'words_of', 'ma
            'generated_reviews', 'read_texts', 'texts', 'word_table', 'SentenceLSTM', 'SentenceCNN', 'text_net',
            'on_words', 'by_words', 'word_set', 'word_maps', 'ColouredWords', 'show_words', 'word_trigger']
 
-# %% ../nbs/09_text.ipynb #62dacc94
+# %% ../nbs/09_text.ipynb #319b34ed
 import html, random, re, numpy as np, pandas as pd, torch, torch.nn.functional as F
 from collections import Counter
 from dataclasses import dataclass, field
@@ -16,6 +16,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from torch import nn, Tensor
 from .core import *
+from .data import random_parts
 from .inputs import *
 from .poison import WordTrigger
 import xainb.explainers.gradient, xainb.explainers.perturbation, xainb.explainers.rules, xainb.explainers.ensembles
@@ -110,17 +111,14 @@ def read_text_folders(folder) -> tuple: # Strings, classes, their names
     classes = sorted({c for _, c in found})
     return [re.sub(r'<br\s*/?>', ' ', f.read_text(encoding='utf-8', errors='replace')) for f, _ in found], [classes.index(c) for _, c in found], classes
 
-# %% ../nbs/09_text.ipynb #30f30a6b
+# %% ../nbs/09_text.ipynb #a38e6f4a
 def split_texts(texts, y, classes,      # What a loader gives
                 parts=(.8, .2),         # Shares, which add up to one
                 seed:int=0, length:int=64, **vocab) -> list: # `Texts`; see `as_texts`
     "Parts drawn at random"
-    if abs(sum(parts) - 1) > 1e-6: raise BadInput(f"shares of texts add up to one, not {sum(parts):g}")
-    order = np.random.default_rng(seed).permutation(len(texts))
-    ends = np.round(np.cumsum((0, *parts))*len(texts)).astype(int)
     room, out = vocab.pop('room', 0), []
-    for a, b in zip(ends, ends[1:]):
-        out.append(as_texts([texts[i] for i in order[a:b]], [y[i] for i in order[a:b]], classes, out[0].vocab if out else None, length, room, **vocab))
+    for part in random_parts(len(texts), parts, seed):
+        out.append(as_texts([texts[i] for i in part], [y[i] for i in part], classes, out[0].vocab if out else None, length, room, **vocab))
     return out
 
 # %% ../nbs/09_text.ipynb #7812a32f
