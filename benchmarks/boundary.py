@@ -86,7 +86,7 @@ def measure(name, net, x, a, device):
     net, x = net.to(device), x.to(device)
     y, n = logits(net, x).argmax(1), len(x)
     def ours(**kw): return lambda: boundary_search(net, x, cache=False, **kw).distance[:, 0]
-    ways = {'ours, 1 start': ours(), f'ours, {a.starts} starts': ours(points=a.starts), 'ours, 1 start, 100 steps of CW': ours(cw=100),
+    ways = {'ours, 1 start': ours(), f'ours, {a.starts} starts': ours(points=a.starts),
             'foolbox, published steps, PGD': lambda: by_foolbox(net, x, y, wrong=True, cw=0), 'foolbox, PGD': lambda: by_foolbox(net, x, y, cw=0), 'foolbox, PGD and CW': lambda: by_foolbox(net, x, y)}
     found = {w: timed(net, f, a.rounds) for w, f in ways.items() if w == 'foolbox, PGD and CW' or any(fnmatch(w, p) for p in a.only.split('|'))}
     base, base_passes, base_seconds = found['foolbox, PGD and CW']

@@ -3,7 +3,7 @@
     python benchmarks/boundary_theory.py [--quick] [--archs resnet,alexnet] [--cifar FOLDER] [--imagenet FOLDER] [--only 'demo*'] [--images 16] [--out nbs/results/boundary_and_robustness]
 
 One row for each network, image and number; what the numbers are is said on the page. Networks that `out` has already stay as they are. FOLDER has the two CIFAR-10 networks with their images as
-`/cifar10` files, or two ImageNet networks and photographs with boxes as `/imagenet` files; of photographs an eighth of `images` is taken.
+`/cifar10` files, or two ImageNet networks and photographs with boxes as `/imagenet` files; smoothed networks, which are slow, see a part of the images.
 """
 import tempfile, warnings
 from fnmatch import fnmatch
@@ -30,7 +30,7 @@ radius, draws, ways = .25, 8, 20
 
 class Smoothed(nn.Module):
     "The mean score over `n` noisy copies, the noise being the same for all images"
-    def __init__(self, net, sigma, shape, n=16):
+    def __init__(self, net, sigma, shape, n):
         super().__init__()
         self.net, self.noise = net, nn.Buffer(sigma*torch.randn(n, *shape, generator=torch.Generator().manual_seed(0)))
     def forward(self, x): return self.net((x[:, None] + self.noise).flatten(0, 1)).unflatten(0, (len(x), len(self.noise))).mean(1)
@@ -51,10 +51,10 @@ def _cos(a, b): return F.cosine_similarity(a.flatten(1), b.flatten(1))
 def _norm(a): return a.flatten(1).norm(dim=1)
 
 def at_and_from_boundary(net, x, y, p):
-    "The explanations that are scored: at the image and from its boundary point `p`, AGI, and a random one with signs"
+    "More explanations that are scored: at the image and from its boundary point `p`, AGI for small images, and a random one with signs"
     noise = dict(n_samples=10, noise=.034)
     return dict(smoothgrad=smoothgrad(net, x, y, **noise), boundary_smoothgrad=smoothgrad(net, p, y, **noise), deep_lift=deep_lift(net, x, y), boundary_deep_lift=deep_lift(net, x, y, baseline=p),
-                agi=agi(net, x, y), random=random_control(net, x, y, channels=True) - .5)
+                random=random_control(net, x, y, channels=True) - .5) | (dict(agi=agi(net, x, y)) if x.shape[-1] < 64 else {})
 
 def measure(net, x, truth=None):
     "Rows of all numbers for the images whose boundary was found"
@@ -73,9 +73,9 @@ def measure(net, x, truth=None):
         table += [boundary_scores(net, x, y, a, truth[ok]).assign(explainer=e, image=lambda r: ids[r.image.to_numpy()]) for e, a in maps.items()]
     return pd.concat(table, ignore_index=True)
 
-def smoothed(facts, net, x, sigmas):
-    "The same network, answering with its mean over noisy copies"
-    for s in sigmas: yield facts | dict(model=f"{facts['model']} smoothed {s}", training=f'smoothed {s}'), lambda s=s: Smoothed(net(), s, shape=x.shape[1:]).eval(), x, None
+def smoothed(facts, net, x, sigmas, n=16):
+    "The same network, answering with its mean over `n` noisy copies"
+    for s in sigmas: yield facts | dict(model=f"{facts['model']} smoothed {s}", training=f'smoothed {s}'), lambda s=s: Smoothed(net(), s, x.shape[1:], n).eval(), x, None
 
 def cases(a):
     "Facts, what makes the network, images, truth"
@@ -88,18 +88,18 @@ def cases(a):
         x = cifar_images(a.cifar, a.images)
         facts = [dict(model=f'cifar10/{name}', arch='resnet20', training=training, dataset='CIFAR-10') for training, name in dict(vanilla='resnet20_vanilla', robust='resnet20_linf_adv').items()]
         for f in facts: yield f, lambda f=f: cifar_net(a.cifar, f['model'].split('/')[1]), x, None
-        yield from smoothed(facts[0], lambda: cifar_net(a.cifar, 'resnet20_vanilla'), x[:a.images//4], (.05, .1, .2))
+        yield from smoothed(facts[0], lambda: cifar_net(a.cifar, 'resnet20_vanilla'), x[:a.images//6], (.05, .1, .2), 8)
     if a.imagenet:
         found = photos(a.photographs, folder=f'{a.imagenet}/imagenet')
         for arch, end in (('squeezenet1_1', ''), ('mobilenet_v2', '?mean=0.5&std=0.5')):
             facts = dict(model=f'torchvision/{arch}', arch=arch, training='vanilla', dataset='ImageNet')
             net = lambda arch=arch, end=end: load_model(f'torchvision/{arch}:{a.imagenet}/imagenet/{arch}.safetensors{end}')
             yield facts, net, found.x, found.truth
-            yield from smoothed(facts, net, found.x[:a.photographs//2], (.1, .25) if arch == 'squeezenet1_1' else ())
+            yield from smoothed(facts, net, found.x[:a.photographs//2], (.1, .25) if arch == 'squeezenet1_1' else (), 8)
 
 def main():
     a = command(__doc__, 'four images', archs=('resnet,alexnet', 'families of the demo zoo'), cifar=('', 'a folder with the CIFAR-10 pair'), imagenet=('', 'a folder with ImageNet networks and photographs'),
-                only=('*', 'networks, with wildcards'), images=(64, 'how many scenes and CIFAR-10 images'), photographs=(16, 'how many'))
+                only=('*', 'networks, with wildcards'), images=(48, 'how many scenes and CIFAR-10 images'), photographs=(16, 'how many'))
     if a.quick: a.images, a.photographs = 4, 2
     device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     kept = Store(a.out).read() if a.out and (Path(a.out)/'rows.parquet').exists() else None

@@ -152,8 +152,8 @@ def _walk(ask, best, steps, beyond):
         i, m, g, step = i[on], m[on], g[on], step[on]
         if not len(i): break
 
-# %% ../../nbs/explainers/28_boundary_search.ipynb #e2d66aa0
-def _carlini_wagner(ask, best, steps, rate=.2):
+# %% ../../nbs/explainers/28_boundary_search.ipynb #fb56c120
+def _carlini_wagner(ask, best, steps, rate=.8):
     "Adam from each point; the rate falls from `rate` of the mean change of a value to zero"
     i = best.found
     if not len(i) or not steps: return
@@ -273,7 +273,7 @@ def _draws(x, k, seed):
         drawn += [(torch.randn(x.shape[1:], generator=g), torch.rand((), generator=g)) for _ in range(k)]
     return tuple(torch.stack(d).to(x) for d in zip(*drawn))
 
-# %% ../../nbs/explainers/28_boundary_search.ipynb #714aebfb
+# %% ../../nbs/explainers/28_boundary_search.ipynb #4464e37b
 @dataclass(frozen=True)
 class Search:
     "The choices of a search; what is None is the mode's"
@@ -281,7 +281,7 @@ class Search:
     mode:str='corrected'  # 'corrected' or 'published', see above
     radii:tuple|None=None # Of the ladder, in units of [0,1] images; for 'published' in those of normalised ones
     steps:int|None=None   # Of the descent in each ball; 8 (ours), 40 as published
-    cw:int|None=None      # Of Carlini and Wagner's descent; 40 (ours), 100 as published; 0 for none
+    cw:int|None=None      # Of Carlini and Wagner's descent; 60 (ours), 100 as published; 0 for none
     points:int=1          # Points for each image
     by:str='starts'       # Several points differ by where the descent 'starts', or are those of the next 'classes' by score
     seed:int=0            # Of the starts
@@ -291,7 +291,7 @@ class Search:
         if self.mode not in ('published', 'corrected'): raise nearest('search mode', self.mode, ['published', 'corrected'])
         if self.by not in ('starts', 'classes'): raise nearest('way to several points', self.by, ['starts', 'classes'])
         if published and (self.norm, self.by) != ('l2', 'starts'): raise BadInput("the published search is in the L2 norm, and of any class")
-        for k, v in dict(radii=_published_radii if published else norm.radii, steps=40 if published else 8, cw=100 if published else 40).items():
+        for k, v in dict(radii=_published_radii if published else norm.radii, steps=40 if published else 8, cw=100 if published else 60).items():
             if getattr(self, k) is None: object.__setattr__(self, k, v)
         object.__setattr__(self, 'radii', tuple(sorted(self.radii)))
         if self.points < 1 or self.steps < 1 or self.cw < 0 or not self.radii or self.radii[0] <= 0: raise BadInput(f"a search needs a point, a step, and radii above zero: {self}")
