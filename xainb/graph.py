@@ -6,9 +6,8 @@
 __all__ = ['kinds', 'Call', 'Rules', 'backward_nodes', 'rectifier_nodes', 'Refused', 'clamps', 'run_with', 'operations',
            'straight']
 
-# %% ../nbs/06_graph.ipynb #5b673b42
+# %% ../nbs/06_graph.ipynb #433465ff
 from collections import Counter
-from contextlib import contextmanager
 import torch
 from torch import nn, Tensor
 import torch.nn.functional as F

@@ -195,7 +195,7 @@ def unit_of(self:Study, mode:str, fraction:float) -> str:
     "The unit of a cell; what a recursive study removes hangs on its smaller fractions too, and so does the name"
     return f'{mode}-{fraction:g}' + (f'-{digest([t for t in self.fractions if t <= fraction])}' if mode == 'recursive' else '')
 
-# %% ../nbs/17_roar.ipynb #ecb1ea5e
+# %% ../nbs/17_roar.ipynb #c3d71cef
 @patch
 def _write(self:Study, run, unit, frame, began=None, **more):
     "Rows with what all rows of a study share; the time since `began` is divided among them"
@@ -210,10 +210,10 @@ def _params(self:Study, **more): return dumps(dict(unit=self.unit, reduce=self.r
 def _answers(study, metric, fraction, right):
     return rows(metric, right.astype(float)[:, None], [fraction]).assign(image=list(study.test.ids))
 
-def _curve(frame, mode, fraction):
+def _curve(frame):
     return pd.concat([rows(f'training_{k}', [frame[k].tolist()], frame.epoch) for k in ('loss', 'accuracy')]).assign(image='')
 
-# %% ../nbs/17_roar.ipynb #e80ec53c
+# %% ../nbs/17_roar.ipynb #61054788
 @patch
 def network(self:Study) -> nn.Module:
     "The network that is explained, trained on whole images or read back"
@@ -234,7 +234,7 @@ def _train_network(self:Study, run):
     start = time.perf_counter()
     net, right, curve = retrain(self.make, self.train, self.test, None, self.recipe, self._seed(-1), **self.loader)
     self._keep(f'networks/{run}.safetensors', lambda f: save_file({k: v.contiguous().cpu() for k, v in net.state_dict().items()}, f))
-    self._write(run, 'train', pd.concat([_answers(self, 'explained_network', 0., right), _curve(curve, 'network', 0.)]), start, metric_params=self._params())
+    self._write(run, 'train', pd.concat([_answers(self, 'explained_network', 0., right), _curve(curve)]), start, metric_params=self._params())
 
 @patch
 def _seed(self:Study, repeat): return self.seed*1000 + repeat + 1 # The explained network is repeat -1
@@ -309,7 +309,7 @@ def continued(old:np.ndarray, # [N,F] ranks
     key = np.where(old < gone, old.astype(np.int64) - old.shape[1], new)
     return places(torch.from_numpy(key).argsort(1)).numpy().astype(old.dtype)
 
-# %% ../nbs/17_roar.ipynb #e9c42a98
+# %% ../nbs/17_roar.ipynb #171dd925
 @patch
 def repeat(self:Study, explainer:str, repeat:int):
     "Trains what is missing of one repeat of an explainer; for the explainer '' the network on whole images"
@@ -322,7 +322,7 @@ def repeat(self:Study, explainer:str, repeat:int):
         removal = self.removal(before[t] if mode == 'recursive' else first, t, mode == 'kar') if t else None
         net, right, curve = retrain(self.make, self.train, self.test, removal, self.recipe, self._seed(repeat), **self.loader)
         if mode == 'recursive': self._explain_again(net, explainer, removal, ranks[t])
-        self._write(run, unit, pd.concat([_answers(self, mode, t, right), _curve(curve, mode, t)]), began,
+        self._write(run, unit, pd.concat([_answers(self, mode, t, right), _curve(curve)]), began,
                     explainer=explainer, metric_params=self._params(mode=mode, fraction=t), seed=self._seed(repeat))
 
 @patch

@@ -102,8 +102,8 @@ def vargrad(model,     # Network or Learner
     "The variance of the base's attributions over noisy copies"
     return moments(noisy(model, x, target, base, base_params, n_samples, noise, seed))[1]
 
-# %% ../../nbs/explainers/15_ensembles.ipynb #dedbdc7a
-@explainer(family='ensemble', cost=lambda base, base_params: base_cost(base, base_params), needs='what the base needs', source='Hooker et al. 2019')
+# %% ../../nbs/explainers/15_ensembles.ipynb #7408dcfa
+@explainer(family='ensemble', cost=base_cost, needs='what the base needs', source='Hooker et al. 2019')
 def squared(model,     # Network or Learner
             x:Tensor,  # Images [N,C,H,W] in [0,1]
             target,    # [N] classes; the predicted ones if not given
