@@ -347,15 +347,19 @@ def results(self:Study) -> pd.DataFrame:
     parts = [('network', '')] + [('ranks', e) for e in self.explainers] + [(r, e) for e in ['', *self.explainers] for r in range(self.repeats)]
     return self.store.read([self.run_id(*p) for p in parts])
 
-# %% ../nbs/17_roar.ipynb #64fd0ce0
+# %% ../nbs/17_roar.ipynb #511838af
 def _answers_of(rows, metric):
     "(explainer, fraction) -> table of right or wrong, a line for each image and a column for each seed"
     r = rows[rows.metric == metric]
     return {k: t.pivot(index='image', columns='seed', values='value') for k, t in r.astype(dict(image=str)).groupby(['explainer', 'at'], observed=True)}
 
-def _interval_of(table):
+def _interval_of(table, one=interval): # `one`: for a single column
     v = table.dropna().to_numpy()
-    return crossed_interval(v) if v.shape[1] > 1 else interval(v[:, 0])
+    return crossed_interval(v) if v.shape[1] > 1 else one(v[:, 0])
+
+def _of_differences(d): # Never Wilson's, also where they happen to be 0 and 1
+    p = paired_difference(d, np.zeros(len(d)))
+    return Interval(p.mean, p.low, p.high, p.n)
 
 def roar_table(rows,            # Of a store, such as `study.results`
                metric:str='roar', # A mode, or `roar_plain`, `kar_plain`
@@ -367,7 +371,7 @@ def roar_table(rows,            # Of a store, such as `study.results`
     if whole is not None: cells |= {(e, 1. if metric.startswith('kar') else 0.): whole for e, _ in list(cells)}
     return pd.DataFrame([dict(explainer=e, at=t, **_interval_of(c)._asdict(), repeats=c.shape[1]) for (e, t), c in sorted(cells.items())]).assign(low=lambda f: f.low.clip(0), high=lambda f: f.high.clip(upper=1))
 
-# %% ../nbs/17_roar.ipynb #65e8aae9
+# %% ../nbs/17_roar.ipynb #6310b8cd
 def roar_gap(rows, a:str, b:str, # Explainers; `''` is whole images
              metric:str='roar', against:str='', # Metric of `b`, if it is another
              at=None,            # Fractions; None for all that both have
@@ -378,7 +382,7 @@ def roar_gap(rows, a:str, b:str, # Explainers; `''` is whole images
     for e, have in ((a, first), (b, second)):
         if not any(k[0] == e for k in have): raise nearest('explainer', e, sorted({k[0] for k in have} - {''}))
     one = (against or metric).endswith('_plain') and not metric.endswith('_plain') # A single network, beside each repeat
-    return _interval_of(sum(first[a, t].sub(second[b, t].iloc[:, 0], axis=0) if one else first[a, t] - second[b, t] for t in both)/len(both))
+    return _interval_of(sum(first[a, t].sub(second[b, t].iloc[:, 0], axis=0) if one else first[a, t] - second[b, t] for t in both)/len(both), _of_differences)
 
 # %% ../nbs/17_roar.ipynb #262ff643
 _kinds = 'base', 'squared', 'smoothgrad', 'smoothgrad squared', 'vargrad', 'control'
