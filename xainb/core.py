@@ -9,12 +9,13 @@ __all__ = ['explainers', 'metrics', 'zoos', 'datasets', 'reductions', 'BadInput'
            'check_images', 'check_target', 'explainer', 'check_attribution', 'rows', 'Truth', 'pixel_map', 'metric',
            'check_truth', 'explanation_cost']
 
-# %% ../nbs/00_core.ipynb #e7c507b1
+# %% ../nbs/00_core.ipynb #e462f29a
 import inspect, random, difflib, fnmatch, warnings
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import wraps, partial
+from weakref import WeakKeyDictionary
 import numpy as np, pandas as pd, torch
 from torch import nn, Tensor
 
@@ -78,12 +79,25 @@ def list_datasets(pattern:str='*') -> pd.DataFrame:
     "The registered data sets: what truth they hold, and their source"
     return datasets.table(pattern)
 
-# %% ../nbs/00_core.ipynb #b950390d
+# %% ../nbs/00_core.ipynb #2e476ea7
+_behind = WeakKeyDictionary() # Learner -> its network behind its normalisation, always the same one
+
+def _normalisation(learner):
+    "Mean and standard deviation of the transform of a Learner's loaders that normalises images, or None"
+    steps = [t for d in getattr(getattr(learner, 'dls', None), 'loaders', ()) for t in getattr(getattr(d, 'after_batch', None), 'fs', ())]
+    return next(((t.mean.flatten().cpu(), t.std.flatten().cpu()) for t in steps if type(t).__name__ == 'Normalize'), None)
+
+def _with_normalisation(learner, mean, std):
+    from xainb.models import normalized
+    kept, asked = _behind.get(learner), (mean.tolist(), std.tolist())
+    if kept is None or kept[0].net is not learner.model or kept[1] != asked: kept = _behind[learner] = normalized(learner.model, mean, std), asked
+    return kept[0].to(device_of(learner.model))
+
 def as_model(m) -> nn.Module: # The network inside
-    "The `nn.Module` of `m`, which is one already or holds one as `.model` (a fastai `Learner`)"
-    m = getattr(m, 'model', m) if not isinstance(m, nn.Module) else m
-    if not isinstance(m, nn.Module): raise BadInput(f"a model is an nn.Module or a fastai Learner, not {type(m).__name__}")
-    return m
+    "The `nn.Module` of `m`, which is one already or holds one as `.model`; that of a fastai `Learner` takes images in [0,1]"
+    net = m if isinstance(m, nn.Module) else getattr(m, 'model', m)
+    if not isinstance(net, nn.Module): raise BadInput(f"a model is an nn.Module or a fastai Learner, not {type(m).__name__}")
+    return _with_normalisation(m, *stats) if net is not m and (stats := _normalisation(m)) else net
 
 def device_of(model:nn.Module) -> torch.device: # 'cpu' for a network without parameters
     "Where the model lives"
@@ -190,13 +204,13 @@ def check_images(x):
 
 def _shape(x): return f"{type(x).__name__} {list(x.shape)}" if hasattr(x, 'shape') else type(x).__name__
 
-# %% ../nbs/00_core.ipynb #553360a1
+# %% ../nbs/00_core.ipynb #4970ea22
 def check_target(target, x, n_classes:int|None=None) -> Tensor: # [N] ints on the device of `x`
     "`target` as a tensor of one class for each image"
     target = torch.as_tensor(target, device=x.device)
     if target.shape != (len(x),) or target.is_floating_point(): raise BadInput(f"target is one class number for each of {len(x)} images, not {_shape(target)}")
-    if n_classes and len(x) and not (0 <= target.min() and target.max() < n_classes):
-        raise BadInput(f"target classes are 0 to {n_classes-1}; these go from {target.min()} to {target.max()}")
+    if len(x) and (target.min() < 0 or n_classes and target.max() >= n_classes):
+        raise BadInput(f"target classes are 0 to {n_classes-1 if n_classes else 'the last'}; these go from {target.min()} to {target.max()}")
     return target.long()
 
 # %% ../nbs/00_core.ipynb #d20a56ed
@@ -221,7 +235,7 @@ def explainer(family:str, # gradient, perturbation, cam, boundary, control
 def _defaults(f): return {k: p.default for k, p in inspect.signature(f).parameters.items() if p.default is not p.empty}
 def _known(f, kw): return {k: v for k, v in kw.items() if k in inspect.signature(f).parameters}
 
-# %% ../nbs/00_core.ipynb #f8d866a4
+# %% ../nbs/00_core.ipynb #563be02a
 def _explain(f, params, needs, per_image, model, x, target, batch_size, kw):
     for k in kw:
         if k not in params: raise nearest(f'parameter of {f.__name__}', k, params)
@@ -233,7 +247,11 @@ def _explain(f, params, needs, per_image, model, x, target, batch_size, kw):
     target = out.argmax(1) if target is None else check_target(target, x)
     own = {k: kw[k].to(x.device) for k, dims in per_image.items() if isinstance(kw.get(k), Tensor) and kw[k].ndim == dims and len(kw[k]) == len(x)}
     def part(x, t, *values): return check_attribution(f.__name__, f(model, x, t, **kw | dict(zip(own, values))), x)
-    with frozen(model): return in_batches(part, x, target, *own.values(), batch_size=rows_for(model, x, batch_size))
+    try:
+        with frozen(model): return in_batches(part, x, target, *own.values(), batch_size=rows_for(model, x, batch_size))
+    except (IndexError, RuntimeError) as e:
+        if 'out of bounds' in str(e): check_target(target, x, logits(model, x[:1]).shape[1])
+        raise
 
 def check_attribution(name:str,    # Who gave it
                       attribution, x:Tensor, # Images [N,C,H,W]
@@ -241,7 +259,7 @@ def check_attribution(name:str,    # Who gave it
     "Raises unless there is one attribution [N,C,H,W] or [N,1,H,W] for each image"
     n, c, h, w = x.shape
     if attribution.shape not in ((n, c, h, w), (n, 1, h, w)):
-        raise BadInput(f"{name} gave {_shape(attribution)} for images {list(x.shape)}: an attribution is [N,C,H,W] or [N,1,H,W]")
+        raise BadInput(f"{name} is {_shape(attribution)} for images {list(x.shape)}: an attribution is [N,C,H,W] or [N,1,H,W]")
     return attribution.detach()
 
 # %% ../nbs/00_core.ipynb #66df8dad
@@ -299,7 +317,7 @@ def metric(family:str,          # localization, perturbation, output, sanity, â€
         return call
     return register
 
-# %% ../nbs/00_core.ipynb #bfa37f39
+# %% ../nbs/00_core.ipynb #97a0775d
 def _measure(f, params, needs, whole, blind, model, x, target, attribution, truth, explain, reduce, batch_size, kw):
     for k in kw:
         if k not in params: raise nearest(f'parameter of {f.__name__}', k, params)
@@ -310,7 +328,7 @@ def _measure(f, params, needs, whole, blind, model, x, target, attribution, trut
     x, truth = x.to(device), truth.to(device) if truth else Truth()
     if truth.boxes is not None or truth.mask is not None: check_truth(truth, x)
     if attribution is None and not blind: raise BadInput(f"{f.__name__} judges an attribution, and was given none")
-    seen = None if attribution is None else _finite(attribution.to(device), x)
+    seen = None if attribution is None else _finite(attribution, x)
     maps = seen if whole or seen is None else pixel_map(seen, reduce)
     if needs == 'explainer': kw = kw | dict(explain=_explains(f.__name__, explain, whole, reduce))
     token = _rows.set(rows_for(model, x, batch_size))
@@ -325,9 +343,12 @@ def check_truth(truth, x):
     if truth.mask is not None and truth.mask.shape != (n, h, w): raise BadInput(f"masks of {n} images of {h} x {w} pixels are [{n},{h},{w}], not {list(truth.mask.shape)}")
 
 def _finite(attribution, x):
-    bad = (~torch.isfinite(check_attribution('the attribution', attribution, x))).flatten(1).any(1).sum()
-    if bad: raise BadInput(f"{bad} of {len(x)} attributions hold NaN or infinity")
-    return attribution.detach()
+    "Attributions of any kind of array, [N,C,H,W], [N,1,H,W] or one value for each pixel [N,H,W]"
+    if not hasattr(attribution, 'shape'): raise BadInput(f"an attribution is an array [N,C,H,W], [N,1,H,W] or [N,H,W], not {_shape(attribution)}")
+    a = torch.as_tensor(attribution).to(x.device)
+    a = check_attribution('the explanation', a[:, None] if a.ndim == 3 else a, x)
+    if bad := (~torch.isfinite(a)).flatten(1).any(1).sum(): raise BadInput(f"{bad} of {len(x)} attributions hold NaN or infinity")
+    return a
 
 # %% ../nbs/00_core.ipynb #6a0734f7
 def _explains(name, explain, whole, reduce):

@@ -24,7 +24,7 @@ from .certify import certify
 from .metrics.perturbation import perturbation_curves
 import xainb.core, xainb.explainers.boundary, xainb.explainers.cam, xainb.explainers.controls, xainb.explainers.ensembles, xainb.explainers.gradient, xainb.explainers.perturbation, xainb.explainers.rules, xainb.metrics.fidelity, xainb.metrics.localization
 
-# %% ../nbs/40_interpret.ipynb #6c4c0ac7
+# %% ../nbs/40_interpret.ipynb #1b551d15
 def learner_images(learn, # fastai Learner
                    n:int=128, # Images, drawn from the validation set; all if it has fewer
                    dl=None, # Another loader than `learn.dls.valid`
@@ -36,7 +36,7 @@ def learner_images(learn, # fastai Learner
     norm = next((t for t in getattr(getattr(dl, 'after_batch', None), 'fs', []) if isinstance(t, FastaiNormalize) and isinstance(parts[0][0], TensorImage)), None) # fastai normalises nothing else
     x, y = (torch.cat([p[i].detach() for p in parts]) for i in (0, 1))
     x = torch.as_tensor(x).as_subclass(Tensor).float()
-    model = as_model(learn)
+    model = learn.model
     if norm is not None:
         mean, std = (torch.as_tensor(v).flatten().to(x) for v in (norm.mean, norm.std))
         x, model = x*std[:, None, None] + mean[:, None, None], normalized(model, mean.cpu(), std.cpu()).to(device_of(model))
