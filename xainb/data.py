@@ -276,19 +276,25 @@ class LazyImages:
         "All of them, in memory"
         return Images(*self.take(range(len(self))), Truth(), self.ids, self.classes)
 
-# %% ../nbs/02_data.ipynb #5d87fa77
+# %% ../nbs/02_data.ipynb #058e502b
+def _split_folder(folder, split):
+    "Where a split is: below `folder`, or there at once where nothing is to be trained"
+    known = dict(train=('train', 'training'), test=('test', 'val', 'valid', 'validation'))
+    if split not in known: raise nearest('split', split, known)
+    there = {s: [folder/k for k in names if (folder/k).is_dir()] for s, names in known.items()}
+    if not there[split] and (split == 'train' or there['train']): raise BadInput(f"no folder '{split}' in '{folder}': training and testing need images of their own, in train/ and test/")
+    return (there[split] or [folder])[0]
+
 @dataset(truth='label', source='your folder with one folder for each class, below train and test if there are such')
 def image_folder(n:int|None=None, seed:int=0,
-                 folder:str='',      # Holds train/ and test/ (or val/), each with a folder for each class; or those at once
+                 folder:str='',      # Holds train/ and test/ (or val/), each with a folder for each class; to be tested only, those at once
                  split:str='test',   # train or test
                  size:int=32,        # Side of the centre crop in pixels
                  resize:int=0,       # Shorter side before the crop; 0 for `size`
                  lazy:bool=False,    # Read images when they are needed
                 ) -> Images:
     "Images in folders that are named after their class"
-    names = dict(train=('train',), test=('test', 'val', 'valid'))
-    if split not in names: raise nearest('split', split, names)
-    at = next((d for k in names[split] if (d := Path(folder)/k).is_dir()), Path(folder))
+    at = _split_folder(Path(folder), split)
     try: found = torchvision.datasets.ImageFolder(str(at))
     except FileNotFoundError as e: raise BadInput(f"no folders of images, one for each class, in '{at}'") from None
     images = LazyImages(found, n, seed, size, resize or size)

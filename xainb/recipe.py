@@ -59,7 +59,7 @@ def as_recipe(recipe, **changes) -> Recipe:
     if min(r.epochs, r.bs) < 1: raise BadInput(f"a recipe has at least one epoch and one image in a batch, not {r.epochs} and {r.bs}")
     return r
 
-# %% ../nbs/12_recipe.ipynb #1ea02605
+# %% ../nbs/12_recipe.ipynb #ffe05d9a
 def _cosine(a, b, p): return b + (a - b)*(1 + math.cos(math.pi*p))/2
 
 def one_cycle_schedule(r:Recipe, done:float) -> float: # `done`: share of the training that is over, 0 to 1
@@ -69,7 +69,7 @@ def one_cycle_schedule(r:Recipe, done:float) -> float: # `done`: share of the tr
 def step_schedule(r:Recipe, done:float) -> float:
     "Learning rate that rises linearly during the warm-up, and falls to a tenth at each drop (Hooker et al. 2019)"
     epoch = done*r.epochs
-    return r.lr*min(1, epoch/r.warm_up)*.1**sum(epoch >= d - 1e-9 for d in r.drops)
+    return r.lr*(min(1, epoch/r.warm_up) if r.warm_up else 1)*.1**sum(epoch >= d - 1e-9 for d in r.drops)
 
 schedules, _precisions = dict(one_cycle=one_cycle_schedule, steps=step_schedule), ('auto', 'float32', 'bfloat16')
 
