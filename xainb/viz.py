@@ -143,21 +143,25 @@ def _cell(ax, m, i, grey):
     if m is None or not np.isfinite(m[i]).any(): _missing(ax)
     else: _draw_map(ax, m[i], np.nanmin(m) < 0, grey)
 
-# %% ../nbs/04_viz.ipynb #1cdae138
+# %% ../nbs/04_viz.ipynb #718b2a71
 _dashes = ['-', (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5))]
+_markers = [None, 'o', 's', '^']
+_handle = 3.5 # Of a legend's lines, in letters: long enough for a dash and a marker
 
 def _lines(names, groups):
     "Colour and dash of each name: the colour of its group, the dashes in turn within one colour"
     c = colours(names) if groups is None else {n: colours(groups.values())[groups[n]] for n in names}
-    return {n: dict(color=c[n], linestyle=_dashes[sum(c[m] == c[n] for m in list(c)[:i]) % 4]) for i, n in enumerate(c)}
+    before = {n: sum(c[m] == c[n] for m in list(c)[:i]) for i, n in enumerate(c)}
+    return {n: dict(color=c[n], linestyle=_dashes[k % 4]) | (dict(marker=_markers[k//4 % 4], markersize=4, markevery=.12) if k > 3 else {}) for n, k in before.items()}
 
 def _mean_band(v, z):
     n = np.isfinite(v).sum(0)
     mean = np.nanmean(v, 0)
     half = z*np.nanstd(v, 0, ddof=1)/np.sqrt(n) if len(v) > 1 else np.zeros_like(mean)
-    return mean, mean-half, mean+half
+    inside = ((0 <= v) & (v <= 1) | np.isnan(v)).all()
+    return (mean, (mean-half).clip(0), (mean+half).clip(max=1)) if inside else (mean, mean-half, mean+half)
 
-# %% ../nbs/04_viz.ipynb #d1fce1e6
+# %% ../nbs/04_viz.ipynb #f216e829
 @style()
 def plot_curves(at,            # [S] positions
                 values:dict,   # Name -> [N,S], one curve for each image
@@ -173,10 +177,10 @@ def plot_curves(at,            # [S] positions
         ax.plot(_plain(at), mean, label=name, **line)
         ax.fill_between(_plain(at), low, high, color=line['color'], alpha=.18, linewidth=0)
     ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
-    if len(values) > 1: ax.legend()
+    if len(values) > 1: ax.legend(handlelength=_handle)
     return ax.figure
 
-# %% ../nbs/04_viz.ipynb #b6999535
+# %% ../nbs/04_viz.ipynb #a8adbc78
 def plot_bands(table,        # Columns `mean`, `low`, `high`, and those named below
                x='at', by='explainer',
                lines=None,   # Name -> matplotlib's `color` and `linestyle`, in the order of the legend; without it the names decide
@@ -187,10 +191,10 @@ def plot_bands(table,        # Columns `mean`, `low`, `high`, and those named be
     ax, t = _axes(ax), table.sort_values(x)
     for name, line in (lines or _lines(sorted(set(t[by])), None)).items():
         if (one := t[t[by] == name]).empty: continue
-        ax.plot(one[x], one['mean'], marker='.', label=name, **line)
+        ax.plot(one[x], one['mean'], label=name, **dict(marker='.') | line)
         ax.fill_between(one[x], one['low'], one['high'], color=line['color'], alpha=.15, linewidth=0)
     ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
-    if legend: ax.legend(fontsize=7)
+    if legend: ax.legend(fontsize=7, handlelength=_handle)
     return ax.figure
 
 # %% ../nbs/04_viz.ipynb #38c9f978
@@ -303,10 +307,10 @@ def _elbow(ax, name, x, side, y, n):
     ax.plot([x, x, end], [0, y, y], color=c, linewidth=1.1, clip_on=False)
     ax.annotate(f'{name}  {x:.2f}' if side == 'left' else f'{x:.2f}  {name}', (end, y), (-4 if side == 'left' else 4, 0), textcoords='offset points', ha='right' if side == 'left' else 'left', va='center', annotation_clip=False)
 
-# %% ../nbs/04_viz.ipynb #060ec13e
+# %% ../nbs/04_viz.ipynb #f4b449a0
 @style()
 def heat_table(frame,          # Lines × columns of numbers; NaN means not applicable
-               better=None,    # 'higher' or 'lower': the best of each line is bold
+               better=None,    # 'higher' or 'lower': the best of each line is bold, ties included
                fmt='{:.2f}',   # Of the numbers
                title='',
                limits=None,    # (lowest, highest) of the colours; from the frame without it
@@ -317,18 +321,18 @@ def heat_table(frame,          # Lines × columns of numbers; NaN means not appl
     ax = _axes(None, (size[0]*v.shape[1]+1.2, size[1]*v.shape[0]+.9))
     low, high = limits or ((np.nanmin(v), np.nanmax(v)) if np.isfinite(v).any() else (0, 1))
     im = ax.imshow(np.ma.masked_invalid(v), cmap='cividis' if better != 'lower' else 'cividis_r', vmin=low, vmax=high, aspect='auto')
-    for (i, j), value in np.ndenumerate(v): _number(ax, i, j, value, fmt, im, _best(v[i], better) == j)
+    for (i, j), value in np.ndenumerate(v): _number(ax, i, j, value, fmt, im, _best(v[i], better)[j])
     ax.set(xticks=range(v.shape[1]), yticks=range(v.shape[0]), yticklabels=frame.index, title=title)
     ax.set_xticklabels(frame.columns, rotation=35, ha='right', rotation_mode='anchor')
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     return ax.figure
 
-# %% ../nbs/04_viz.ipynb #ce3902ca
+# %% ../nbs/04_viz.ipynb #55f38565
 def _best(line, better):
-    "Which of a line is best, or None"
-    if better is None or not np.isfinite(line).any(): return None
-    return int(np.nanargmax(line) if better == 'higher' else np.nanargmin(line))
+    "Which of a line are best: all that share it"
+    if better is None or not np.isfinite(line).any(): return np.zeros(len(line), bool)
+    return np.isclose(line, np.nanmax(line) if better == 'higher' else np.nanmin(line), rtol=0, atol=1e-9)
 
 def _number(ax, i, j, value, fmt, im, best):
     "One cell: its number in a colour that can be read, or hatching"
@@ -377,12 +381,12 @@ def scatter_fit(x, y,         # [N] one point for each network
     if len(tint) > 1: _legend(ax.figure, tint)
     return ax.figure
 
-# %% ../nbs/04_viz.ipynb #39c32187
+# %% ../nbs/04_viz.ipynb #dd91983f
 def shared_legend(fig, axes=None, # Panels; None for all of the figure
                   ncols:int=5):
     "One legend below a figure for what any of its panels shows"
     lines = {line.get_label(): line for ax in (fig.axes if axes is None else np.asarray(axes).flat) for line in ax.lines if not line.get_label().startswith('_')}
-    fig.legend(lines.values(), lines.keys(), loc='outside lower center', ncols=min(ncols, len(lines)), fontsize=7)
+    fig.legend(lines.values(), lines.keys(), loc='outside lower center', ncols=min(ncols, len(lines)), fontsize=7, handlelength=_handle)
     return fig
 
 # %% ../nbs/04_viz.ipynb #c053be7c
