@@ -268,7 +268,7 @@ def as_matrix(pairs,           # Frame with columns `a` and `b`, one line for ea
     np.fill_diagonal(square, diagonal)
     return pd.DataFrame(square, names, names)
 
-# %% ../nbs/05_stats.ipynb #35f55dae
+# %% ../nbs/05_stats.ipynb #5d765d84
 def _complete(rows, item, unit, value):
     "The table of units that have every item, and its numbers"
     wide = _wide(rows, item, unit, value).dropna()
@@ -280,16 +280,19 @@ def _place(m, better):
     if better not in ('higher', 'lower'): raise nearest('direction', better, ['higher', 'lower'])
     return stats.rankdata(m if better == 'lower' else -m, axis=-1)
 
+def _even(m): return (m/(np.abs(m).max() or 1)).round(12) # The same numbers summed in another order are a tie
+
 def rank_table(rows,              # Tidy frame, one number for each item and unit
                item='explainer', unit='image', value='value', # Columns, as in `compare_all`
                better='higher',   # Or 'lower': which end is rank 1
                level=.95, resamples=2000, seed=0,
-              ) -> pd.DataFrame:  # item, mean (its rank), low, high, first (share of resamples in which it is first), n
+              ) -> pd.DataFrame:  # item, mean (its rank), low, high, first (share of resamples in which it is first; those that share it share the resample), n
     "The rank of each item by its mean, with the interval over resampled units that have all items"
     wide, v = _complete(rows, item, unit, value)
     ranks = _place(_resampled(v-v.mean(), resamples, seed), better)
     low, high = _quantiles(ranks, level)
-    return pd.DataFrame({item: wide.columns, 'mean': _place(v.mean(0), better), 'low': low, 'high': high, 'first': (ranks == 1).mean(0), 'n': len(v)})
+    best = ranks == ranks.min(1, keepdims=True)
+    return pd.DataFrame({item: wide.columns, 'mean': _place(_even(v.mean(0)), better), 'low': low, 'high': high, 'first': (best/best.sum(1, keepdims=True)).mean(0), 'n': len(v)})
 
 # %% ../nbs/05_stats.ipynb #0f099a9e
 def beats(rows, item='explainer', unit='image', value='value', # As in `compare_all`
@@ -302,18 +305,25 @@ def beats(rows, item='explainer', unit='image', value='value', # As in `compare_
     np.fill_diagonal(share, np.nan)
     return pd.DataFrame(share, wide.columns, wide.columns)
 
-# %% ../nbs/05_stats.ipynb #8682170c
+# %% ../nbs/05_stats.ipynb #e0830443
 def ranking_summary(rows, item='explainer', unit='image', value='value', better='higher', # As in `rank_table`
                     certain=.975, # Share of resamples from which on an order counts as certain; .975 is a 95 % interval without zero
+                    enough=10,    # Units below which no order is called certain; ours
                     resamples=2000, seed=0,
                    ) -> str:
     "One sentence on how firm the ranking is"
     how = dict(item=item, unit=unit, value=value, better=better, resamples=resamples, seed=seed)
     table, share = rank_table(rows, **how).sort_values('mean', kind='stable'), beats(rows, **how)
-    names, first = list(table[item]), table.set_index(item)['first']
-    head = f'{first.idxmax()} is first in {first.max():.0%} of the resamples' + ('' if first.max() >= certain else ', which is not certain')
+    names, n, top = list(table[item]), table['n'].iloc[0], table[table['mean'] == table['mean'].min()]
     open_ = [f'{a} and {b} ({share.loc[a, b]:.0%})' for a, b in zip(names, names[1:]) if share.loc[a, b] < certain]
-    return f"On {table['n'].iloc[0]} {unit}s {head}; " + (f"neighbours that are not separated: {', '.join(open_)}." if open_ else 'all neighbours are separated.')
+    separated = 'all neighbours are separated' if n >= enough else 'no neighbours change places in the resamples'
+    return f"On {n} {unit}s {_first(list(top[item]), top['first'].iloc[0], certain, n >= enough, unit)}; " + (f"neighbours that are not separated: {', '.join(open_)}." if open_ else f'{separated}.')
+
+def _first(names, share, certain, enough, unit):
+    "Who is first, and how surely"
+    if len(names) > 1: return f"{', '.join(names[:-1])} and {names[-1]} share the first place"
+    doubt = ', which is not certain' if share < certain else '' if enough else f', but so few {unit}s make nothing certain'
+    return f'{names[0]} is first in {share:.0%} of the resamples{doubt}'
 
 # %% ../nbs/05_stats.ipynb #cb1a4393
 def mean_ranks(rows, item='explainer', unit='image', value='value', better='higher', # As in `rank_table`
