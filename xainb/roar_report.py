@@ -82,7 +82,7 @@ def summary(self:RoarReport) -> pd.DataFrame:
             'intervals': '95 %, over test images and trainings together; without training again over images', 'computed with': versions_of(self.rows), 'failed runs': '; '.join(failed) or 'none'}
     return pd.DataFrame(dict(what=said.values()), index=said.keys())
 
-# %% ../nbs/32_roar_report.ipynb #0a51fea6
+# %% ../nbs/32_roar_report.ipynb #c24e8edf
 @patch
 def sections(self:RoarReport): # Pairs of heading and HTML
     "The parts of the page, in order"
@@ -100,5 +100,9 @@ def _repr_html_(self:RoarReport): return verdict_html(self.findings().round(3), 
 @patch
 def save(self:RoarReport, path=None): # Where the file is; default report.html in the sweep's folder
     "Writes the page: one file that needs no other"
-    about = f"{len(self.profile['explainers'])} explainers, {len(self.profile['fractions'])} fractions, {self.profile['repeats']} repeats on {self.profile['dataset']}"
-    return write_page(path or self.store.folder/'report.html', 'Which pixels does a network need?', about, self.sections())
+    return write_page(path or self.store.folder/'report.html', 'Which pixels does a network need?', self._about(), self.sections())
+
+@patch
+def _about(self:RoarReport):
+    p = self.profile
+    return ', '.join([how_many(len(p['explainers']), 'explainer'), how_many(len(p['fractions']), 'fraction'), how_many(p['repeats'], 'repeat')]) + f" on {p['dataset']}"
