@@ -86,14 +86,14 @@ def _report(p, out, kernels):
     run_notebook(name, out/'notebooks'/f'{name}.ipynb', dict(out=str(out.resolve())), kernels)
     print(f"report: {out/'report.html'}")
 
-# %% ../nbs/20_sweep.ipynb #e516731f
+# %% ../nbs/20_sweep.ipynb #ae83a634
 @call_parse(pos=['job'])
-def main(job:str='evaluate',  # What to do
-         profile:str='demo',  # Named set of choices: smoke, demo, photos, imagenet
+def main(job:str='evaluate',  # What to do: evaluate, roar or trend
+         profile:str='demo',  # Named set of choices: smoke, demo, boundary, photos, imagenet; other jobs have others
          models:str='',       # Networks, by name, pattern or model string, with commas between
          explainers:str='',   # Only these explainers
          metrics:str='',      # Only these metrics
-         tests:str='',        # Only these trend tests
+         tests:str='',        # Only these trend tests: embt, ptt, emt
          fractions:str='',    # Only these fractions of the pixels, for a job that removes some
          repeats:int=0,       # How often each training is repeated, for a job that trains
          epochs:int=0,        # Of each training
