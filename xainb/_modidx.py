@@ -9,6 +9,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'xainb.certify.Case.score': ('certify.html#case.score', 'xainb/certify.py'),
                                'xainb.certify.Certificate': ('certify.html#certificate', 'xainb/certify.py'),
                                'xainb.certify.Certificate.__getitem__': ('certify.html#certificate.__getitem__', 'xainb/certify.py'),
+                               'xainb.certify.Certificate.__repr__': ('certify.html#certificate.__repr__', 'xainb/certify.py'),
                                'xainb.certify.Certificate._repr_html_': ('certify.html#certificate._repr_html_', 'xainb/certify.py'),
                                'xainb.certify._about': ('certify.html#_about', 'xainb/certify.py'),
                                'xainb.certify._against_greys': ('certify.html#_against_greys', 'xainb/certify.py'),

@@ -174,7 +174,7 @@ def _verdict(case:Case, name:str) -> tuple:
     except Refused as e: return 'refused', str(e), float('nan')
     except NotApplicable as e: return 'not applicable', str(e), float('nan')
 
-# %% ../nbs/15_certify.ipynb #bd23b68b
+# %% ../nbs/15_certify.ipynb #6c8ef76d
 @dataclass
 class Certificate:
     "Verdicts, a line for each explainer, and what was said about the network itself"
@@ -182,6 +182,7 @@ class Certificate:
     about:list = field(default_factory=list)
 
     def __getitem__(self, name): return self.table.set_index('explainer').loc[name]
+    def __repr__(self): return '\n'.join([*self.about, *(f'{r.explainer}: {r.verdict}; {r.evidence}' for r in self.table.itertuples())])
     def _repr_html_(self): return f"<p>{'<br>'.join(map(html.escape, self.about))}</p>" + verdict_html(self.table[['explainer', 'verdict', 'evidence']])
 
 # %% ../nbs/15_certify.ipynb #494f7269
@@ -193,12 +194,12 @@ def _about(case):
             'deterministic' if torch.equal(out, again) else 'NOT deterministic: two passes differ',
             'scores do not depend on the batch' if off < 1e-3 else f'scores DEPEND on the batch: alone they differ by {off:.1%}']
 
-# %% ../nbs/15_certify.ipynb #dc0842b7
+# %% ../nbs/15_certify.ipynb #7432b79f
 def certify(model,      # Network or Learner
             x:Tensor,   # A few images [N,C,H,W] in [0,1]
             target=None, # [N] classes; the predicted ones if not given
             names=None, # Explainers; all that are registered if not given
-            max_passes:int=400, # Explainers that need more passes for an image are skipped, and listed as such
+            max_passes:int=500, # Explainers that need more passes for an image are skipped, and listed as such
             params:dict|None=None, # Explainer -> parameters to use instead of the defaults
            ) -> Certificate:
     "What each explainer is worth on this network, with the evidence"
