@@ -385,7 +385,7 @@ def summary(self:Report) -> pd.DataFrame:
             'skipped images': '; '.join(f'{k} ({v})' for k, v in self.plan['skipped'].items()) or 'none', 'failed runs': '; '.join(failed) or 'none'}
     return pd.DataFrame(dict(what=said.values()), index=said.keys())
 
-# %% ../nbs/30_report.ipynb #d20fc2c0
+# %% ../nbs/30_report.ipynb #9f57b57c
 @patch
 def sections(self:Report): # Pairs of heading and HTML
     "The parts of the page, in order"
@@ -395,7 +395,7 @@ def sections(self:Report): # Pairs of heading and HTML
     if four := self.measured('pointing_game', 'wsol', 'insertion', 'deletion'):
         yield 'Explainability by method family', captioned(self.criteria_figure(four), 'Mean over the methods of a family; whiskers are 95 % intervals over images.')
     for m in self.measured():
-        yield titles[m], captioned(self.heat(m), f'Mean over images; bold is the best explainer of a network ({judged[m]} is better). n/a: the method is not defined there.') + \
+        yield titles[m], captioned(self.heat(m), f'Mean over images; bold is the best explainer of a network, ties included ({judged[m]} is better). n/a: the method is not defined there.') + \
             (f'<p>{html.escape(self.firmness(m))}</p><details><summary>ranks with 95 % intervals</summary>{captioned(self.rank_figure(m), "Rank by the mean over networks; intervals over images; at the side, the share of resamples in which a method is first.")}</details>' if self.firmness(m) else '') + \
             f'<details><summary>with 95 % intervals over images</summary>{table_html(self.intervals(m))}</details>'
     if self.measured('fidelity'):
