@@ -414,14 +414,14 @@ def sections(self:Report): # Pairs of heading and HTML
     yield 'What a method costs', f'<p>For one attribution: passes, counted, the mean over networks and images; seconds of the machine that ran the sweep, the median.{shared}</p>' + table_html(self.costs().round(4))
     yield 'What was run', table_html(self.summary().rename(columns=dict(what='')))
 
-# %% ../nbs/30_report.ipynb #8a87edd4
+# %% ../nbs/30_report.ipynb #445b2d84
 @patch
 def _repr_html_(self:Report): return verdict_html(self.findings(), 'agrees?')
 
 @patch
 def save(self:Report, path=None) -> Path: # Where the file is; default report.html in the sweep's folder
     "Writes the page: one file that needs no other"
-    about = ', '.join(how_many(n, word) for n, word in ((len(self.models), 'network'), (len(self.plan['profile']['explainers']), 'explainer'), (self.scores.image.nunique(), 'image')))
+    about = ', '.join(counted(n, word) for n, word in ((len(self.models), 'network'), (len(self.plan['profile']['explainers']), 'explainer'), (self.scores.image.nunique(), 'image')))
     return write_page(path or self.store.folder/'report.html', 'Which explanation can you trust?', about, self.sections())
 
 # %% ../nbs/30_report.ipynb #48e9e14e

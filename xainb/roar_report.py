@@ -82,7 +82,7 @@ def summary(self:RoarReport) -> pd.DataFrame:
             'intervals': '95 %, over test images and trainings together; without training again over images', 'computed with': versions_of(self.rows), 'failed runs': '; '.join(failed) or 'none'}
     return pd.DataFrame(dict(what=said.values()), index=said.keys())
 
-# %% ../nbs/32_roar_report.ipynb #c24e8edf
+# %% ../nbs/32_roar_report.ipynb #e243ff0c
 @patch
 def sections(self:RoarReport): # Pairs of heading and HTML
     "The parts of the page, in order"
@@ -105,4 +105,4 @@ def save(self:RoarReport, path=None): # Where the file is; default report.html i
 @patch
 def _about(self:RoarReport):
     p = self.profile
-    return ', '.join([how_many(len(p['explainers']), 'explainer'), how_many(len(p['fractions']), 'fraction'), how_many(p['repeats'], 'repeat')]) + f" on {p['dataset']}"
+    return ', '.join([counted(len(p['explainers']), 'explainer'), counted(len(p['fractions']), 'fraction'), counted(p['repeats'], 'repeat')]) + f" on {p['dataset']}"

@@ -74,7 +74,7 @@ def _said(test, s):
     blind = [e for e, f in zip(above.explainer, above.get('family', ['']*len(above))) if f == 'control']
     return f"{test}, {trend_tests[test]}: random maps reach {top.random_high:.2f}; {found}." + (f" {', '.join(blind)} sees no network, so more than following is rewarded." if blind else '')
 
-# %% ../nbs/33_trend_report.ipynb #7ba41f73
+# %% ../nbs/33_trend_report.ipynb #fea001a2
 @patch
 def summary(self:TrendReport) -> pd.DataFrame:
     "What the numbers were measured on"
@@ -103,5 +103,5 @@ def _repr_html_(self:TrendReport): return figure_html(self.score_figure(), alt='
 @patch
 def save(self:TrendReport, path=None): # Where the file is; default report.html in the sweep's folder
     "Writes the page: one file that needs no other"
-    about = f"{len(self.profile['explainers'])} explainers, {len(self.tests)} trend tests, {len(self.seeds)} trainings on {self.profile['dataset']}"
+    about = f"{len(self.profile['explainers'])} explainers, {len(self.tests)} trend tests, " + counted(len(self.seeds), 'training') + f" on {self.profile['dataset']}"
     return write_page(path or self.store.folder/'report.html', 'Which explanations follow?', about, self.sections())

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['families', 'trainings', 'colours', 'style', 'Figure', 'canvas', 'draw_truth', 'show_maps', 'plot_curves',
            'plot_bands', 'plot_intervals', 'plot_ranks', 'plot_critical_difference', 'heat_table', 'scatter_fit',
-           'shared_legend', 'verdict_html', 'how_many', 'figure_html']
+           'shared_legend', 'verdict_html', 'counted', 'figure_html']
 
 # %% ../nbs/04_viz.ipynb #c79d02b0
 import base64, html, io
@@ -402,8 +402,8 @@ def verdict_html(table,             # Frame of texts
     lines = ''.join(f"<tr>{''.join(map(cell, table.columns, map(str, row)))}</tr>" for row in table.itertuples(index=False))
     return f"<table><thead><tr>{''.join(f'<th>{html.escape(str(c))}</th>' for c in table.columns)}</tr></thead><tbody>{lines}</tbody></table>"
 
-# %% ../nbs/04_viz.ipynb #cd116ef1
-def how_many(n:int, word:str) -> str: return f"{n} {word}{'' if n == 1 else 's'}"
+# %% ../nbs/04_viz.ipynb #017b0ccd
+def counted(n:int, word:str) -> str: return f"{n} {word}{'' if n == 1 else 's'}"
 
 # %% ../nbs/04_viz.ipynb #44820e46
 def figure_html(fig,
