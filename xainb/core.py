@@ -79,7 +79,7 @@ def list_datasets(pattern:str='*') -> pd.DataFrame:
     "The registered data sets: what truth they hold, and their source"
     return datasets.table(pattern)
 
-# %% ../nbs/00_core.ipynb #2e476ea7
+# %% ../nbs/00_core.ipynb #a183bef4
 _behind = WeakKeyDictionary() # Learner -> its network behind its normalisation, always the same one
 
 def _normalisation(learner):
@@ -87,10 +87,17 @@ def _normalisation(learner):
     steps = [t for d in getattr(getattr(learner, 'dls', None), 'loaders', ()) for t in getattr(getattr(d, 'after_batch', None), 'fs', ())]
     return next(((t.mean.flatten().cpu(), t.std.flatten().cpu()) for t in steps if type(t).__name__ == 'Normalize'), None)
 
+class _Normalised(nn.Module):
+    "A network behind its normalisation"
+    def __init__(self, net, mean, std):
+        super().__init__()
+        self.net = net
+        for name, v in dict(mean=mean, std=std).items(): self.register_buffer(name, v[:, None, None], persistent=False)
+    def forward(self, x): return self.net((x - self.mean)/self.std)
+
 def _with_normalisation(learner, mean, std):
-    from xainb.models import normalized
     kept, asked = _behind.get(learner), (mean.tolist(), std.tolist())
-    if kept is None or kept[0].net is not learner.model or kept[1] != asked: kept = _behind[learner] = normalized(learner.model, mean, std), asked
+    if kept is None or kept[0].net is not learner.model or kept[1] != asked: kept = _behind[learner] = _Normalised(learner.model, mean, std), asked
     return kept[0].to(device_of(learner.model))
 
 def as_model(m) -> nn.Module: # The network inside
@@ -317,7 +324,7 @@ def metric(family:str,          # localization, perturbation, output, sanity, â€
         return call
     return register
 
-# %% ../nbs/00_core.ipynb #97a0775d
+# %% ../nbs/00_core.ipynb #980beea3
 def _measure(f, params, needs, whole, blind, model, x, target, attribution, truth, explain, reduce, batch_size, kw):
     for k in kw:
         if k not in params: raise nearest(f'parameter of {f.__name__}', k, params)
@@ -343,10 +350,8 @@ def check_truth(truth, x):
     if truth.mask is not None and truth.mask.shape != (n, h, w): raise BadInput(f"masks of {n} images of {h} x {w} pixels are [{n},{h},{w}], not {list(truth.mask.shape)}")
 
 def _finite(attribution, x):
-    "Attributions of any kind of array, [N,C,H,W], [N,1,H,W] or one value for each pixel [N,H,W]"
-    if not hasattr(attribution, 'shape'): raise BadInput(f"an attribution is an array [N,C,H,W], [N,1,H,W] or [N,H,W], not {_shape(attribution)}")
-    a = torch.as_tensor(attribution).to(x.device)
-    a = check_attribution('the explanation', a[:, None] if a.ndim == 3 else a, x)
+    if not hasattr(attribution, 'shape'): raise BadInput(f"an attribution is an array [N,C,H,W] or [N,1,H,W], not {_shape(attribution)}")
+    a = check_attribution('the explanation', torch.as_tensor(attribution).to(x.device), x)
     if bad := (~torch.isfinite(a)).flatten(1).any(1).sum(): raise BadInput(f"{bad} of {len(x)} attributions hold NaN or infinity")
     return a
 
