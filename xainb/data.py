@@ -8,9 +8,11 @@ __all__ = ['splits', 'styles', 'severities', 'Images', 'random_parts', 'glyphs',
            'shift_names', 'shifted', 'replace_x']
 
 # %% ../nbs/02_data.ipynb #5ffe39fc
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from fastcore.basics import patch
 import math, numpy as np, pandas as pd, torch, torch.nn.functional as F
 from torch import Tensor
 from PIL import Image
@@ -18,8 +20,13 @@ import torchvision
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 from .core import *
+from .store import dumps, file_digests
 
 # %% ../nbs/02_data.ipynb #0b861dac
+def _seen(x):
+    "Which tensor this is, and how often it was written to"
+    with suppress(RuntimeError, AttributeError): return id(x), x._version # A tensor made in inference mode does not count
+
 @dataclass
 class Images:
     "Images with their truth: `x` [N,C,H,W] floats in [0,1], `y` [N] classes, `truth`, one id each, and what was `skipped` and why"
@@ -29,10 +36,17 @@ class Images:
     ids:list
     classes:list
     skipped:dict = field(default_factory=dict)
+    source:dict|None = None # What `x` was read from, as its reader says it; see `fingerprint`
+
+    def __post_init__(self): self._as_read = _seen(self.x)
 
     def __len__(self): return len(self.x)
     def __getitem__(self, i:slice): return Images(self.x[i], self.y[i], self.truth[i], self.ids[i], self.classes)
     def take(self, i): return self.x[i], self.y[i] # Images and labels for a tensor of indices
+    def fingerprint(self) -> dict: # Plain values
+        "What decides the numbers that are computed from these images"
+        as_read = self.source is not None and self._as_read is not None and self._as_read == _seen(self.x)
+        return dict(x=self.source if as_read else self.x, y=self.y, boxes=self.truth.boxes, mask=self.truth.mask, ids=self.ids, classes=self.classes)
 
 # %% ../nbs/02_data.ipynb #5fe3d428
 def random_parts(n:int,          # How many data
@@ -66,6 +80,7 @@ def regions(split:str) -> list: # Two tensors [1,3,H,W] in [0,1]
     return [F.avg_pool2d(p[..., _part(split, p.shape[-1])], 2) for p in photos]
 
 # %% ../nbs/02_data.ipynb #02bafeed
+_drawing = 1 # To be raised when the same numbers give other scenes
 _draws = dict(glyph=1, side=1, x=1, y=1, angle=1, photo=1, zoom=1, left=1, top=1, colour=3, light=1, wave=9)
 
 def _draw(n, seed):
@@ -150,6 +165,10 @@ class DigitScenes(Images):
         alpha, y = _place(u, split, size)
         x, mask = styles[style](u, alpha, split, size).clamp(0, 1), alpha[:, 0] > .5
         super().__init__(x, y, Truth(mask_boxes(mask), mask), [f'{split}-{seed}-{i}' for i in range(n)], [str(d) for d in range(10)])
+    def fingerprint(self) -> dict: # Without `n`: more scenes of a seed begin with the same ones
+        "What the scenes are drawn from"
+        changed = self._as_read != _seen(self.x)
+        return super().fingerprint() if changed else dict(scenes=_drawing, split=self.split, seed=self.seed, size=self.size, style=self.style)
 
 # %% ../nbs/02_data.ipynb #d916b92b
 def _plain(u, alpha, split, size): return _paint(u, alpha, _photo(u, split, size))
@@ -239,17 +258,18 @@ def photos(n:int|None=None,   # How many; None for all
         if isinstance(item, str): skipped[str(name)] = item
         else: got[str(name)] = item
     if not got: raise BadInput(f"none of the {len(groups)} images named in the table can be read from '{at}'")
-    return _gather(got, groups, table, skipped)
+    source = dict(files=file_digests([at/name for name in got]), crop=crop, resize=resize)
+    return _gather(got, groups, table, skipped, source)
 
 # %% ../nbs/02_data.ipynb #a242ed4c
-def _gather(got, groups, table, skipped):
+def _gather(got, groups, table, skipped, source):
     "The pictures and truths read from files as one `Images`"
     most = max(len(b) for _, b in got.values())
     boxes = torch.stack([F.pad(b, (0, 0, 0, most-len(b)), value=torch.nan) for _, b in got.values()]) if most else None
     y = torch.tensor([int(groups[k].label.iloc[0]) for k in got])
     names = dict(zip(table.label, table.name)) if 'name' in table.columns else {}
     classes = [str(names.get(c, c)) for c in range(table.label.max()+1)]
-    return Images(torch.stack([x for x, _ in got.values()]), y, Truth(boxes), list(got), classes, skipped)
+    return Images(torch.stack([x for x, _ in got.values()]), y, Truth(boxes), list(got), classes, skipped, source)
 
 # %% ../nbs/02_data.ipynb #cb7b67fb
 class LazyImages:
@@ -272,9 +292,30 @@ class LazyImages:
     def take(self, i): # Images [N,C,H,W] in [0,1] and labels [N]
         got = [self.dataset[self.index[int(k)]] for k in i]
         return torch.stack([_fit(picture.convert('RGB'), [], self.crop, self.resize)[0] for picture, _ in got]), torch.tensor([y for _, y in got])
+    def fingerprint(self) -> dict: # Plain values
+        "What decides the numbers that are computed from these images, by the checksums of their files where they are files"
+        return dict(pictures=self._pictures(), crop=self.crop, resize=self.resize, ids=self.ids, classes=self.classes)
     def load(self) -> Images:
         "All of them, in memory"
-        return Images(*self.take(range(len(self))), Truth(), self.ids, self.classes)
+        return Images(*self.take(range(len(self))), Truth(), self.ids, self.classes, source=self.fingerprint())
+
+# %% ../nbs/02_data.ipynb #962e55b5
+def _labelled_files(dataset):
+    "Pairs of file and label as torchvision's folders keep them, or None"
+    if hasattr(dataset, 'samples'): return dataset.samples
+    if hasattr(dataset, '_image_files'): return list(zip(dataset._image_files, dataset._labels))
+
+def _picture_checksum(item):
+    picture, label = item
+    return dumps([picture.mode, np.asarray(picture), int(label)])
+
+@patch
+def _pictures(self:LazyImages) -> list: # A text for each
+    "What each picture and label is; a data set that is made of no files is looked through once"
+    files = _labelled_files(self.dataset)
+    if files is None: return [_picture_checksum(self.dataset[int(i)]) for i in self.index]
+    some = [files[i] for i in self.index]
+    return [f'{sha} {label}' for sha, (_, label) in zip(file_digests([f for f, _ in some]), some)]
 
 # %% ../nbs/02_data.ipynb #058e502b
 def _split_folder(folder, split):
