@@ -4,20 +4,21 @@
 
 # %% auto #0
 __all__ = ['splits', 'styles', 'severities', 'Images', 'random_parts', 'glyphs', 'regions', 'luminance', 'mask_boxes',
-           'DigitScenes', 'edges', 'digit_scenes', 'photos', 'LazyImages', 'image_folder', 'food101', 'corrupt',
+           'DigitScenes', 'edges', 'digit_scenes', 'read_text', 'read_table', 'numbers_in', 'Unreadable',
+           'read_picture', 'ClassNames', 'photos', 'LazyImages', 'PictureFiles', 'image_folder', 'food101', 'corrupt',
            'shift_names', 'shifted', 'replace_x']
 
 # %% ../nbs/02_data.ipynb #5ffe39fc
+import codecs, csv, io, json, math, operator, os, posixpath, warnings
+import fsspec, numpy as np, pandas as pd, torch, torch.nn.functional as F
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from fastcore.basics import patch
-import math, numpy as np, pandas as pd, torch, torch.nn.functional as F
 from torch import Tensor
-from PIL import Image
-import torchvision
-from torchvision import tv_tensors
+from PIL import Image, ImageOps
+from fastcore.basics import patch
+from torchvision.datasets.folder import IMG_EXTENSIONS
 from torchvision.transforms import v2
 from .core import *
 from .store import dumps, file_digests
@@ -34,14 +35,16 @@ class Images:
     y:Tensor
     truth:Truth
     ids:list
-    classes:list
+    classes:list # Names of the classes, or `ClassNames`
     skipped:dict = field(default_factory=dict)
     source:dict|None = None # What `x` was read from, as its reader says it; see `fingerprint`
 
     def __post_init__(self): self._as_read = _seen(self.x)
 
     def __len__(self): return len(self.x)
-    def __getitem__(self, i:slice): return Images(self.x[i], self.y[i], self.truth[i], self.ids[i], self.classes)
+    def __getitem__(self, i): # A slice, or a tensor of indices or of bools
+        at = torch.arange(len(self))[i].tolist()
+        return Images(self.x[i], self.y[i], self.truth[i], [self.ids[k] for k in at], self.classes)
     def take(self, i): return self.x[i], self.y[i] # Images and labels for a tensor of indices
     def fingerprint(self) -> dict: # Plain values
         "What decides the numbers that are computed from these images"
@@ -194,29 +197,161 @@ def digit_scenes(n:int=64, seed:int=0, split:str='test', size:int=32) -> Images:
     "The embedded default: see `DigitScenes`"
     return DigitScenes(split, n, seed, size)
 
+# %% ../nbs/02_data.ipynb #91e05a05
+def read_text(path) -> str:
+    "The text of a file in UTF-8 or UTF-16, compressed or not; anything else is read as Windows-1252, with a warning"
+    name = Path(path).name
+    try:
+        with fsspec.filesystem('file').open(str(path), 'rb', compression='infer') as f: raw = f.read()
+    except FileNotFoundError: raise BadInput(f"there is no file '{path}'") from None
+    except Exception as e: raise BadInput(f"'{name}' cannot be read: {e}") from None # Each decompressor has errors of its own
+    text = _decoded(raw, name)
+    if '\0' in text: raise BadInput(f"'{name}' is no text: it holds zero bytes; save it as UTF-8")
+    return text
+
+def _decoded(raw, name):
+    wide = raw[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    try: return raw.decode('utf-16' if wide else 'utf-8-sig')
+    except UnicodeDecodeError: pass
+    warnings.warn(f"'{name}' is not in UTF-8 and is read as Windows-1252 (Latin-1): save it as UTF-8 if names look wrong")
+    return raw.decode('cp1252', errors='replace')
+
+# %% ../nbs/02_data.ipynb #f7ef9680
+_longest_value = 2**31 - 1 # Of a CSV, in characters: a text may be long
+
+def _csv_rows(text, sep, name):
+    "The line number and the values of each row that is not blank"
+    was, reader = csv.field_size_limit(_longest_value), csv.reader(io.StringIO(text, newline=''), delimiter=sep, skipinitialspace=True, strict=True)
+    try: return [(reader.line_num, row) for row in reader if any(v.strip() for v in row)]
+    except csv.Error as e: raise BadInput(f"line {reader.line_num} of '{name}' is no CSV: {e}") from None
+    finally: csv.field_size_limit(was)
+
+def read_table(path) -> pd.DataFrame: # Strings; the index is the line in the file
+    "A CSV with the names of its columns in the first line; columns without a name are left out"
+    name, text = Path(path).name, read_text(path)
+    first = next((l for l in text.splitlines() if l.strip()), '')
+    if not first: raise BadInput(f"'{name}' is empty")
+    (_, names), *rows = _csv_rows(text, max(',;\t', key=first.count), name)
+    names = [c.strip() for c in names]
+    twice = [c for c in names if c and names.count(c) > 1]
+    if twice: raise BadInput(f"'{name}' has two columns called '{twice[0]}'")
+    for line, row in rows:
+        if len(row) != len(names): raise BadInput(f"line {line} of '{name}' has {len(row)} values for {len(names)} columns")
+    table = pd.DataFrame([r for _, r in rows], columns=names, index=[line for line, _ in rows], dtype=object)
+    return table.loc[:, [bool(c) for c in names]]
+
+# %% ../nbs/02_data.ipynb #1881baec
+def numbers_in(table:pd.DataFrame, # From `read_table`
+               column:str,
+               name:str,           # Of the file, for the message
+              ) -> pd.Series:      # Floats
+    "One column as finite numbers; TRUE and FALSE are 1 and 0"
+    said = table[column].str.strip()
+    found = pd.to_numeric(said.str.lower().replace({'true': '1', 'false': '0'}), errors='coerce').astype(float)
+    bad = ~np.isfinite(found)
+    if bad.any(): raise BadInput(f"'{column}' is a number in each row, and in line {bad.idxmax()} of '{name}' it is '{said[bad.idxmax()]}'")
+    return found
+
 # %% ../nbs/02_data.ipynb #0a1f4825
+_box = ['x0', 'y0', 'x1', 'y1']
+
 def _annotations(path):
     "The table of labels and boxes, checked"
     if not path.is_file(): raise BadInput(f"no table of labels at '{path}': give a CSV with columns file,label,x0,y0,x1,y1")
-    table = pd.read_csv(path)
+    table, name = read_table(path), path.name
     missing = {'file', 'label'} - set(table)
-    if missing or len(table) == 0: raise BadInput(f"'{path.name}' has no {' and no '.join(sorted(missing)) or 'rows'}; it needs columns file,label and, for boxes, x0,y0,x1,y1")
-    if not pd.api.types.is_integer_dtype(table.label) or table.label.min() < 0:
-        raise BadInput(f"labels in '{path.name}' are class numbers from 0; found {table.label.min()}")
-    return table
+    if missing or len(table) == 0: raise BadInput(f"'{name}' has no {' and no '.join(sorted(missing)) or 'rows'}; it needs columns file,label and, for boxes, x0,y0,x1,y1")
+    absent = [c for c in _box if c not in table]
+    if 0 < len(absent) < 4: raise BadInput(f"'{name}' has no {' and no '.join(absent)}; a box is x0,y0,x1,y1")
+    boxes = {} if absent else {c: numbers_in(table, c, name) for c in _box}
+    table = table.assign(file=_file_names(table.file, name), label=_class_numbers(table.label, name), **boxes)
+    if 'name' in table: table['name'] = table['name'].str.strip()
+    _one_each(table, 'file', 'label', name)
+    if 'name' in table: _one_each(table, 'label', 'name', name)
+    return table.drop_duplicates([c for c in ('file', 'label', *boxes)])
+
+def _file_names(said, name):
+    "One way to write each path: `./a/1.png` and `a\\1.png` are a/1.png"
+    said = said.str.strip()
+    if (said == '').any(): raise BadInput(f"line {(said == '').idxmax()} of '{name}' names no file")
+    return said.map(lambda f: posixpath.normpath(f.replace('\\', '/')))
+
+def _class_numbers(said, name):
+    "Whole numbers from 0; a table program may write 3 as 3.0"
+    found = pd.to_numeric(said.str.strip(), errors='coerce').astype(float)
+    bad = ~((found >= 0) & (found < 2**53) & (found % 1 == 0)) # Floats hold each whole number below 2**53
+    if bad.any(): raise BadInput(f"labels in '{name}' are class numbers from 0; found {said[bad.idxmax()].strip() or 'none'} in line {bad.idxmax()}")
+    return found.astype('int64')
+
+def _one_each(table, key, value, name):
+    "Raises when a `key` has two values"
+    pairs = table[[key, value]].drop_duplicates()
+    twice = pairs[pairs.duplicated(key)]
+    if len(twice) == 0: return
+    k = twice[key].iloc[0]
+    a, b = pairs[pairs[key] == k][value].iloc[:2]
+    raise BadInput(f"{key} '{k}' in '{name}' has the {value}s '{a}' and '{b}'; it has one")
+
+# %% ../nbs/02_data.ipynb #d2fd4cd5
+class Unreadable(Exception): "A picture cannot be read; the message says why"
+
+def read_picture(path) -> Image.Image: # Mode RGB, or F with values in [0,1]
+    "A picture file as a viewer shows it"
+    if not os.path.isfile(path): raise Unreadable('missing')
+    try: return _as_shown(Image.open(path))
+    except (Unreadable, KeyboardInterrupt): raise
+    except Exception: raise Unreadable('cannot be read') from None # Each decoder has errors of its own
+
+def _as_shown(image):
+    "Turned as its EXIF says, in mode RGB or F"
+    deep = image.mode.startswith('I;16') or image.mode == 'I' and image.format in ('PNG', 'PPM') # Two formats of 16 bits at most
+    image = ImageOps.exif_transpose(image)
+    if deep or image.mode in 'IF': return _one_channel(np.asarray(image, dtype=np.float32)/(65535 if deep else 1), image.mode)
+    if 'A' in image.getbands() or 'transparency' in image.info:
+        image = image.convert('RGBA')
+        image = Image.alpha_composite(Image.new('RGBA', image.size, 'white'), image)
+    return image.convert('RGB')
+
+def _one_channel(values, mode):
+    if not (values.min() >= 0 and values.max() <= 1): raise Unreadable(f"holds numbers from {values.min():g} to {values.max():g} (mode {mode}), and does not say which of them is white")
+    return Image.fromarray(values)
 
 # %% ../nbs/02_data.ipynb #83280a97
+_reading = 1 # To be raised when the same files give other pixels
+
 def _fit(image:Image.Image, boxes, crop:int, resize:int):
     "Picture [3,crop,crop] in [0,1] and boxes [B,4] after resize and centre crop; boxes that fell outside are dropped"
-    x = v2.functional.to_dtype(v2.functional.pil_to_tensor(image), torch.float32, scale=True)
-    boxes = tv_tensors.BoundingBoxes(torch.as_tensor(boxes, dtype=torch.float32).view(-1, 4), format='XYXY', canvas_size=x.shape[-2:])
-    side = min(x.shape[-2:])
-    to = resize if side > resize else max(side, crop)
-    if to != side: x, boxes = (v2.functional.resize(t, [to], antialias=True) for t in (x, boxes))
-    at = [(s-crop)//2 for s in x.shape[-2:]]
-    x, boxes = (v2.functional.crop(t, *at, crop, crop) for t in (x, boxes))
-    boxes = boxes.as_subclass(Tensor)
-    return x.clamp(0, 1), boxes[(boxes[:, 2:] > boxes[:, :2]).all(1)]
+    short = min(image.size)
+    to = resize if short > resize else max(short, crop)
+    size = tuple(to if s == short else int(to*s/short) for s in image.size)
+    corner = tuple((s - crop)//2 for s in size)
+    return _window(image, size, corner, crop), _moved(boxes, image.size, size, corner, crop)
+
+def _moved(boxes, old, new, corner, side):
+    "Boxes [B,4] of the picture in the window; those outside of it are dropped"
+    if not len(boxes): return torch.zeros(0, 4)
+    scale = torch.tensor([b/a for a, b in zip(old, new)])
+    boxes = torch.as_tensor(boxes, dtype=torch.float32).view(-1, 2, 2)*scale - torch.tensor(corner)
+    boxes = boxes.clamp(0, side).flatten(1)
+    return boxes[(boxes[:, 2:] > boxes[:, :2]).all(1)]
+
+def _window(image, size, corner, side):
+    "The square [3,side,side] at `corner` of the picture scaled to `size`"
+    if image.size == size: return _values(image.crop((*corner, *(c + side for c in corner))))
+    per = [old/new for old, new in zip(image.size, size)] # Pixels of the file for one of the result
+    low = [max(0, int(c*p - max(p, 1)) - 1) for c, p in zip(corner, per)] # The filter reaches as far as one pixel of the coarser grid
+    high = [min(old, int((c + side)*p + max(p, 1)) + 2) for old, c, p in zip(image.size, corner, per)]
+    start = [c*p - l for c, p, l in zip(corner, per, low)]
+    end = [min((c + side)*p - l, h - l) for c, p, l, h in zip(corner, per, low, high)]
+    part = image.crop((*low, *high))
+    scaled = [c.convert('F').resize((side, side), Image.Resampling.BILINEAR, box=(*start, *end)) for c in part.split()] # As floats: no rounding to 256 steps
+    return _values(*scaled)/(1 if image.mode == 'F' else 255)
+
+def _values(*images): # [3,H,W]
+    "One picture of three channels, or of one that stands for three, or three of one"
+    v = torch.stack([torch.from_numpy(np.array(i)) for i in images])
+    v = v[0].permute(2, 0, 1).float()/255 if v.ndim == 4 else v.expand(3, -1, -1)
+    return v.contiguous()
 
 # %% ../nbs/02_data.ipynb #78448f57
 def _check_box(name, boxes, image):
@@ -224,20 +359,41 @@ def _check_box(name, boxes, image):
     w, h = image.size
     for x0, y0, x1, y1 in boxes:
         if not (-1 <= x0 < x1 <= w+1 and -1 <= y0 < y1 <= h+1):
-            raise BadInput(f"box {x0:g},{y0:g},{x1:g},{y1:g} of '{name}' is not inside the image of {w} by {h} pixels")
+            raise BadInput(f"box {x0:g},{y0:g},{x1:g},{y1:g} of '{name}' is not inside the image of {w} by {h} pixels (as it is shown, turned by its EXIF orientation)")
 
-def _open(path, rows, crop, resize):
-    "Picture and boxes of one file, or the reason why it is skipped"
-    try: image = Image.open(path).convert('RGB')
-    except FileNotFoundError: return 'missing'
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError): return 'cannot be read'
-    has = 'x0' in rows
-    boxes = rows[['x0', 'y0', 'x1', 'y1']].to_numpy() if has else []
-    _check_box(path.name, boxes, image)
+def _check_sizes(crop, resize):
+    if not 0 < crop <= resize: raise BadInput(f"the crop is at least 1 pixel and at most the shorter side before it, which is {resize}; it is {crop}")
+
+def _check_n(n):
+    if n is not None and n < 0: raise BadInput(f"the number of images is at least 1, or None for all of them, not {n}")
+
+def _open(path, name, boxes, crop, resize): # `boxes` [B,4] or None
+    "Picture and boxes of one file"
+    image = read_picture(path)
+    if boxes is None: return _fit(image, [], crop, resize)
+    _check_box(name, boxes, image)
     x, boxes = _fit(image, boxes, crop, resize)
-    return 'its object lies outside the crop' if has and not len(boxes) else (x, boxes)
+    if not len(boxes): raise Unreadable('its object lies outside the crop')
+    return x, boxes
+
+# %% ../nbs/02_data.ipynb #7edac3a8
+def _check_inside(files, folder):
+    "Raises when a file's path leaves the folder"
+    for f in files:
+        if f == '..' or f.startswith('../') or posixpath.isabs(f) or os.path.isabs(f): _outside(f, folder)
+
+def _check_link(path, folder, root): # `root`: the folder itself, where it is a link
+    "Raises when a link leads out of the folder"
+    if os.path.isfile(path) and not os.path.realpath(path).startswith(os.path.join(root, '')): _outside(path, folder)
+
+def _outside(file, folder):
+    raise BadInput(f"'{file}' lies outside of '{folder}': give allow_outside=True (--allow-outside on the command line) if that is meant")
 
 # %% ../nbs/02_data.ipynb #85c9a473
+class ClassNames(dict):
+    "The names of the classes that occur, by number; any other class is called by its number"
+    def __missing__(self, k): return str(int(k))
+
 @dataset(truth='label, box', source='your folder of images and a CSV file,label,x0,y0,x1,y1')
 def photos(n:int|None=None,   # How many; None for all
            seed:int=0,        # Which ones, when there are more
@@ -245,31 +401,37 @@ def photos(n:int|None=None,   # How many; None for all
            labels:str='',     # The CSV; default `annotations.csv` in the folder
            crop:int=224,      # Side of the centre crop in pixels
            resize:int=256,    # Shorter side before the crop
+           allow_outside:bool=False, # Read files that the CSV names outside of the folder
           ) -> Images:
     "Photographs with labels and boxes; unreadable ones are skipped and named"
+    _check_sizes(crop, resize); _check_n(n)
     folder = Path(folder)
     table = _annotations(Path(labels) if labels else folder/'annotations.csv')
     at = folder/'images' if (folder/'images').is_dir() else folder
-    if not any(p.suffix.lower() in Image.registered_extensions() for p in at.glob('*')): raise BadInput(f"no images in '{at}'")
-    groups, got, skipped = dict(list(table.groupby('file'))), {}, {}
-    for name in np.random.RandomState(seed).permutation(sorted(groups)):
-        if len(got) == (n or len(groups)): break
-        item = _open(at/name, groups[name], crop, resize)
-        if isinstance(item, str): skipped[str(name)] = item
-        else: got[str(name)] = item
-    if not got: raise BadInput(f"none of the {len(groups)} images named in the table can be read from '{at}'")
-    source = dict(files=file_digests([at/name for name in got]), crop=crop, resize=resize)
-    return _gather(got, groups, table, skipped, source)
+    rows = {str(f): r for f, r in table.groupby('file').indices.items()}
+    if not allow_outside: _check_inside(rows, folder)
+    if not any(p.suffix.lower() in Image.registered_extensions() for p in at.rglob('*')): raise BadInput(f"no images in '{at}'")
+    boxes = table[_box].to_numpy() if 'x0' in table else None
+    names, got, skipped, root = sorted(rows), {}, {}, os.path.realpath(folder)
+    for k in np.random.RandomState(seed).permutation(len(names)):
+        if len(got) == (n or len(names)): break
+        name, path = names[k], os.path.join(at, names[k])
+        try:
+            if not allow_outside: _check_link(path, folder, root)
+            got[name] = _open(path, name, None if boxes is None else boxes[rows[name]], crop, resize)
+        except Unreadable as e: skipped[name] = str(e)
+    if not got: raise BadInput(f"none of the {len(names)} images named in the table can be read from '{at}'; the first, '{names[0]}', is skipped: {skipped[names[0]]}")
+    source = dict(files=file_digests([at/name for name in got]), crop=crop, resize=resize, reading=_reading)
+    return _gather(got, table, skipped, source)
 
 # %% ../nbs/02_data.ipynb #a242ed4c
-def _gather(got, groups, table, skipped, source):
+def _gather(got, table, skipped, source):
     "The pictures and truths read from files as one `Images`"
     most = max(len(b) for _, b in got.values())
     boxes = torch.stack([F.pad(b, (0, 0, 0, most-len(b)), value=torch.nan) for _, b in got.values()]) if most else None
-    y = torch.tensor([int(groups[k].label.iloc[0]) for k in got])
-    names = dict(zip(table.label, table.name)) if 'name' in table.columns else {}
-    classes = [str(names.get(c, c)) for c in range(table.label.max()+1)]
-    return Images(torch.stack([x for x, _ in got.values()]), y, Truth(boxes), list(got), classes, skipped, source)
+    label = dict(zip(table.file, table.label.tolist()))
+    classes = ClassNames(zip(table.label.tolist(), table['name'] if 'name' in table else table.label.astype(str)))
+    return Images(torch.stack([x for x, _ in got.values()]), torch.tensor([label[k] for k in got]), Truth(boxes), list(got), classes, skipped, source)
 
 # %% ../nbs/02_data.ipynb #cb7b67fb
 class LazyImages:
@@ -280,24 +442,62 @@ class LazyImages:
                  seed:int=0,
                  crop:int=224,     # Side of the centre crop in pixels
                  resize:int=256):  # Shorter side before the crop
+        _check_sizes(crop, resize); _check_n(n)
         if not len(dataset): raise BadInput('the data set is empty')
         self.dataset, self.crop, self.resize = dataset, crop, resize
-        self.index = np.random.RandomState(seed).permutation(len(dataset))[:n] if n else np.arange(len(dataset))
+        self.order = np.random.RandomState(seed).permutation(len(dataset)) if n else np.arange(len(dataset))
+        self.index = self.order[:n or None]
         self.classes = list(map(str, getattr(dataset, 'classes', [])))
-        self.ids = [self._id(i) for i in self.index]
+        self._names = _file_ids(getattr(dataset, 'samples', None))
+        self.ids = [self._id(k) for k in self.index]
     def __len__(self): return len(self.index)
-    def _id(self, i):
-        files = getattr(self.dataset, 'samples', None)
-        return '/'.join(Path(files[i][0]).parts[-2:]) if files else str(i)
+    def _id(self, k): return self._names[k] if self._names else str(k)
     def take(self, i): # Images [N,C,H,W] in [0,1] and labels [N]
-        got = [self.dataset[self.index[int(k)]] for k in i]
-        return torch.stack([_fit(picture.convert('RGB'), [], self.crop, self.resize)[0] for picture, _ in got]), torch.tensor([y for _, y in got])
+        got = [self._asked(self.index[int(k)]) for k in i]
+        return torch.stack([x for x, _ in got]), torch.tensor([y for _, y in got])
     def fingerprint(self) -> dict: # Plain values
         "What decides the numbers that are computed from these images, by the checksums of their files where they are files"
-        return dict(pictures=self._pictures(), crop=self.crop, resize=self.resize, ids=self.ids, classes=self.classes)
+        return self._fingerprint(self.index)
     def load(self) -> Images:
-        "All of them, in memory"
-        return Images(*self.take(range(len(self))), Truth(), self.ids, self.classes, source=self.fingerprint())
+        "All of them, in memory; those that cannot be read are skipped and named"
+        got, skipped = {}, {}
+        for k in self.order:
+            if len(got) == len(self): break
+            try: got[k] = self._item(k)
+            except Unreadable as e: skipped[self._id(k)] = str(e)
+        if not got: raise BadInput(f"none of {len(skipped)} images can be read; the first, '{next(iter(skipped))}', is skipped: {next(iter(skipped.values()))}")
+        x, y = zip(*got.values())
+        return Images(torch.stack(x), torch.tensor(y), Truth(), [self._id(k) for k in got], self.classes, skipped, self._fingerprint(list(got)))
+
+# %% ../nbs/02_data.ipynb #e60d3b31
+@patch
+def _pair(self:LazyImages, k): # PIL image, int
+    item = self.dataset[int(k)]
+    if not (isinstance(item, (tuple, list)) and len(item) == 2 and isinstance(item[0], Image.Image)):
+        kinds = ', '.join(type(i).__name__ for i in item) if isinstance(item, (tuple, list)) else type(item).__name__
+        raise BadInput(f"the items of the data set are (PIL image, class number), without a transform; item {k} is ({kinds})")
+    picture, y = item
+    try: y = operator.index(y.item() if isinstance(y, Tensor) else y)
+    except (TypeError, ValueError): raise BadInput(f"the class of item {k} of the data set is a whole number, not {y!r}") from None
+    return picture, y
+
+@patch
+def _item(self:LazyImages, k): # [3,crop,crop], int
+    picture, y = self._pair(k)
+    return _fit(_as_shown(picture), [], self.crop, self.resize)[0], y
+
+@patch
+def _asked(self:LazyImages, k):
+    try: return self._item(k)
+    except Unreadable as e: raise BadInput(f"image '{self._id(k)}': {e}; remove the file, or read the folder with lazy=False, which skips it") from None
+
+def _file_ids(samples):
+    "Folder and name of each file, or as much of its path as tells the files apart"
+    if not samples: return None
+    ids = ['/'.join(Path(f).parts[-2:]) for f, _ in samples]
+    if len(set(ids)) == len(ids): return ids
+    top = os.path.commonpath([os.path.dirname(f) for f, _ in samples])
+    return [Path(os.path.relpath(f, top)).as_posix() for f, _ in samples]
 
 # %% ../nbs/02_data.ipynb #962e55b5
 def _labelled_files(dataset):
@@ -305,26 +505,55 @@ def _labelled_files(dataset):
     if hasattr(dataset, 'samples'): return dataset.samples
     if hasattr(dataset, '_image_files'): return list(zip(dataset._image_files, dataset._labels))
 
-def _picture_checksum(item):
-    picture, label = item
-    return dumps([picture.mode, np.asarray(picture), int(label)])
+def _picture_checksum(picture, label): return dumps([picture.mode, np.asarray(picture), label])
 
 @patch
-def _pictures(self:LazyImages) -> list: # A text for each
+def _pictures(self:LazyImages, index) -> list: # A text for each
     "What each picture and label is; a data set that is made of no files is looked through once"
     files = _labelled_files(self.dataset)
-    if files is None: return [_picture_checksum(self.dataset[int(i)]) for i in self.index]
-    some = [files[i] for i in self.index]
+    if files is None: return [_picture_checksum(*self._pair(i)) for i in index]
+    some = [files[i] for i in index]
     return [f'{sha} {label}' for sha, (_, label) in zip(file_digests([f for f, _ in some]), some)]
 
+@patch
+def _fingerprint(self:LazyImages, index) -> dict:
+    return dict(pictures=self._pictures(index), crop=self.crop, resize=self.resize, reading=_reading, ids=[self._id(k) for k in index], classes=self.classes)
+
 # %% ../nbs/02_data.ipynb #058e502b
-def _split_folder(folder, split):
-    "Where a split is: below `folder`, or there at once where nothing is to be trained"
+class PictureFiles:
+    "A PyTorch data set of picture files: `samples` holds (path, class number), `classes` their names"
+    def __init__(self, samples, classes): self.samples, self.classes = samples, classes
+    def __len__(self): return len(self.samples)
+    def __getitem__(self, i): return read_picture(self.samples[i][0]), self.samples[i][1]
+
+def _hidden(name): return name.startswith('.') or name in ('__MACOSX', '__pycache__')
+
+def _class_folders(at): return sorted(p.name for p in at.glob('*') if p.is_dir() and not _hidden(p.name))
+
+def _pictures_below(at):
+    "The paths of all pictures in a folder and the folders in it"
+    for folder, inner, files in os.walk(at, followlinks=True):
+        inner[:] = sorted(i for i in inner if not _hidden(i))
+        yield from (os.path.join(folder, f) for f in sorted(files) if not _hidden(f) and f.lower().endswith(IMG_EXTENSIONS))
+
+def _classes_of(at, train):
+    "The class folders: those of the training part, if there is one, for every part"
+    classes = _class_folders(train or at)
+    if not classes: raise BadInput(f"no folders of images, one for each class, in '{train or at}'")
+    for c in classes:
+        if not any(_pictures_below((train or at)/c)): raise BadInput(f"the class folder '{c}' in '{train or at}' holds no images: fill it, or remove it, since it shifts the numbers of the classes")
+    for c in _class_folders(at):
+        if c not in classes and any(_pictures_below(at/c)): raise nearest(f"class folder in '{at}', of which '{train}' has none,", c, classes)
+    return classes
+
+# %% ../nbs/02_data.ipynb #acd89850
+def _split_folders(folder, split):
+    "Where a split is, below `folder` or there at once where nothing is to be trained; and where the training part is, or None"
     known = dict(train=('train', 'training'), test=('test', 'val', 'valid', 'validation'))
     if split not in known: raise nearest('split', split, known)
     there = {s: [folder/k for k in names if (folder/k).is_dir()] for s, names in known.items()}
     if not there[split] and (split == 'train' or there['train']): raise BadInput(f"no folder '{split}' in '{folder}': training and testing need images of their own, in train/ and test/")
-    return (there[split] or [folder])[0]
+    return (there[split] or [folder])[0], next(iter(there['train']), None)
 
 @dataset(truth='label', source='your folder with one folder for each class, below train and test if there are such')
 def image_folder(n:int|None=None, seed:int=0,
@@ -335,10 +564,11 @@ def image_folder(n:int|None=None, seed:int=0,
                  lazy:bool=False,    # Read images when they are needed
                 ) -> Images:
     "Images in folders that are named after their class"
-    at = _split_folder(Path(folder), split)
-    try: found = torchvision.datasets.ImageFolder(str(at))
-    except FileNotFoundError as e: raise BadInput(f"no folders of images, one for each class, in '{at}'") from None
-    images = LazyImages(found, n, seed, size, resize or size)
+    at, train = _split_folders(Path(folder), split)
+    classes = _classes_of(at, train)
+    samples = [(f, k) for k, c in enumerate(classes) for f in _pictures_below(at/c)]
+    if not samples: raise BadInput(f"no images in the class folders in '{at}'")
+    images = LazyImages(PictureFiles(samples, classes), n, seed, size, resize or size)
     return images if lazy else images.load()
 
 # %% ../nbs/02_data.ipynb #c446c283
@@ -349,8 +579,15 @@ def food101(n:int|None=None, seed:int=0,
             size:int=224, resize:int=256, # As in `image_folder`
            ) -> LazyImages:
     "Food-101, read when it is needed; nothing is downloaded"
-    if not (Path(folder)/'food-101').is_dir(): raise BadInput(f"no folder 'food-101' in '{folder}': torchvision.datasets.Food101('{folder or '.'}', download=True) makes it")
-    return LazyImages(torchvision.datasets.Food101(folder, split=split), n, seed, size, resize)
+    at = Path(folder)/'food-101'
+    if not at.is_dir(): raise BadInput(f"no folder 'food-101' in '{folder}': torchvision.datasets.Food101('{folder or '.'}', download=True) makes it")
+    if split not in (known := ('train', 'test')): raise nearest('split', split, known)
+    lists = at/'meta'/f'{split}.json'
+    if not lists.is_file(): raise BadInput(f"no list of images '{lists}', which belongs to Food-101")
+    names = json.loads(lists.read_text(encoding='utf-8')) # Class -> <class>/<number>
+    classes = sorted(names)
+    samples = [(str(at/'images'/f'{f}.jpg'), classes.index(c)) for c, files in names.items() for f in files]
+    return LazyImages(PictureFiles(samples, classes), n, seed, size, resize)
 
 # %% ../nbs/02_data.ipynb #de3fa8c1
 severities = dict(noise=(.08, .12, .18, .26, .38), blur=(1, 2, 3, 4, 6), contrast=(.4, .3, .2, .1, .05),
