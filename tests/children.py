@@ -2,7 +2,7 @@
 import contextlib, multiprocessing as mp, os, runpy, signal, subprocess, sys, tempfile
 from pathlib import Path
 
-os.environ['OMP_NUM_THREADS'] = '1' # Read when torch is imported, so by the server and not by its forks; two tests run at once
+os.environ.setdefault('OMP_NUM_THREADS', '1') # Read when torch is imported, so by the server and not by its forks; two tests run at once
 _context = mp.get_context('forkserver' if 'forkserver' in mp.get_all_start_methods() else 'spawn')
 if _context.get_start_method() == 'forkserver': _context.set_forkserver_preload(['xainb.all', 'xainb.sweep', 'nbdev.test', 'papermill', 'matplotlib.pyplot'])
 
@@ -15,13 +15,23 @@ def _child(script, args, said, cwd, env):
     sys.argv = [str(script), *args]
     runpy.run_path(str(script), run_name='__main__')
 
-def call(script, *args, cwd='.', timeout=1800, **env):
-    "What `subprocess.run` returns, for a Python script beside this interpreter"
+def start(script, *args, said=(os.devnull, os.devnull), cwd='.', **env):
+    "A Python script next to this interpreter, in a process that leads a session of its own and writes stdout and stderr into the files `said`"
+    script = Path(sys.executable).with_name(script)
+    process = _context.Process(target=_child, args=(script, [str(a) for a in args], said, str(cwd), env))
+    process.start()
+    return process
+
+def kill(process):
+    "Ends a started process and all kernels that it has started, as `kill -9` does"
+    with contextlib.suppress(ProcessLookupError): os.killpg(process.pid, signal.SIGKILL)
+    process.join()
+
+def call(script, *args, timeout=1800, **kw):
+    "What `subprocess.run` returns, for a Python script next to this interpreter"
     with tempfile.TemporaryDirectory() as folder:
         said = [Path(folder)/n for n in ('stdout', 'stderr')]
-        process = _context.Process(target=_child, args=(Path(sys.executable).with_name(script), [str(a) for a in args], said, str(cwd), env))
-        process.start(); process.join(timeout)
-        if process.is_alive():
-            with contextlib.suppress(ProcessLookupError): os.killpg(process.pid, signal.SIGKILL)
-            process.join()
+        process = start(script, *args, said=said, **kw)
+        process.join(timeout)
+        if process.is_alive(): kill(process)
         return subprocess.CompletedProcess(args, process.exitcode, *(p.read_text() if p.exists() else '' for p in said))

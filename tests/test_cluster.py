@@ -1,22 +1,18 @@
 "Sweeps in more than one process: kernels beside each other, and a Dask cluster on loopback whose worker is killed in the middle."
-import importlib.util, os, signal, subprocess, sys, time
-from pathlib import Path
+import importlib.util, os, signal, time
 import pytest
 import children
+from conftest import small
 from xainb.store import Store, same_rows
 
 pytestmark = [pytest.mark.xdist_group('cluster'), pytest.mark.skipif(not importlib.util.find_spec('distributed'), reason='dask.distributed is not installed')]
-smoke = ['--profile', 'smoke', '--explainers', 'gradient,cam', '--threads', 1]
 
-def call(*args): return children.call('xainb-sweep', *smoke, *args)
+def call(*args): return children.call('xainb-sweep', *small, *args)
 
 @pytest.fixture(scope='module')
-def unbroken(tmp_path_factory):
+def unbroken(small_sweep):
     "One kernel, one run after the other"
-    out = tmp_path_factory.mktemp('unbroken')
-    run = call('--jobs', 1, '--out', out)
-    assert run.returncode == 0, run.stdout + run.stderr
-    return Store(out)
+    return Store(small_sweep)
 
 @pytest.fixture(scope='module')
 def cluster():
@@ -47,15 +43,15 @@ def test_worker_killed_in_the_middle(unbroken, cluster, tmp_path):
     store = Store(tmp_path)
     with Client(cluster, set_as_default=False) as client:
         before = client.run(os.getpid)
-        sweep = subprocess.Popen([sys.executable, Path(sys.executable).with_name('xainb-sweep'), *map(str, smoke), '--scheduler', cluster.scheduler_address, '--out', tmp_path],
-                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        said = tmp_path.with_suffix('.said')
+        sweep = children.start('xainb-sweep', *small, '--scheduler', cluster.scheduler_address, '--out', tmp_path, said=(said, os.devnull))
         victim = before[_caught(client, store, unbroken, time.time() + 900)]
         assert client.run_on_scheduler(_wanted) == [{'GPU': 1}]*2
         os.kill(victim, signal.SIGKILL)
         at_death = seen(store)
-        said, _ = sweep.communicate(timeout=900)
+        sweep.join(900)
         assert victim not in client.run(os.getpid).values()
-    assert sweep.returncode == 0 and '2 of 2 runs complete' in said, said
+    assert sweep.exitcode == 0 and '2 of 2 runs complete' in said.read_text(), said.read_text()
     assert len(at_death) < len(unbroken.units())
     assert {f: t for f, t in seen(store).items() if f in at_death} == at_death # Nothing is done twice
     assert same_rows(unbroken.read(), store.read())

@@ -1,16 +1,13 @@
 "What notebooks cannot show: the command as a person types it, and what is left after kill -9."
-import json, os, signal, subprocess, sys, time
-from pathlib import Path
+import shutil, time
 import pytest
 import children
+from conftest import small
 from xainb.report import Report
 from xainb.store import Store, same_rows
 
-command = Path(sys.executable).with_name('xainb-sweep')
-pytestmark = pytest.mark.xdist_group('command') # They share one finished sweep
-small = ['--profile', 'smoke', '--models', 'demo/resnet,demo/alexnet', '--explainers', 'gradient,cam', '--images', '4']
-
 def call(*args): return children.call('xainb-sweep', *args)
+def again(out, *args): return call(*small, '--jobs', 1, '--out', out, *args)
 
 def refused(out, *args):
     "The one sentence that a bad call prints; nothing else may be said"
@@ -19,40 +16,33 @@ def refused(out, *args):
     assert run.returncode == 2 and len(lines) == 1 and lines[0].startswith('xainb-sweep: '), (run.returncode, run.stderr)
     return lines[0].removeprefix('xainb-sweep: ')
 
-@pytest.fixture(scope='session')
-def unbroken(tmp_path_factory):
-    out = tmp_path_factory.mktemp('unbroken')
-    run = call(*small, '--out', out)
-    assert run.returncode == 0, run.stdout + run.stderr
-    return out, run
-
-def test_ends_with_a_report(unbroken):
-    out, run = unbroken
-    assert '2 of 2 runs complete' in run.stdout and (out/'report.html').stat().st_size > 50_000
+def test_ends_with_a_report(small_sweep):
+    out = small_sweep
+    assert '2 of 2 runs complete' in (out/'stdout').read_text() and (out/'report.html').stat().st_size > 50_000
     assert len(list((out/'notebooks').glob('*.ipynb'))) == 3
 
-def test_second_call_does_nothing_again(unbroken):
-    out, _ = unbroken
+def test_second_call_does_nothing_again(small_sweep, tmp_path):
+    out = shutil.copytree(small_sweep, tmp_path/'copy')
     before = {f: f.stat().st_mtime_ns for f in Store(out).units()}
-    assert call(*small, '--out', out).stdout.count('done before') == 2
+    assert again(out).stdout.count('done before') == 2
     assert {f: f.stat().st_mtime_ns for f in Store(out).units()} == before
 
-def test_same_seed_same_rows_and_another_seed_others(unbroken, tmp_path):
-    assert call(*small, '--out', tmp_path/'again').returncode == 0
-    rows = Store(unbroken[0]).read()
+def test_same_seed_same_rows_and_another_seed_others(small_sweep, tmp_path):
+    assert again(tmp_path/'again', '--models', 'demo/alexnet').returncode == 0
+    rows = Store(small_sweep).read().query("model == 'demo/alexnet'")
     assert same_rows(rows, Store(tmp_path/'again').read())
-    assert call(*small, '--out', tmp_path/'other', '--seed', 1).returncode == 0
+    assert again(tmp_path/'other', '--models', 'demo/alexnet', '--seed', 1).returncode == 0
     assert not same_rows(rows, Store(tmp_path/'other').read().assign(seed=0))
 
-def test_killed_sweep_is_finished_by_the_same_command(unbroken, tmp_path):
-    process = subprocess.Popen([command, *small, '--out', tmp_path], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+def test_killed_sweep_is_finished_by_the_same_command(small_sweep, tmp_path):
+    process = children.start('xainb-sweep', *small, '--jobs', 1, '--out', tmp_path)
     deadline = time.time() + 300
     while len(Store(tmp_path).units()) < 5 and time.time() < deadline: time.sleep(.02)
-    os.killpg(process.pid, signal.SIGKILL); process.wait()
+    children.kill(process)
     done = len(Store(tmp_path).units())
-    assert 5 <= done < len(Store(unbroken[0]).units())
-    assert call(*small, '--out', tmp_path).returncode == 0
-    assert same_rows(Store(unbroken[0]).read(), Store(tmp_path).read())
+    assert 5 <= done < len(Store(small_sweep).units())
+    assert again(tmp_path).returncode == 0
+    assert same_rows(Store(small_sweep).read(), Store(tmp_path).read())
 
 def test_a_failing_network_does_not_stop_the_others(tmp_path):
     (tmp_path/'nets.py').write_text('''
@@ -112,9 +102,9 @@ def test_bad_output(tmp_path):
     (tmp_path/'file').write_text('')
     assert 'cannot write' in refused(tmp_path/'file')
 
-def test_results_of_another_version(unbroken, tmp_path):
-    import pyarrow.parquet as pq, shutil
-    out = shutil.copytree(unbroken[0], tmp_path/'old')
+def test_results_of_another_version(small_sweep, tmp_path):
+    import pyarrow.parquet as pq
+    out = shutil.copytree(small_sweep, tmp_path/'old')
     for f in Store(out).units(): pq.write_table(pq.read_table(f).replace_schema_metadata({'xainb_schema': '0'}), f)
-    run = call(*small, '--out', out)
+    run = again(out)
     assert run.returncode != 0 and 'has results of schema version 0; this xainb reads version' in run.stderr

@@ -1,7 +1,6 @@
 "`xainb-sweep roar`: killed and resumed without repeating a training, the same rows on any number of kernels, and a page at the end."
-import os, signal, subprocess, time
+import time
 import children
-from test_command import command
 from xainb.roar_report import RoarReport
 from xainb.store import Store, same_rows
 
@@ -16,10 +15,10 @@ def test_killed_roar_goes_on_without_repeating_a_training(tmp_path):
     page = (whole.folder/'report.html').read_text(encoding='utf-8')
     assert page.count('<figure>') >= 3 and 'gradient against random_control' in page
     assert len(RoarReport(whole.folder).trainings()) == 9
-    process = subprocess.Popen([command, *small, '--jobs', '2', '--out', broken.folder], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    process = children.start('xainb-sweep', *small, '--jobs', '1', '--out', broken.folder)
     deadline = time.time() + 300
     while not any(u.startswith('roar') for r, u in broken._units() if 'ranks' not in r) and time.time() < deadline: time.sleep(.02)
-    os.killpg(process.pid, signal.SIGKILL); process.wait()
+    children.kill(process)
     before = trained(broken)
     assert 0 < len(before) < len(whole.units())
     assert call(broken.folder, '--jobs', '2').returncode == 0

@@ -1,7 +1,6 @@
 "`xainb-sweep trend`: killed and resumed without repeating a training, the same rows, and a page at the end."
-import os, signal, subprocess, time
+import time
 import children
-from test_command import command
 from xainb.store import Store, same_rows
 from xainb.trend_report import TrendReport
 
@@ -16,10 +15,10 @@ def test_killed_trend_tests_go_on_without_repeating_a_training(tmp_path):
     page = (whole.folder/'report.html').read_text(encoding='utf-8')
     assert page.count('<figure>') == 2 and 'random maps reach' in page
     assert set(TrendReport(whole.folder).scores.explainer) == {'gradient', 'random_control'}
-    process = subprocess.Popen([command, *small, '--jobs', '1', '--out', broken.folder], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    process = children.start('xainb-sweep', *small, '--jobs', '1', '--out', broken.folder)
     deadline = time.time() + 300
     while not any('gradient' in r for r, _ in broken._units()) and time.time() < deadline: time.sleep(.02)
-    os.killpg(process.pid, signal.SIGKILL); process.wait()
+    children.kill(process)
     before = made(broken)
     assert 0 < len(before) < len(made(whole))
     assert call(broken.folder, '--jobs', '2').returncode == 0
