@@ -34,6 +34,7 @@ def test_clean_leaves_no_difference(copy):
 
 def test_readme_agrees_with_the_index(): assert (repo/'README.md').read_text() == readme.render()
 
+@pytest.mark.slow
 def test_every_docs_page_is_processed(copy):
     run(binary/'nbdev-proc-nbs', cwd=copy)
     made = {p.stem for p in (copy/'_proc').rglob('*.*')}
