@@ -97,6 +97,8 @@ def test_bad_photographs(tmp_path):
     assert 'is not inside the image of 240 by 240 pixels' in refused(tmp_path/'o', *photos('a.png,0,1,1,9,999'))
     assert 'label 10 is outside the 10 classes' in refused(tmp_path/'o', *photos('a.png,10,20,20,90,90'))
     assert 'class numbers from 0' in refused(tmp_path/'o', *photos('a.png,cat,20,20,90,90'))
+    assert 'lies outside of' in refused(tmp_path/'o', *photos('../../b.png,0,20,20,90,90'))
+    assert "none of the 1 images named in the table can be read" in refused(tmp_path/'o', *photos('../../b.png,0,20,20,90,90'), '--allow-outside')
 
 def test_bad_output(tmp_path):
     (tmp_path/'file').write_text('')

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['splits', 'styles', 'severities', 'Images', 'random_parts', 'glyphs', 'regions', 'luminance', 'mask_boxes',
            'DigitScenes', 'edges', 'digit_scenes', 'read_text', 'read_table', 'numbers_in', 'Unreadable',
-           'read_picture', 'ClassNames', 'photos', 'LazyImages', 'PictureFiles', 'image_folder', 'food101', 'corrupt',
-           'shift_names', 'shifted', 'replace_x']
+           'read_picture', 'ClassNames', 'photos', 'LazyImages', 'PictureFiles', 'is_hidden', 'image_folder', 'food101',
+           'corrupt', 'shift_names', 'shifted', 'replace_x']
 
 # %% ../nbs/02_data.ipynb #5ffe39fc
 import codecs, csv, io, json, math, operator, os, posixpath, warnings
@@ -526,15 +526,16 @@ class PictureFiles:
     def __len__(self): return len(self.samples)
     def __getitem__(self, i): return read_picture(self.samples[i][0]), self.samples[i][1]
 
-def _hidden(name): return name.startswith('.') or name in ('__MACOSX', '__pycache__')
+def is_hidden(name:str) -> bool: # Of a file or a folder that a tool left behind
+    return name.startswith('.') or name in ('__MACOSX', '__pycache__')
 
-def _class_folders(at): return sorted(p.name for p in at.glob('*') if p.is_dir() and not _hidden(p.name))
+def _class_folders(at): return sorted(p.name for p in at.glob('*') if p.is_dir() and not is_hidden(p.name))
 
 def _pictures_below(at):
     "The paths of all pictures in a folder and the folders in it"
     for folder, inner, files in os.walk(at, followlinks=True):
-        inner[:] = sorted(i for i in inner if not _hidden(i))
-        yield from (os.path.join(folder, f) for f in sorted(files) if not _hidden(f) and f.lower().endswith(IMG_EXTENSIONS))
+        inner[:] = sorted(i for i in inner if not is_hidden(i))
+        yield from (os.path.join(folder, f) for f in sorted(files) if not is_hidden(f) and f.lower().endswith(IMG_EXTENSIONS))
 
 def _classes_of(at, train):
     "The class folders: those of the training part, if there is one, for every part"

@@ -15,7 +15,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from torch import nn, Tensor
 from .core import *
-from .data import random_parts
+from .data import is_hidden, numbers_in, random_parts, read_table
 from .inputs import *
 from .poison import FeatureTrigger
 from .stats import interval
@@ -67,17 +67,33 @@ def read_feature_csv(paths,          # One file, or several with the same column
                      drop=('filename',), # Columns that are no features
                     ) -> tuple:      # [N,F] raw floats, [N] classes, names of the features, names of the classes
     "Rows of features from tables"
-    tables = [pd.read_csv(p) for p in ([paths] if isinstance(paths, (str, Path)) else paths)]
-    for t in tables:
-        if label not in t: raise nearest('column', label, t.columns)
-        if list(t.columns) != list(tables[0].columns): raise BadInput("tables of features that are put together have the same columns")
-    table = pd.concat(tables, ignore_index=True)
-    x = table.drop(columns=[label, *(c for c in drop if c in table)])
-    bad = [c for c in x if not (pd.api.types.is_numeric_dtype(x[c]) or pd.api.types.is_bool_dtype(x[c])) or x[c].isna().any()]
-    if bad: raise BadInput(f"features are numbers or TRUE and FALSE in each row, and '{bad[0]}' is not")
-    classes = sorted(table[label].unique())
-    named = ['benign', 'malicious'] if set(classes) == {False, True} else [str(c) for c in classes]
-    return torch.tensor(x.to_numpy(dtype=float)), torch.tensor(table[label].map(classes.index).to_numpy()), list(x.columns), named
+    paths = [paths] if isinstance(paths, (str, Path)) else list(paths)
+    parts = [_features_of(Path(p), label, drop) for p in paths]
+    for p, (names, *_) in zip(paths, parts):
+        if names != parts[0][0]: raise BadInput(f"tables of features that are put together have the same columns, and '{Path(p).name}' has others than '{Path(paths[0]).name}'")
+    names, x = parts[0][0], np.concatenate([x for _, x, _ in parts])
+    y, classes = _as_classes(pd.concat([y for *_, y in parts], ignore_index=True))
+    return torch.tensor(x), torch.tensor(y), names, classes
+
+def _features_of(path, label, drop):
+    "Names of the features, their values [N,F], and the label of each row as it is written"
+    table = read_table(path)
+    if label not in table: raise nearest('column', label, table.columns)
+    if len(table) == 0: raise BadInput(f"'{path.name}' has no rows")
+    names = [c for c in table if c != label and c not in drop]
+    if not names: raise BadInput(f"'{path.name}' has no column of features beside '{label}'")
+    y = table[label].str.strip()
+    if (y == '').any(): raise BadInput(f"line {(y == '').idxmax()} of '{path.name}' has no {label}")
+    return names, np.stack([numbers_in(table, c, path.name).to_numpy() for c in names], 1), y
+
+def _as_classes(said):
+    "Class numbers [N] and names: 1 and 1.0 are one class, and so are TRUE and true"
+    said = said.where(~said.str.lower().isin(['true', 'false']), said.str.capitalize())
+    number = pd.to_numeric(said, errors='coerce')
+    if number.notna().all(): said = number.map(lambda v: int(v) if v % 1 == 0 else v)
+    classes = sorted(said.unique())
+    named = ['benign', 'malicious'] if classes in (['False', 'True'], [0, 1]) else [str(c) for c in classes]
+    return said.map({c: k for k, c in enumerate(classes)}).to_numpy(dtype='int64'), named
 
 def split_features(x, y, names, classes,  # What a loader gives
                    parts=(.8, .2),        # Shares, which add up to one
@@ -115,7 +131,7 @@ def generated_files(n:int=1000, seed:int=0, split:str='test') -> Features:
 
 @lru_cache(maxsize=4)
 def _parts(folder, label, seed):
-    found = [Path(folder)] if Path(folder).is_file() else sorted(f for f in Path(folder).glob('*.csv*'))
+    found = [Path(folder)] if Path(folder).is_file() else sorted(f for f in Path(folder).glob('*.csv*') if not is_hidden(f.name))
     if not found: raise BadInput(f"no tables *.csv or *.csv.gz in '{folder}'")
     return split_features(*read_feature_csv(found, label), seed=seed)
 

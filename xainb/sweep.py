@@ -105,9 +105,10 @@ def main(job:str='evaluate',  # What to do: evaluate, roar or trend
          scheduler:str='',    # Address of a Dask scheduler, such as tcp://host:8786, to run on its workers
          data:str='',         # Folder of photographs, for profiles that take one
          labels:str='',       # Their CSV file,label,x0,y0,x1,y1; default annotations.csv in the folder
+         allow_outside:store_true=False, # Read files that the CSV names outside of the folder
          dry_run:store_true=False): # Only say what would be done
     "Evaluate explanation methods over networks, or do another job, and write a report"
-    choices = dict(models=_list(models), explainers=_list(explainers), metrics=_list(metrics), tests=_list(tests), fractions=_list(fractions), repeats=repeats, epochs=epochs, images=images, folder=data, labels=labels)
+    choices = dict(models=_list(models), explainers=_list(explainers), metrics=_list(metrics), tests=_list(tests), fractions=_list(fractions), repeats=repeats, epochs=epochs, images=images, folder=data, labels=labels, allow_outside=allow_outside)
     choices = {k: v for k, v in choices.items() if v} | ({} if seed is None else dict(seed=seed))
     try: code = _sweep_command(job, profile, out, dry_run, choices, jobs=jobs, threads=threads, scheduler=scheduler)
     except BadInput as e: print(f'xainb-sweep: {e}', file=sys.stderr); code = 2

@@ -16,7 +16,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from torch import nn, Tensor
 from .core import *
-from .data import random_parts
+from .data import is_hidden, random_parts, read_table, read_text
 from .inputs import *
 from .poison import WordTrigger
 import xainb.explainers.gradient, xainb.explainers.perturbation, xainb.explainers.rules, xainb.explainers.ensembles
@@ -88,28 +88,37 @@ def word_truth(mask:Tensor) -> Truth: # [N,L] of bools
     return Truth(boxes, mask[:, None])
 
 # %% ../nbs/09_text.ipynb #c4e9b1f7
+def _lines(path):
+    "The lines of a file that are not blank"
+    return [l.strip() for l in re.split(r'\r\n|\n|\r', read_text(path)) if l.strip()]
+
 def read_sentence_pair(folder, # With one file for each class, `*.neg` and `*.pos`
                       ) -> tuple: # Strings, classes, their names
     "Sentences, one in each line"
-    files = [sorted(Path(folder).glob(f'*.{kind}')) for kind in ('neg', 'pos')]
+    files = [sorted(f for f in Path(folder).glob(f'*.{kind}') if not is_hidden(f.name)) for kind in ('neg', 'pos')]
     if not all(files): raise BadInput("a pair of sentence files is one *.neg and one *.pos, and one of them is not there")
-    lines = [[l.strip() for l in f[0].read_text(encoding='utf-8', errors='replace').splitlines() if l.strip()] for f in files]
-    return lines[0] + lines[1], [0]*len(lines[0]) + [1]*len(lines[1]), ['negative', 'positive']
+    several = next((f for f in files if len(f) > 1), None)
+    if several: raise BadInput(f"a pair of sentence files is one *.neg and one *.pos, and there are '{several[0].name}' and '{several[1].name}'")
+    negative, positive = (_lines(f[0]) for f in files)
+    return negative + positive, [0]*len(negative) + [1]*len(positive), ['negative', 'positive']
 
 def read_text_csv(path, text:str='text', label:str='label') -> tuple: # Strings, classes, their names
     "Two columns of a CSV"
-    table = pd.read_csv(path)
+    table, name = read_table(path), Path(path).name
     for c in (text, label):
         if c not in table: raise nearest('column', c, table.columns)
-    classes = sorted(table[label].astype(str).unique())
-    return table[text].astype(str).tolist(), [classes.index(l) for l in table[label].astype(str)], classes
+        empty = table[c].str.strip() == ''
+        if empty.any(): raise BadInput(f"line {empty.idxmax()} of '{name}' has no {c}")
+    labels = table[label].str.strip()
+    classes = sorted(labels.unique())
+    return table[text].tolist(), [classes.index(l) for l in labels], classes
 
 def read_text_folders(folder) -> tuple: # Strings, classes, their names
     "Files `<class>/*.txt`, such as those in `train` of IMDB in fastai"
-    found = [(f, f.parent.name) for f in sorted(Path(folder).glob('*/*.txt')) if f.parent.name != 'unsup']
+    found = [(f, f.parent.name) for f in sorted(Path(folder).glob('*/*.txt')) if f.parent.name != 'unsup' and not is_hidden(f.name) and not is_hidden(f.parent.name)]
     if not found: raise BadInput("there is no file <class>/*.txt in this folder")
     classes = sorted({c for _, c in found})
-    return [re.sub(r'<br\s*/?>', ' ', f.read_text(encoding='utf-8', errors='replace')) for f, _ in found], [classes.index(c) for _, c in found], classes
+    return [re.sub(r'<br\s*/?>', ' ', read_text(f)) for f, _ in found], [classes.index(c) for _, c in found], classes
 
 # %% ../nbs/09_text.ipynb #a38e6f4a
 def split_texts(texts, y, classes,      # What a loader gives
