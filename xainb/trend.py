@@ -4,14 +4,15 @@
 
 # %% auto #0
 __all__ = ['map_signs', 'tie_rules', 'constant_rules', 'trend_words', 'cifar_mean', 'cifar_std', 'trend_names', 'trend_maps',
-           'top_pixels', 'MapRule', 'family_of', 'named_explainers', 'Chance', 'Trend', 'attributions', 'how_many',
-           'said_probability', 'embt', 'ptt', 'total_loss', 'emt', 'trend_set']
+           'top_pixels', 'MapRule', 'family_of', 'named_explainers', 'Chance', 'Trend', 'p_beyond_trend',
+           'attributions', 'how_many', 'said_probability', 'embt', 'ptt', 'total_loss', 'emt', 'trend_set']
 
 # %% ../nbs/18_trend.ipynb #1a335c76
 import numpy as np, pandas as pd, torch, torch.nn.functional as F
 from dataclasses import dataclass
 from fastcore.basics import patch
 from functools import partial
+from scipy.stats import rankdata
 from torch import nn, Tensor
 from .core import *
 from .inputs import *
@@ -139,35 +140,49 @@ class Trend:
 
 # %% ../nbs/18_trend.ipynb #f8790d65
 def _standard(v): # Rows with mean 0 and length 1, or all 0 where they are constant
-    v = v - v.mean(1, keepdims=True)
-    size = np.sqrt((v*v).sum(1, keepdims=True))
+    v = v - v.mean(-1, keepdims=True)
+    size = np.sqrt((v*v).sum(-1, keepdims=True))
     return np.where(size > 1e-12, v/np.maximum(size, 1e-12), 0)
 
 def _random_means(t:Trend, draws, seed): # [draws]
     r = np.stack([pearson(t.control, t.chance.draw((len(t.control),), (seed, i))) for i in range(draws)])
     return np.nanmean(r, 1) if t.constant == 'leave_out' else np.nan_to_num(r).mean(1)
 
-def _permuted_means(t:Trend, name, counts, draws, seed): # [draws]; `counts`: [N] of bools, images that are more than a zero
-    pairs = _standard(t.control)[counts].T @ _standard(t.follow[name])[counts] # [S,S]: of step i of the one and step j of the other
-    order = np.random.default_rng(seed).random((draws, len(t.at))).argsort(1)
-    return pairs[order, np.arange(len(t.at))].sum(1)/max(1, counts.sum() if t.constant == 'leave_out' else len(counts))
+def _schedule_mean(t:Trend): # The score of a sequence that knows the step number alone
+    steps = np.arange(len(t.at))
+    return max(abs(np.nan_to_num(pearson(t.control, known[None])).mean()) for known in (steps, .5**steps))
+
+def _ranks(v): return rankdata(np.round(v, 9), axis=-1)
+
+def p_beyond_trend(control:np.ndarray, # [N,S] what we control at each step
+                   follow:np.ndarray,  # [N,S] what an explanation does
+                   draws:int=500,      # Orders of the steps that are drawn
+                   seed:int=0,
+                  ) -> float:          # From 1/(1 + draws) to 1
+    "Whether the step-to-step changes of two sequences go together more than those of `follow` with its steps in another order, the same for all images"
+    orders = np.random.default_rng(seed).random((draws, control.shape[1])).argsort(1)
+    changes, followed = _standard(np.diff(_ranks(control))), _ranks(follow)
+    def together(ranks): return (changes*_standard(np.diff(ranks))).sum(1).mean()
+    return _beyond(np.array([together(followed[:, o]) for o in orders]), together(followed))
 
 def _beyond(null, value): return (1 + (null >= value - 1e-12).sum())/(1 + len(null))
 
 # %% ../nbs/18_trend.ipynb #91ca4151
 @patch
 def table(self:Trend, level:float=.95, draws:int=500, seed:int=0) -> pd.DataFrame: # One line for each explainer
-    "Mean correlation with its bootstrap interval over images; how many sequences were constant; the middle of random maps' means; and how often chance gets as far"
+    "Mean correlation with its interval over images; how many sequences were constant; the middle of random maps' means; the score of the step number alone; and how often chance gets as far"
     random, out = _random_means(self, draws, seed), []
+    schedule = _schedule_mean(self)
     low, high = np.quantile(random, [(1-level)/2, (1+level)/2])
     known, all_r = self.correlations('leave_out').notna(), self.correlations()
     for n, r in all_r.items():
         v = r.dropna().to_numpy()
         counts = (known.all(axis=1) if self.constant == 'zero_for_all' else known[n]).to_numpy()
         if not len(v): out.append(dict(explainer=n, mean=np.nan, low=np.nan, high=np.nan, n=0, constant=int((~known[n]).sum()))); continue
-        i, permuted = paired_difference(v, 0*v, level, seed=seed), _permuted_means(self, n, counts, draws, seed)
-        out.append(dict(explainer=n, mean=i.mean, low=i.low, high=i.high, n=i.n, constant=int((~known[n]).sum()), random_low=low, random_high=high,
-                        p_random=_beyond(random, i.mean), p_permuted=_beyond(permuted, i.mean)))
+        i = paired_difference(v, 0*v, level, seed=seed)
+        permuted = p_beyond_trend(self.control[counts], self.follow[n][counts], draws, seed) if counts.any() else 1.
+        out.append(dict(explainer=n, mean=i.mean, low=i.low, high=i.high, n=i.n, constant=int((~known[n]).sum()), random_low=low, random_high=high, schedule=schedule,
+                        p_random=_beyond(random, i.mean), p_permuted=permuted))
     return pd.DataFrame(out)
 
 @patch

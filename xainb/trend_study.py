@@ -205,13 +205,13 @@ def trend_of(rows,             # Of a store, such as `study.results`
     return Trend(test, first.columns.to_numpy(), first.to_numpy(), {e: follow[e].to_numpy() for e in names}, Chance(**chance), constant)
 
 # %% ../nbs/19_trend_study.ipynb #ed5a78b9
-def trend_scores(rows, test:str, explainers=None, constant:str='zero', level:float=.95, draws:int=500) -> pd.DataFrame: # explainer, mean, low, high, n, trainings, constant, random_low, random_high, p_random, p_permuted
+def trend_scores(rows, test:str, explainers=None, constant:str='zero', level:float=.95, draws:int=500) -> pd.DataFrame: # explainer, mean, low, high, n, trainings, constant, random_low, random_high, schedule, p_random, p_permuted
     "The score of each explainer in a trend test"
     seeds = sorted(rows[rows.metric == test].seed.unique())
     if not seeds: trend_of(rows, test) # Raises
     each = [trend_of(rows, test, s, explainers, constant) for s in seeds]
     tables = pd.concat([t.table(level, draws) for t in each])
-    both = tables.groupby('explainer', sort=False)[['mean', 'low', 'high', 'n', 'constant', 'random_low', 'random_high']].mean().join(tables.groupby('explainer')[['p_random', 'p_permuted']].max())
+    both = tables.groupby('explainer', sort=False)[['mean', 'low', 'high', 'n', 'constant', 'random_low', 'random_high', 'schedule']].mean().join(tables.groupby('explainer')[['p_random', 'p_permuted']].max())
     if len(each) > 1:
         r = [t.correlations() for t in each]
         both[['mean', 'low', 'high']] = [crossed_interval(np.stack([t[e] for t in r], 1)[~np.isnan(np.stack([t[e] for t in r], 1)).any(1)], level)[:3] for e in both.index]
