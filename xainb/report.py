@@ -232,7 +232,7 @@ def rank_figure(self:Report, metric:str):
 
 @patch
 def correction_figure(self:Report):
-    "What is read without the correction for artifacts, the artifact, and the fidelity"
+    "What is read without the correction for artifacts, the artifact (an upper bound), and the fidelity"
     r = self.rows[self.rows.metric.isin(['uncorrected', 'artifact', 'fidelity']) & self.rows.value.notna()].astype({c: str for c in ('metric', 'explainer', 'family')})
     mean = r.groupby(['metric', 'explainer', 'family', 'image'], sort=False, observed=True).value.mean().reset_index()
     order = pd.concat([mean[mean.metric == m] for m in ('uncorrected', 'artifact', 'fidelity')])
@@ -399,7 +399,7 @@ def sections(self:Report): # Pairs of heading and HTML
             (f'<p>{html.escape(self.firmness(m))}</p><details><summary>ranks with 95 % intervals</summary>{captioned(self.rank_figure(m), "Rank by the mean over networks; intervals over images; at the side, the share of resamples in which a method is first.")}</details>' if self.firmness(m) else '') + \
             f'<details><summary>with 95 % intervals over images</summary>{table_html(self.intervals(m))}</details>'
     if self.measured('fidelity'):
-        yield 'What the correction for artifacts changes', captioned(self.correction_figure(), 'Area of the drop in both orders. Uncorrected: all that is lost with the most important pixels. Artifact: what is lost with the least important. Fidelity: the difference. Means over networks; whiskers are 95 % intervals over images.')
+        yield 'What the correction for artifacts changes', captioned(self.correction_figure(), 'Area of the drop in both orders. Uncorrected: all that is lost with the most important pixels. Artifact: what is lost with the least important, an upper bound, since these end with the object itself. Fidelity: the difference, so a lower bound of what is information. Means over networks; whiskers are 95 % intervals over images.')
     if not self.boundary_gain().empty:
         yield 'From the image, or from its boundary?', captioned(self.boundary_figure(), 'The score of an explanation from the nearest decision boundary minus that of the same explanation at the image; right of zero the boundary has the higher score. Means over networks; whiskers are 95 % intervals over images.') + \
             f'<details><summary>in all metrics</summary>{table_html(self.boundary_gain().round(3), index=False)}</details>'
