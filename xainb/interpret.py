@@ -6,17 +6,18 @@
 __all__ = ['affordable', 'learner_images', 'AttributionInterpretation', 'budget_passes', 'looks_up_to', 'Audit']
 
 # %% ../nbs/40_interpret.ipynb #ff34509b
-import html, re
+import html, numbers, re, warnings
 from collections import Counter
 from dataclasses import dataclass, field
 from time import perf_counter
-import numpy as np, pandas as pd, torch
+import numpy as np, pandas as pd, torch, torch.nn.functional as F
 from fastai.data.transforms import Normalize as FastaiNormalize
 from fastai.torch_core import TensorImage
+from fastai.vision.core import TensorPoint
 from fastcore.basics import patch
 from torch import Tensor
 from .core import *
-from .models import normalized
+from .models import Correct, correct, normalized
 from .stats import Race, interval
 from . import viz
 from .viz import canvas, figure_html, plot_intervals, show_maps, verdict_html
@@ -29,28 +30,53 @@ def learner_images(learn, # fastai Learner
                    n:int=128, # Images, drawn from the validation set; all if it has fewer
                    dl=None, # Another loader than `learn.dls.valid`
                    seed:int=0, # Of the draw
-                  ) -> tuple: # Network that takes images in [0,1]; images [n,C,H,W]; classes [n]; `Truth` if the loader yields masks or boxes; positions in the data set [n]
+                  ) -> tuple: # Network that takes images in [0,1]; images [n,C,H,W]; classes [n], or None; `Truth` if the loader yields masks or boxes; positions in the data set [n]
     "Images as they were before normalisation, and the network with it inside"
-    dl = learn.dls.valid if dl is None else dl
+    dl = _loader_of(learn) if dl is None else dl
+    if n < 1: raise BadInput(f"the number of images is at least 1, not {n}")
     parts, at = _drawn_batches(dl, n, seed)
-    norm = next((t for t in getattr(getattr(dl, 'after_batch', None), 'fs', []) if isinstance(t, FastaiNormalize) and isinstance(parts[0][0], TensorImage)), None) # fastai normalises nothing else
-    x, y = (torch.cat([p[i].detach() for p in parts]) for i in (0, 1))
-    x = torch.as_tensor(x).as_subclass(Tensor).float()
-    model = learn.model
+    first = parts[0][0]
+    if getattr(getattr(learn, 'dls', None), 'n_inp', 1) > 1 or not isinstance(first, Tensor):
+        raise BadInput("this network has several inputs, and an explanation is of one image: give AttributionInterpretation a module that takes images and holds the other inputs fixed")
+    norm = next((t for t in getattr(getattr(dl, 'after_batch', None), 'fs', []) if isinstance(t, FastaiNormalize) and isinstance(first, TensorImage)), None) # fastai normalises nothing else
+    x, *others = _fields(parts, len(at))
+    x, model = x.as_subclass(Tensor).float(), learn.model
     if norm is not None:
         mean, std = (torch.as_tensor(v).flatten().to(x) for v in (norm.mean, norm.std))
         x, model = x*std[:, None, None] + mean[:, None, None], normalized(model, mean.cpu(), std.cpu()).to(device_of(model))
     x = x.clamp(0, 1) if x.min() > -1e-2 and x.max() < 1.01 else x # Rounding of the round trip
     check_images(x)
-    return model, x, y.as_subclass(Tensor).long(), _truth_in(parts), at
+    return model, x, _classes_in(others), _truth_in(others, x), at
+
+# %% ../nbs/40_interpret.ipynb #ae5b60f1
+def _loader_of(learn):
+    "The validation loader, with its images"
+    if not hasattr(learn, 'model') or len(getattr(learn, 'dls', ())) < 2: raise BadInput(f"images come from the validation loader of a fastai Learner, and this {type(learn).__name__} has none: pass dl=")
+    if learn.dls.valid.n == 0: raise BadInput("this Learner holds no images, since an exported one leaves them behind: pass dl=, such as learn.dls.test_dl(files, with_labels=True)")
+    return learn.dls.valid
 
 def _drawn_batches(dl, n, seed):
-    "Batches that hold `n` images drawn without repetition, and their positions"
-    total = len(dl.dataset) if hasattr(dl, 'dataset') else dl.n
-    at = np.random.default_rng(seed).permutation(total)[:n] # In any order, since an audit begins with the first ones
-    if hasattr(dl, 'get_idxs'): return _loaded(dl, at), at
-    items = [dl.dataset[i] for i in at]
-    return [tuple(torch.stack([torch.as_tensor(item[k]) for item in items]) for k in (0, 1))], at
+    "Batches that hold `n` images drawn without repetition, and their positions; of data without a length the first ones"
+    try: total = dl.n if hasattr(dl, 'get_idxs') else len(dl.dataset)
+    except TypeError: total = None
+    if total == 0: raise BadInput("the loader holds no images")
+    at = np.arange(n) if total is None else np.random.default_rng(seed).permutation(total)[:n] # In any order, since an audit begins with the first ones
+    try: parts = _streamed(dl, n) if total is None else _loaded(dl, at) if hasattr(dl, 'get_idxs') else [dl.collate_fn([dl.dataset[int(i)] for i in at])]
+    except RuntimeError as e:
+        if not any(s in str(e) for s in ('equal size', 'same size')): raise
+        raise BadInput("the images of this loader have several sizes and fit into no batch: give the DataBlock item_tfms=Resize(224), or the data set a transform that resizes") from None
+    parts = [tuple(p) if isinstance(p, (tuple, list)) else (p,) for p in parts]
+    return parts, at[:sum(len(p[0]) for p in parts)]
+
+def _streamed(dl, n):
+    "The first batches, until they hold `n` images"
+    parts, have = [], 0
+    for b in dl:
+        parts.append(b)
+        have += len(b[0] if isinstance(b, (tuple, list)) else b)
+        if have >= n: break
+    if not parts: raise BadInput("the loader holds no images")
+    return parts
 
 def _loaded(dl, at):
     "The batches of a fastai loader that hold the items `at`; the loader stays as it was"
@@ -61,11 +87,43 @@ def _loaded(dl, at):
     finally:
         del dl.get_idxs; dl.n, dl.drop_last = was
 
-def _truth_in(parts):
-    "Masks [N,H,W] of bools and boxes [N,B,4] among what a loader yields besides images and classes"
-    found = [torch.cat([p[i] for p in parts]) for i in range(2, len(parts[0])) if isinstance(parts[0][i], Tensor)]
-    masks, boxes = [t for t in found if t.dtype == torch.bool and t.ndim == 3], [t for t in found if t.ndim == 3 and t.shape[-1] == 4 and t.is_floating_point()]
+# %% ../nbs/40_interpret.ipynb #16c26bdc
+def _fields(parts, n):
+    "The tensors that a loader yields for each image, the first of them the images, as whole tensors of `n`"
+    return [_joined([p[k].detach() for p in parts])[:n] for k in range(len(parts[0])) if isinstance(parts[0][k], Tensor)]
+
+def _joined(tensors):
+    "Batches as one; those with fewer boxes or labels for an image than others are filled up"
+    if tensors[0].ndim in (2, 3) and len({t.shape[1] for t in tensors}) > 1:
+        most, rest = max(t.shape[1] for t in tensors), (0, 0)*(tensors[0].ndim - 2)
+        tensors = [F.pad(t, (*rest, 0, most - t.shape[1]), value=torch.nan if t.is_floating_point() else 0) for t in tensors]
+    return torch.cat(tensors)
+
+def _classes_in(found):
+    "The class numbers [N] among what a loader yields besides the images; None if it yields nothing else"
+    if not found: return None
+    numbers_of = [t for t in found if t.ndim == 1 and not t.is_floating_point()]
+    if numbers_of: return numbers_of[0].as_subclass(Tensor).long()
+    kind = 'several labels for each image' if found[0].ndim == 2 else 'numbers (regression)' if found[0].ndim == 1 else 'a class for each pixel (segmentation)'
+    raise BadInput(f"an explanation is of one class for each image, and the targets of this Learner are {kind}, of shape {list(found[0].shape)}: give AttributionInterpretation a module with scores [N, classes], and y")
+
+def _truth_in(found, x):
+    "Masks [N,H,W] and boxes [N,B,4] among what a loader yields besides the images"
+    boxes = [_in_pixels(t, x) for t in found if t.ndim == 3 and t.shape[-1] == 4 and t.is_floating_point()]
+    masks = [m for t in found if t.ndim == 3 and not t.is_floating_point() and t.shape[-2:] == x.shape[-2:] and (m := _as_mask(t)) is not None]
     return Truth(boxes[0] if boxes else None, masks[0] if masks else None) if masks or boxes else None
+
+def _in_pixels(t, x):
+    "Boxes in pixels; fastai's own come in -1 to 1, filled up with empty ones"
+    if not isinstance(t, TensorPoint): return t.as_subclass(Tensor)
+    t = (t.as_subclass(Tensor) + 1)*x.new_tensor([x.shape[-1], x.shape[-2]]*2)/2
+    return t.where((t[..., 2:] > t[..., :2]).all(-1, keepdim=True), torch.nan)
+
+def _as_mask(t): # [N,H,W] of bools, or None
+    "A mask of the object: bools, or 0 and one other number such as 1 or 255"
+    values = t.as_subclass(Tensor).unique().tolist()
+    if len(values) <= 2 and values[0] == 0: return t.as_subclass(Tensor) > 0
+    warnings.warn(f"the masks of this loader hold the numbers {', '.join(map(str, values[:5]))}{', …' if len(values) > 5 else ''} and are not used: a mask of the object is 0 and one other number; pass truth=Truth(mask=…)")
 
 # %% ../nbs/40_interpret.ipynb #ee77a7f3
 affordable = dict(gradient={}, input_x_gradient={}, guided_backprop={}, deep_lift={}, integrated_gradients=dict(steps=20), smoothgrad=dict(n_samples=15), smoothgrad_squared=dict(n_samples=15),
@@ -81,8 +139,10 @@ class AttributionInterpretation:
                 ):
         self.model = as_model(model); check_images(x)
         self.x, self.truth, self.vocab = x.to(device_of(self.model)), truth, vocab
-        self.predicted = logits(self.model, self.x).argmax(1)
+        scores = logits(self.model, self.x)
+        self.predicted = scores.argmax(1)
         self.y = self.predicted if y is None else check_target(y, self.x)
+        self.correct = None if y is None else correct(self.predicted, self.y, scores.shape[1]) # A `Correct`
         self.params = affordable if explainers is None else dict(explainers)
         for n in self.params: xainb.core.explainers[n] # Raises with the nearest name
 
@@ -143,14 +203,14 @@ def plot_curves(self:AttributionInterpretation,
 def budget_passes(budget, model, x) -> float: # Passes
     "A budget as passes; one in seconds or minutes ('90 s', '10 min') by the time that a pass takes here"
     if budget is None: return float('inf')
-    if isinstance(budget, (int, float)) and budget > 0: return float(budget)
-    m = re.fullmatch(r'\s*([\d.]+)\s*(s|sec|min|h)\s*', str(budget))
+    if isinstance(budget, numbers.Real) and budget > 0: return float(budget)
+    m = re.fullmatch(r'\s*(\d+\.?\d*|\.\d+)\s*(s|sec|min|h)\s*', str(budget))
     if not m: raise BadInput(f"a budget is a number of passes, or a time such as '90 s' or '10 min', not {budget!r}")
     some = x[:rows_for(model, x) or 8]
     logits(model, some); start = perf_counter(); logits(model, some).cpu()
     return float(m[1])*dict(s=1, sec=1, min=60, h=3600)[m[2]]*len(some)/(perf_counter() - start)
 
-def looks_up_to(n:int, first:int=16) -> list:
+def looks_up_to(n:int, first:int=32) -> list:
     "Numbers of images at which to look: twice as many each time, the last is `n`"
     looks = [first]
     while looks[-1]*2 < n: looks.append(looks[-1]*2)
@@ -169,6 +229,8 @@ class Audit:
     passes:int           # That were spent
     seconds:float
     left_out:dict = field(default_factory=dict) # Explainer -> why it did not run
+    correct:Correct|None = None # How many of the images the network gets right, if their classes are known
+    note:str = ''        # What the budget did not reach
 
     @property
     def saved(self) -> float: return self.race.saved
@@ -184,14 +246,28 @@ def best(self:Audit) -> list:
     t = self.ranking[~self.ranking.explainer.isin(self.controls)].sort_values('passes', kind='stable')
     return [n for n in t.explainer if not any(self.race.ahead(m, n) for m in self.race.names)]
 
+_fewest_images = 8 # Below that no test of differences is worth its name
+
+@patch
+def trusted(self:Audit) -> list:
+    "Those of the best that are clearly better than every control, cheapest first; none on a network that guesses, or on a handful of images"
+    if self.correct and self.correct.near_chance or self.ranking.images.max() < _fewest_images: return []
+    return [n for n in self.best() if all(self.race.ahead(n, c) for c in self.controls)]
+
 @patch
 def recommendation(self:Audit) -> str:
-    "What to do, in one sentence"
-    best = self.best()
-    trusted = [n for n in best if all(self.race.ahead(n, c) for c in self.controls)]
-    if not trusted: return f"Trust none of these yet: on {self.images} images no explainer that could be the best is clearly better than every control ({', '.join(self.controls)})."
+    "How much the network knows, what to do, and what the budget did not reach"
+    known = f'The network is {self.correct}.' if self.correct else ''
+    return ' '.join(s for s in (known, self._advice(), self.note) if s)
+
+@patch
+def _advice(self:Audit):
+    images, trusted = self.ranking.images.max(), self.trusted()
+    if self.correct and self.correct.near_chance: return f"Guessing would be right on {self.correct.chance:.0%}, so there is nothing that an explanation could find: no explainer is recommended. Is it trained, and are its images normalized as in training?"
+    if images < _fewest_images: return f"Trust none of these yet: {images} images are too few to compare explainers."
+    if not trusted: return f"Trust none of these yet: on {images} images no explainer that could be the best is clearly better than every control ({', '.join(self.controls)})."
     name, r = trusted[0], self.ranking.set_index('explainer').loc[trusted[0]]
-    others = [n for n in best if n != name]
+    others = [n for n in self.best() if n != name]
     tie = f" {', '.join(others)} may be as good and cost{'s' if len(others) == 1 else ''} more or the same." if others else ' It is better than all others.'
     warn = f" Its certificate says {r.verdict}." if r.verdict not in ('exact', '') else ''
     return f"Use {name}: {self.metric} {r['mean']:.3f} [{r.low:.3f}, {r.high:.3f}] at {int(r.passes)} passes for an image, measured on {int(r.images)} images." + tie + warn
@@ -244,7 +320,7 @@ def _scored(self:AttributionInterpretation, name, at, wanted, spent):
     return pd.concat([*found, rows('passes', [own]*len(a))]).assign(image=lambda r: r.image + at.start, explainer=name)
 
 @patch
-def _audited(self:AttributionInterpretation, race, metric, also, rows, found, verdicts, left, spent, seconds):
+def _audited(self:AttributionInterpretation, race, metric, also, rows, found, verdicts, left, spent, seconds, note):
     ranking = race.ranking()
     values = {n: rows[(rows.explainer == n) & rows['at'].isna()] for n in ranking.explainer}
     for i, key in enumerate(('mean', 'low', 'high')): ranking[key] = [interval(v.value[v.metric == metric])[i] for v in values.values()]
@@ -252,7 +328,24 @@ def _audited(self:AttributionInterpretation, race, metric, also, rows, found, ve
     ranking['passes'] = [v.value[v.metric == 'passes'].mean() for v in values.values()]
     ranking['verdict'] = [verdicts.get(n, '') for n in ranking.explainer]
     ranking['standing'] = _standings(race, list(ranking.explainer))
-    return Audit(ranking, metric, race, rows, found, len(self.x), sum(spent.values()), seconds, left)
+    return Audit(ranking, metric, race, rows, found, len(self.x), sum(spent.values()), seconds, left, self.correct, note)
+
+# %% ../nbs/40_interpret.ipynb #18b507bc
+def _within_budget(price:dict, # Explainer -> passes for one image, its scores included
+                   n:int,      # Images there are
+                   allowed:float, # Passes
+                  ) -> tuple:  # Explainers that the budget reaches, numbers of images at which to look
+    "Controls first, then the cheapest; fewer images only where that is not enough"
+    looks, is_control = looks_up_to(n), {k: explainers[k].family == 'control' for k in price}
+    order = sorted(price, key=lambda k: (not is_control[k], price[k]))
+    least = max(2, sum(is_control.values()) + 1) # A race has two, and one of them is worth having
+    kept = [k for i, k in enumerate(order) if sum(price[o] for o in order[:i + 1])*looks[0] <= allowed]
+    if len(kept) < min(least, len(order)):
+        kept = order[:least]
+        images = int(allowed//sum(price[k] for k in kept))
+        if images < 2: raise BadInput(f"a budget of {allowed:,.0f} passes is too small: {' and '.join([', '.join(kept[:-1]), kept[-1]])} take {2*sum(price[k] for k in kept):,} passes for two images, which is the least there is to compare")
+        looks = [min(images, n)]
+    return [k for k in price if k in kept], looks
 
 # %% ../nbs/40_interpret.ipynb #92f51567
 @patch
@@ -270,19 +363,47 @@ def audit(self:AttributionInterpretation,
     params = dict(steps=10, read='probability') if params is None and metric == 'fidelity' else params or {}
     judge, start = metrics[metric], perf_counter()
     also = list(also) or [m for m, needs in (('mask_energy', 'mask'), ('pointing_game', 'boxes')) if getattr(self.truth, needs, None) is not None]
-    found = certify(self.model, self.x[:2], self.predicted[:2], names=list(self.params), params=self.params) if certificate else None
-    verdicts = found.table.set_index('explainer').verdict.to_dict() if found else {}
-    left = {r.explainer: f'{r.verdict}: {r.evidence}' for r in found.table.itertuples() if r.verdict in ('refused', 'not applicable')} if found else {}
-    names = [n for n in self.params if n not in left]
-    price = {n: explainers[n].cost(**self.params[n]) + judge.cost(**params) + sum(metrics[m].cost() for m in also) for n in names}
-    race = Race(names, looks_up_to(len(self.x)), alpha, judge.better, cost=price, goal=goal, references=[n for n in names if explainers[n].family == 'control'])
-    allowed, rows, spent = budget_passes(budget, self.model, self.x), [], Counter()
-    for done, look in zip([0, *race.looks], race.looks):
+    price = {n: explainers[n].cost(**self.params[n]) + judge.cost(**params) + sum(metrics[m].cost() for m in also) for n in self.params}
+    allowed = budget_passes(budget, self.model, self.x)
+    def start_race(names, looks): return Race(names, looks, alpha, judge.better, cost={n: price[n] for n in names}, goal=goal, references=[n for n in names if explainers[n].family == 'control'])
+    names, looks = _within_budget(price, len(self.x), allowed)
+    start_race(names, looks) # Says at once what is wrong with a choice
+    found, left = certify(self.model, self.x[:2], self.predicted[:2], names=names, params={n: self.params[n] for n in names}) if certificate else None, {}
+    if found: left = {r.explainer: f'{r.verdict}: {r.evidence}' for r in found.table.itertuples() if r.verdict in ('refused', 'not applicable')}
+    names = _comparable(names, left)
+    race, rows, spent = start_race(names, looks), [], Counter()
+    for done, look in zip([0, *looks], looks):
         at, active = slice(done, look), names if fixed else race.active
         if not active or sum(spent.values()) + sum(price[n] for n in active)*(look - done) > allowed: break
-        rows += [self._scored(n, at, [(metric, params)] + [(m, {}) for m in also], spent) for n in active]
-        for r, n in zip(rows[-len(active):], active):
+        wanted = [(metric, params)] + [(m, {}) for m in also]
+        scored = {n: s for n in active if (s := self._tried(n, at, wanted, spent, left)) is not None}
+        if not done and len(scored) < len(active): race = start_race(names := _comparable(names, left), looks)
+        rows += scored.values()
+        for n, r in scored.items():
             mine = r[(r.metric == metric) & r['at'].isna()]
             race.add(n, mine.image.tolist(), mine.value.tolist())
-    if not rows: raise BadInput(f"a budget of {allowed:.0f} passes does not reach the first look, which takes {sum(price.values())*race.looks[0]}")
-    return self._audited(race, metric, also, pd.concat(rows, ignore_index=True), found, verdicts, left, spent, perf_counter() - start)
+    unpaid = {n: f'the budget does not pay its {price[n]:,} passes for each image' for n in price if n not in names and n not in left}
+    note = _budget_note(allowed, max(map(len, race.scores.values())), len(self.x), bool(race.active) or looks[-1] < len(self.x), unpaid)
+    verdicts = found.table.set_index('explainer').verdict.to_dict() if found else {}
+    return self._audited(race, metric, also, pd.concat(rows, ignore_index=True), found, verdicts, left | unpaid, spent, perf_counter() - start, note)
+
+# %% ../nbs/40_interpret.ipynb #7971289e
+@patch
+def _tried(self:AttributionInterpretation, name, at, wanted, spent, left):
+    "As `_scored`; None, and the reason in `left`, where a method is not defined on this network"
+    try: return self._scored(name, at, wanted, spent)
+    except NotApplicable as e:
+        if at.start: raise
+        left[name] = f'not applicable: {e}'
+
+def _comparable(names, left):
+    rest = [n for n in names if n not in left]
+    if len(rest) < 2: raise BadInput("there are no two explainers to compare on this network: " + '; '.join(f'{n} is {why}' for n, why in left.items()))
+    return rest
+
+def _budget_note(allowed, reached, n, stopped, unpaid):
+    "What a budget did not reach, in one sentence"
+    images = f'{reached} of {n} images' if stopped and reached < n else ''
+    out = f"leaves out {', '.join(unpaid)}" if unpaid else ''
+    if not (images or out) or allowed == float('inf'): return ''
+    return f"The budget of {allowed:,.0f} passes " + ' and '.join(s for s in (images and f'reaches {images}', out) if s) + '.'
