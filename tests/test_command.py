@@ -48,7 +48,7 @@ def test_a_failing_network_does_not_stop_the_others(tmp_path):
     (tmp_path/'nets.py').write_text('''
 import torch
 class Breaks(torch.nn.Module):
-    def __init__(self): super().__init__(); self.fc = torch.nn.Linear(3, 10)
+    def __init__(self): super().__init__(); torch.manual_seed(0); self.fc = torch.nn.Linear(3, 10)
     def forward(self, x):
         if len(x) > 1: raise RuntimeError("this network takes one image")
         return self.fc(x.mean((2, 3)))
@@ -68,6 +68,17 @@ def test_dry_run_writes_nothing(tmp_path):
     (['--explainers', 'gradcan'], "unknown explainer 'gradcan': did you mean 'gradcam'?"),
     (['--metrics', 'insert'], "unknown metric 'insert': did you mean 'insertion'?"),
     (['--images', '-3'], 'the number of images is at least 1, not -3'),
+    (['--images', '0'], 'the number of images is at least 1, not 0'),
+    (['--seed', '-1'], 'a seed is a whole number from 0 to 2147483647, not -1'),
+    (['--explainers', ' , '], "' , ' names nothing: give names with commas between"),
+    (['--explainers', 'gradient, gradcan'], "unknown explainer 'gradcan': did you mean 'gradcam'?"),
+    (['--models', 'resnet50'], "unknown model 'resnet50': did you mean 'torchvision/resnet50:weights.safetensors' or 'timm/resnet50:weights.safetensors'?"),
+    (['--models', 'vit_tiny_patch16_224'], "unknown model 'vit_tiny_patch16_224': did you mean 'timm/vit_tiny_patch16_224:weights.safetensors'?"),
+    (['--silence', '-1'], 'the silence of a kernel is a number of seconds, or 0 for no limit, not -1'),
+    (['roar', '--epochs', '0'], 'the number of epochs is at least 1, not 0'),
+    (['roar', '--fractions', 'half'], 'fractions are numbers above 0 and at most 1, not half'),
+    (['trend', '--repeats', '-1'], 'the number of repeats is at least 1, not -1'),
+    (['roar', '--models', 'resnet50'], "unknown model 'resnet50': did you mean 'torchvision/resnet50' or 'timm/resnet50'?"),
     (['evalute'], "unknown job 'evalute': did you mean 'evaluate'?"),
     (['--fractions', '.1'], "job 'evaluate' with profile 'smoke' has no option 'fractions'; it has models, explainers, metrics, images, seed, split, size"),
     (['--jobs', '-1'], 'jobs and threads are at least 1, not -1'),

@@ -395,7 +395,7 @@ def plan_or_outline(p) -> Plan:
 def _missing(made, c): return next((name for name, _ in _measurements(made, c) if name not in c.found), None)
 
 # %% ../nbs/22_estimate.ipynb #b480a1b9
-_not_choices = 'job', 'profile', 'out', 'jobs', 'threads', 'scheduler', 'dry_run', 'gpus', 'price', 'speed_up', 'calibration', 'pdb', 'xtra'
+_not_choices = 'job', 'profile', 'out', 'jobs', 'threads', 'scheduler', 'silence', 'dry_run', 'gpus', 'price', 'speed_up', 'calibration', 'pdb', 'xtra'
 
 def _parser():
     parser = anno_parser(inspect.unwrap(xainb.sweep.main), 'xainb-plan', ['job'])
@@ -408,8 +408,8 @@ def _parser():
 
 def _choices(options):
     "What `narrow` takes of the options of the command"
-    some = {k: v for k, v in options.items() if k not in _not_choices and (v or k == 'seed' and v is not None)}
-    return {dict(data='folder').get(k, k): v.split(',') if isinstance(v, str) and k not in ('data', 'labels') else v for k, v in some.items()}
+    some = {k: v for k, v in options.items() if k not in _not_choices and v not in (None, '')}
+    return {dict(data='folder').get(k, k): xainb.sweep.listed(v) if isinstance(v, str) and k not in ('data', 'labels') else v for k, v in some.items()}
 
 def _kept(path): return Calibration.load(path) if path and Path(path).exists() else None
 
@@ -419,6 +419,7 @@ def _images_only(work):
     for n in {w.network.name for w in work if not w.network.side}: raise BadInput(f"times are measured on images, and '{n}' takes texts or features: `xainb-sweep … --dry-run` counts its passes and trainings")
 
 def _print_plan(o):
+    if min(o.jobs, o.threads) < 0: raise BadInput(f"jobs and threads are at least 1, not {min(o.jobs, o.threads)}")
     if min(o.gpus, o.price) < 0 or o.speed_up <= 0: raise BadInput(f"GPUs and price are at least 0 and the speed-up is above it, not {o.gpus}, {o.price:g} and {o.speed_up:g}")
     made, kept = plan_or_outline(narrow(o.profile, o.job, **_choices(vars(o)))), _kept(o.calibration)
     _images_only(made.work)

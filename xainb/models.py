@@ -6,7 +6,7 @@
 __all__ = ['demo_nets', 'imagenet_mean', 'imagenet_std', 'weights_folder', 'AlexNet', 'GoogLeNet', 'ResNet', 'DenseNet',
            'MobileNetV2', 'Normalize', 'normalized', 'sha256', 'read_weights', 'state_digest', 'load_weights',
            'ModelCard', 'zoo', 'cards', 'list_models', 'demo_records', 'demo', 'model_card', 'load_model',
-           'new_network', 'Correct', 'correct']
+           'new_network', 'structure_digest', 'built_by']
 
 # %% ../nbs/03_models.ipynb #f352d610
 import hashlib, importlib.util, json, urllib.parse
@@ -27,6 +27,7 @@ from torchvision.models.densenet import _DenseBlock, _Transition
 from torchvision.models.googlenet import BasicConv2d, Inception
 from torchvision.models.mobilenetv2 import Conv2dNormActivation, InvertedResidual
 from .core import *
+from .store import dumps, file_digests, source_of
 
 # %% ../nbs/03_models.ipynb #9e0b53de
 class AlexNet(nn.Module):
@@ -207,21 +208,40 @@ def _split(spec):
     library, _, net = where.partition('/')
     return library, net, weights, dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
 
-def _numbers(text): return [float(v) for v in text.split(',')]
+def _number(name, text, kind=float):
+    try: return kind(text)
+    except ValueError: raise BadInput(f"option '{name}' of a model string is {'a whole number' if kind is int else 'a number'}, or several with commas between, not '{text}'") from None
+
+def _numbers(name, text): return [_number(name, v) for v in text.split(',')]
+
+def _with_library(spec, weights, known):
+    "The error for a model string that names no library, with the one that has such a network"
+    import timm
+    net = spec.partition('?')[0].partition(':')[0]
+    has = dict(demo=net in known or f'demo/{net}' in known, torchvision=net in torchvision.models.list_models(module=torchvision.models), timm=timm.is_model(net))
+    found = [f"'{library}/{net}{weights if library != 'demo' else ''}'" for library, there in has.items() if there]
+    return BadInput(f"unknown model '{spec}': did you mean {' or '.join(found)}?") if found and '/' not in net else nearest('model', spec, [k if '/' in k else f'demo/{k}' for k in known])
+
+def _built(make, spec):
+    "What `make()` gives; an option that its builder does not take is one sentence"
+    try: return make()
+    except (TypeError, ValueError, AssertionError, KeyError, IndexError, ZeroDivisionError, RuntimeError) as e:
+        if isinstance(e, BadInput): raise
+        raise BadInput(f"'{spec}' cannot be built with these options: {str(e) or type(e).__name__}") from None
 
 # %% ../nbs/03_models.ipynb #99ba05f6
 def _from_library(library, net, weights, options):
     "A torchvision or timm network with weights from disk, behind its normalisation"
     options = dict(options)
     normal = _normalisation(options, imagenet_mean, imagenet_std)
-    checksum, classes = options.pop('sha256', ''), int(options.pop('classes', 1000))
+    checksum, classes = options.pop('sha256', ''), _number('classes', options.pop('classes', '1000'), int)
     if not weights: raise BadInput(f"{library}/{net} needs a weights file: '{library}/{net}:path/to/weights.safetensors'")
     builder = _torchvision_net if library == 'torchvision' else _timm_net
-    return normalized(load_weights(builder(net, classes, options), weights, checksum), *normal).eval()
+    return normalized(load_weights(_built(lambda: builder(net, classes, options), f'{library}/{net}'), weights, checksum), *normal).eval()
 
 def _normalisation(options, mean, std):
     "Mean and deviation of three channels, taken out of the options if they are there"
-    found = [_numbers(options.pop(k)) if k in options else d for k, d in dict(mean=mean, std=std).items()]
+    found = [_numbers(k, options.pop(k)) if k in options else d for k, d in dict(mean=mean, std=std).items()]
     return [v if len(v) == 3 else v*3 for v in found]
 
 def _torchvision_net(net, classes, options):
@@ -240,9 +260,13 @@ def _from_file(path, function):
     "What `function()` of the Python file at `path` returns"
     if not Path(path).is_file(): raise BadInput(f"no Python file at '{path}'")
     spec = importlib.util.spec_from_file_location(Path(path).stem, path)
-    module = importlib.util.module_from_spec(spec); spec.loader.exec_module(module)
+    module = importlib.util.module_from_spec(spec)
+    try: spec.loader.exec_module(module)
+    except Exception as e: raise BadInput(f"'{path}' cannot be imported: {type(e).__name__}: {e}") from None
     if not hasattr(module, function): raise nearest(f"function in '{Path(path).name}'", function, [n for n in vars(module) if callable(vars(module)[n])])
-    return as_model(getattr(module, function)()).eval()
+    try: made = getattr(module, function)()
+    except TypeError as e: raise BadInput(f"'{function}' in '{Path(path).name}' is called without arguments and returns a network: {e}") from None
+    return as_model(made).eval()
 
 # %% ../nbs/03_models.ipynb #c6f7eaf7
 def model_card(spec:str) -> ModelCard: # Nothing is loaded before its `build()`
@@ -252,7 +276,7 @@ def model_card(spec:str) -> ModelCard: # Nothing is loaded before its `build()`
     file, _, function = spec.partition(':')
     if file.endswith('.py'): return ModelCard(f'{Path(file).stem}:{function}', Path(file).stem, 'unknown', partial(_from_file, file, function), source='your own file')
     library, net, weights, options = _split(spec)
-    if library not in ('torchvision', 'timm'): raise nearest('model', spec, known)
+    if library not in ('torchvision', 'timm') or not net: raise _with_library(spec, ':weights.safetensors', known)
     digest, training = sha256(weights) if Path(weights).is_file() else '', options.pop('training', 'vanilla')
     name = options.pop('name', net if training == 'vanilla' else f'{net}_{training}')
     return ModelCard(f'{library}/{name}', net, training, partial(_from_library, library, net, weights, options), weights=digest, source=library)
@@ -271,33 +295,25 @@ def new_network(spec:str,        # demo/resnet?w=16, torchvision/resnet50, timm/
     if weights: raise BadInput(f"a network to be trained has no weights file: '{library}/{net}'")
     if library == 'demo':
         if net not in demo_nets: raise nearest('demo network', net, demo_nets)
-        return lambda: normalized(demo_nets[net](classes, **{k: int(v) for k, v in options.items()}), .5, .25)
-    if library not in _builders: raise nearest('network to train', spec, [f'demo/{n}' for n in demo_nets])
+        some = {k: _number(k, v, int) for k, v in options.items()}
+        return lambda: normalized(_built(lambda: demo_nets[net](classes, **some), spec), .5, .25)
+    if library not in _builders or not net: raise _with_library(spec, '', demo_nets)
     normal = _normalisation(options, imagenet_mean, imagenet_std)
-    def make(): return normalized(_builders[library](net, classes, options), *normal)
+    def make(): return normalized(_built(lambda: _builders[library](net, classes, options), spec), *normal)
     return make
 
 _builders = dict(torchvision=_torchvision_net, timm=_timm_net)
 
-# %% ../nbs/03_models.ipynb #bbe3a4d5
-class Correct(NamedTuple):
-    "How many images a network gets right"
-    right:int    # Images
-    images:int
-    chance:float # Fraction that would be right if predictions and labels were unrelated
-    @property
-    def near_chance(self) -> bool:
-        "Whether guessing does as well: more than one time in a hundred, or but for a twentieth of what is left to be known"
-        known = (self.right/self.images - self.chance)/(1 - self.chance)
-        return bool(binom.sf(self.right - 1, self.images, self.chance) > .01 or known < .05)
-    def __str__(self): return f'right on {self.right} of {self.images} images'
+# %% ../nbs/03_models.ipynb #13d53ea2
+def structure_digest(net:nn.Module) -> str: # 64 hexadecimal digits
+    "A checksum of how a network computes, whatever its weights"
+    shapes = [[k, list(v.shape), str(v.dtype)] for k, v in net.state_dict().items()]
+    code = sorted({source_of(type(m).forward) for m in net.modules()})
+    return hashlib.sha256(dumps([str(net), shapes, code]).encode()).hexdigest()
 
-def correct(predicted, # [N] class numbers
-            y,         # [N] class numbers, of at least one image
-            classes:int, # How many there are
-           ) -> Correct:
-    "How many predictions are right, and how many would be by chance"
-    predicted, y = torch.as_tensor(predicted).cpu(), torch.as_tensor(y).cpu()
-    said, is_so = (torch.bincount(t, minlength=classes).double()/len(y) for t in (predicted, y))
-    alike = float((said*is_so).sum()) if (is_so > 0).sum() > 1 else 0. # Images of one class do not tell who always says it from who knows it
-    return Correct(int((predicted == y).sum()), len(y), max(1/max(2, classes), alike))
+def built_by(spec:str) -> list: # Plain values
+    "What a model string says beside its weights; of a Python file, what it holds"
+    file, _, function = spec.partition(':')
+    if file.endswith('.py'): return [*file_digests([file]), function]
+    library, net, _, options = _split(spec)
+    return [library, net, options]

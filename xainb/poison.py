@@ -228,7 +228,7 @@ class Checkpoints:
     def __getitem__(self, i):
         if isinstance(i, slice): return Checkpoints(self.net, self.at[i], self.states[i], self.store)
         net, state = copy.deepcopy(self.net), self.states[i]
-        net.load_state_dict(load_file(self.store.local(state)) if isinstance(state, str) else state)
+        net.load_state_dict(self.store.read_file(state, load_file) if isinstance(state, str) else state)
         return net.eval()
     def __iter__(self): return (self[i] for i in range(len(self)))
 

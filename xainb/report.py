@@ -50,7 +50,8 @@ class Report:
         self.rows = self.store.read({r['id']: r['units'] for r in self.plan['runs']})
         if self.rows.empty: raise BadInput(f"no results in '{out}' yet")
         self.models = list(dict.fromkeys(self.rows.model))
-        self.name = {m: m.split('/')[-1] for m in self.models}
+        short = [m.split('/')[-1] for m in self.models]
+        self.name = {m: s if short.count(s) == 1 else m for m, s in zip(self.models, short)}
         about = self.rows[self.rows.explainer != ''].drop_duplicates('explainer')
         self.family = dict(zip(about.explainer.astype(str), about.family.astype(str)))
 
@@ -178,7 +179,7 @@ def grid(self:Report, image:int=0, photograph:bool=True):
 
 @patch
 def _map(self:Report, run, explainer, image, shape):
-    kept = self.store.load_arrays(f'{run}.{explainer}').get('map')
+    kept = self.store.load_arrays(f"{run}.{self.plan.get('maps', {}).get(explainer, explainer)}").get('map')
     return np.full(shape, np.nan) if kept is None or image >= len(kept) else kept[image].astype(float)
 
 # %% ../nbs/30_report.ipynb #cc05fa99

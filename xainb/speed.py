@@ -15,6 +15,7 @@ import pandas as pd, torch
 from scipy.stats import spearmanr
 from torch import nn, Tensor
 from .core import *
+from .models import structure_digest
 from .store import cache_folder, write_whole
 
 # %% ../nbs/07_speed.ipynb #d5d7fd02
@@ -97,9 +98,7 @@ def machine(device) -> str:
 # %% ../nbs/07_speed.ipynb #6a4b741c
 def circumstances(model, x:Tensor, precision:str, gradients:bool) -> dict:
     "What the best settings depend on"
-    shapes = [list(p.shape) for p in model.state_dict().values()]
-    network = hashlib.sha256(json.dumps([str(model), shapes]).encode()).hexdigest()
-    return dict(network=network, image=list(x.shape[1:]), precision=precision, gradients=gradients,
+    return dict(network=structure_digest(model), image=list(x.shape[1:]), precision=precision, gradients=gradients,
                 machine=machine(x.device), threads=torch.get_num_threads(), torch=torch.__version__)
 
 def _kept_at(facts): return cache_folder()/'speed'/f'{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]}.json'

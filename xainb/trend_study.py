@@ -7,7 +7,7 @@ __all__ = ['trend_tests', 'TrendStudy', 'early_epochs', 'trend_frame', 'trend_of
            'plot_trend_scores']
 
 # %% ../nbs/19_trend_study.ipynb #f99c11d9
-import copy, hashlib, json, tempfile, time, numpy as np, pandas as pd, torch
+import copy, json, tempfile, time, numpy as np, pandas as pd, torch
 import xainb.core
 from dataclasses import dataclass, field
 from fastcore.basics import patch
@@ -15,7 +15,8 @@ from tqdm.auto import tqdm
 from .core import *
 from .poison import *
 from .recipe import *
-from .roar import is_right, said_of
+from .models import structure_digest
+from .roar import explainer_facts, is_right, said_of
 from .stats import *
 from .store import *
 from .trend import *
@@ -49,6 +50,7 @@ class TrendStudy:
     facts:dict = field(default_factory=dict) # More columns that all rows share
     cbs:tuple = ()        # fastai callbacks of all trainings, such as `WithAdam()`
     loader:dict = field(default_factory=dict) # For the training loader, such as num_workers=8
+    of:object = None      # What else the numbers depend on, for the names, such as the code of the network
     def __post_init__(self):
         for t in (*self.tests, *self.options):
             if t not in trend_tests: raise nearest('trend test', t, trend_tests)
@@ -68,17 +70,20 @@ def early_epochs(epochs:int, batches:int=8) -> tuple: # `batches` of an epoch
 @patch(as_prop=True)
 def id(self:TrendStudy) -> str:
     "Eight hexadecimal digits for everything that the trainings share"
-    marked = self.trigger(self.held.take(torch.arange(1))[0])
-    ends = [(len(d), *map(str, [*_ids(d)[:2], *_ids(d)[-2:]])) for d in (self.train, self.held)]
-    return digest(self.name, vars(self.recipe), vars(self.backdoor), self.at, self.target, self.share, self.seed, ends, hashlib.sha256(marked.numpy().tobytes()).hexdigest())
+    if not hasattr(self, '_read'):
+        with seeded(0): net = self.make()
+        self._read = digest(structure_digest(net), len(self.train), self.train, len(self.held), self.held)
+    trainings = vars(self.recipe), vars(self.backdoor), [_facts_of(c) for c in self.cbs]
+    return digest(self.name, self.of, trainings, self.at, self.target, self.share, self.seed, _facts_of(self.trigger), self._read)
 
+def _facts_of(thing): return [type(thing).__qualname__, {k: v for k, v in vars(thing).items() if not callable(v)}]
 def _ids(data): return getattr(data, 'ids', range(len(data))) # Texts and features are numbered
 
 @patch
 def run_id(self:TrendStudy, repeat:int, explainer:str='') -> str: # Without an explainer the trainings'
     "The id of a run: the two trainings of a repeat, or an explainer on their networks"
     if not explainer: return run_name(f'networks-{repeat}', self.id)
-    return run_name(f'{explainer}-{repeat}', self.id, said_of(self.explainers[explainer]), self.n, self.n_emt)
+    return run_name(f'{explainer}-{repeat}', self.id, explainer_facts(self.explainers[explainer]), self.n, self.n_emt)
 
 @patch
 def unit_of(self:TrendStudy, test:str) -> str:

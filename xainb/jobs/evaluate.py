@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['nine', 'controls', 'published', 'small', 'few', 'tiny', 'four', 'fewer_steps', 'at_and_from_boundary', 'twelve',
            'Profile', 'with_samples', 'narrow_evaluation', 'load_images', 'accuracy_units', 'explainer_units',
-           'evaluation_work', 'undefined_on', 'check_model', 'network_of', 'plan_evaluation', 'blank_network',
-           'outline_evaluation', 'facts', 'measure_accuracy', 'evaluate']
+           'map_names', 'evaluation_id', 'evaluation_work', 'undefined_on', 'check_model', 'network_of',
+           'check_profile', 'plan_evaluation', 'weighed', 'blank_network', 'outline_evaluation', 'facts',
+           'measure_accuracy', 'evaluate']
 
 # %% ../../nbs/jobs/10_evaluate.ipynb #99b6b460
 from dataclasses import dataclass, field, replace
@@ -82,13 +83,14 @@ def narrow_evaluation(p:Profile,
                       models=(),     # Networks, by name, pattern or model string
                       explainers=(), # Only these, with the profile's parameters or else the defaults
                       metrics=(),    # Only these
-                      images=0,      # How many to explain
+                      images=None,   # How many to explain; as the profile says if not given
                       seed=None,     # For scenes, samples and masks
                       **data,        # For the data set
                      ) -> Profile:
     "A profile with some choices changed; unknown names raise with the nearest"
     change = dict(models=_models(models or p.models), explainers=_chosen(xainb.core.explainers, p.explainers, explainers), metrics=_chosen(xainb.core.metrics, p.metrics, metrics))
-    if images < 0: raise BadInput(f"the number of images is at least 1, not {images}")
+    at_least_one(images=images)
+    check_seed(p.seed if seed is None else seed)
     return replace(p, **change, data=p.data | data, images=images or p.images, seed=p.seed if seed is None else seed)
 
 # %% ../../nbs/jobs/10_evaluate.ipynb #34d4ce0f
@@ -107,13 +109,23 @@ def explainer_units(p:Profile, n:int) -> list: # (explainer, its parameters, [(m
     return [(e, seeded_params(e, params, p.seed), judged, *c) for c in chunks(n, p.chunk) for e, params in p.explainers.items()]
 
 # %% ../../nbs/jobs/10_evaluate.ipynb #71a236be
-def _unit(e, params, m, metric_params, start, stop): return unit_name(e, m, f'{start}-{stop}', of=(params, metric_params))
+def _unit(e, params, m, metric_params, start, stop):
+    judged = {} if m == 'cost' else all_params(xainb.core.metrics, m, metric_params)
+    return unit_name(e, m, f'{start}-{stop}', of=(all_params(xainb.core.explainers, e, params), judged))
 
-def _run(p, spec, card, look, n, work):
+def map_names(p:Profile) -> dict: # Explainer -> text
+    "What the attributions that are kept to look at are called, after the id of the run"
+    return {e: unit_name(e, of=(all_params(xainb.core.explainers, e, seeded_params(e, params, p.seed)),)) for e, params in p.explainers.items()}
+
+def _run(p, id, spec, card, look, n, work):
     units = [_unit(e, params, m, mp, *c) for e, params, judged, *c in explainer_units(p, n) for m, mp in judged]
-    return Run(_run_id(p, spec, card), card.name, list(look) + units, 'evaluate', dict(model=spec), passes=sum(w.passes for w in work))
+    return Run(id, card.name, list(look) + units, 'evaluate', dict(model=spec), passes=sum(w.passes for w in work))
 
-def _run_id(p, spec, card): return run_name(card.name, spec, card.weights, p.dataset, p.data, p.seed, schema_version)
+def evaluation_id(p:Profile, spec:str, card:ModelCard, # With the checksum of its weights
+                  images:str,                          # The digest of all images that are read
+                 ) -> str:
+    "The id of the run of a network"
+    return run_name(card.name, built_by(spec), card.training, card.weights, p.dataset, images, p.seed)
 
 # %% ../../nbs/jobs/10_evaluate.ipynb #22e79ac1
 def evaluation_work(p:Profile, run:str, network:Network, look:dict, n:int, undefined={}) -> list: # Of `Work`
@@ -150,31 +162,46 @@ def check_model(card:ModelCard, images:Images, explainers=()) -> tuple: # The ca
     out = logits(net, images.x[:1])
     if out.ndim != 2 or not torch.isfinite(out).all(): raise BadInput(f"{card.name} gave {list(out.shape)} with finite values {bool(torch.isfinite(out).all())}; a classifier gives finite [N,classes]")
     if images.y.max() >= out.shape[1]: raise BadInput(f"label {int(images.y.max())} is outside the {out.shape[1]} classes of {card.name}")
-    return replace(card, weights=card.weights or state_digest(net)), network_of(card, images.x.shape[-1], out.shape[1]), undefined_on(net, dict(explainers), images.x)
+    return weighed(card, net), network_of(card, images.x.shape[-1], out.shape[1]), undefined_on(net, dict(explainers), images.x)
 
 def network_of(card:ModelCard, side:int, classes:int, make=None) -> Network:
     "The network of a card, called by its architecture, since weights make no network faster"
     zoo = card.name.split('/')[0]
     return Network(f'{zoo}/{card.arch}' if '/' in card.name else card.name, make or card.build, side, classes)
 
+def check_profile(p:Profile):
+    "Raises for a number or a parameter that makes no sense"
+    at_least_one(**{'images': p.images, 'images for the accuracy': p.accuracy_images, 'images under each shift': p.shift_images})
+    check_seed(p.seed)
+    for e, params in p.explainers.items(): check_params(xainb.core.explainers, e, params)
+    for m, params in p.metrics.items(): check_params(xainb.core.metrics, m, params)
+
 def plan_evaluation(p:Profile) -> Plan: # A run for each network
     "Every network and image checked"
+    check_profile(p)
     if not p.models: raise BadInput(f"profile '{p.name}' needs --models, such as torchvision/resnet50:weights.safetensors")
     images = load_images(p, max(p.images, p.accuracy_images, p.shift_images))
     found = {spec: check_model(model_card(spec), images, p.explainers) for spec in p.models}
     names = [c.name for c, *_ in found.values()]
     if twice := {n for n in names if names.count(n) > 1}: raise BadInput(f"two networks are called '{twice.pop()}': give one another name, as in '…?name=second'")
-    runs, work = _runs_of(p, found, accuracy_units(p, images), min(p.images, len(images)))
-    facts = dict(skipped=images.skipped, classes=images.classes, ids=images.ids[:p.images], n=len(images))
+    runs, work = _runs_of(p, found, accuracy_units(p, images), min(p.images, len(images)), digest(images))
+    facts = dict(skipped=images.skipped, classes=images.classes, ids=images.ids[:p.images], n=len(images), maps=map_names(p))
     return Plan(p, runs, facts, dict(images=_pictures(images[:p.show])), work)
 
-def _runs_of(p, found, look, n):
+def _runs_of(p, found, look, n, images):
     "A run for each network, and the work of all"
-    work = {spec: evaluation_work(p, _run_id(p, spec, card), network, look, n, undefined) for spec, (card, network, undefined) in found.items()}
-    return [_run(p, spec, card, look, n, work[spec]) for spec, (card, *_) in found.items()], sum(work.values(), [])
+    ids = {spec: evaluation_id(p, spec, card, images) for spec, (card, *_) in found.items()}
+    work = {spec: evaluation_work(p, ids[spec], network, look, n, undefined) for spec, (_, network, undefined) in found.items()}
+    return [_run(p, ids[spec], spec, card, look, n, work[spec]) for spec, (card, *_) in found.items()], sum(work.values(), [])
 
 def _pictures(shown):
     return dict(x=(shown.x*255).round().byte().numpy(), y=shown.y.numpy()) | (dict(boxes=shown.truth.boxes.numpy()) if shown.truth.boxes is not None else {})
+
+def weighed(card:ModelCard, net) -> ModelCard:
+    "The card with the checksum of its weights, where they come from no file"
+    if card.weights: return card
+    if (found := state_digest(net)) != state_digest(card.build()): raise BadInput(f"{card.name} has other weights each time it is made, and results of it would mean nothing tomorrow: read its weights from a file, or call torch.manual_seed first")
+    return replace(card, weights=found)
 
 # %% ../../nbs/jobs/10_evaluate.ipynb #c0c4cb78
 twelve = [f'torchvision/{net}{t}' for t in ('', '?training=robust') for net in ('alexnet', 'googlenet', 'resnet50', 'densenet161', 'mobilenet_v2')] + [f'torchvision/resnet50?training=advprop{k}' for k in (1, 5)]
@@ -200,7 +227,7 @@ def outline_evaluation(p:Profile) -> Plan|None:
             net = make()
             known[name] = network_of(card, side, logits(net, x := torch.rand(1, 3, side, side)).shape[1], make), undefined_on(net, p.explainers, x)
         found[spec] = card, *known[name]
-    runs, work = _runs_of(p, found, accuracy_units(p, range(max(p.images, p.accuracy_images, p.shift_images))), p.images)
+    runs, work = _runs_of(p, found, accuracy_units(p, range(max(p.images, p.accuracy_images, p.shift_images))), p.images, '')
     said = dict(networks=f"no networks were given: the {len(twelve)} of the paper, with random weights", images="no images were given: as many as the profile asks for")
     return Plan(p, runs, dict(unknown=[s for k, s in said.items() if without[k]]), work=work)
 
@@ -244,7 +271,7 @@ def evaluate(net,            # Network or Learner
             ):
     "Writes one unit of rows for each explainer, metric and chunk of images that the store does not hold"
     net = as_model(net)
-    targets, done = logits(net, images.x).argmax(1), store.done(run)
+    targets, done, maps = logits(net, images.x).argmax(1), store.done(run), map_names(p)
     for e, params, judged, start, stop in explainer_units(p, len(images)):
         todo = {m: (mp, unit) for m, mp in judged if (unit := _unit(e, params, m, mp, start, stop)) not in done}
         if not todo: continue
@@ -254,7 +281,7 @@ def evaluate(net,            # Network or Learner
         try:
             with priced(net, len(part)) as cost: attribution = f(net, part.x, target, **params)
         except NotApplicable as why: attribution, cost = str(why), {}
-        if start == 0 and not isinstance(attribution, str): store.save_arrays(f'{run}.{e}', map=pixel_map(attribution)[:p.show].cpu().half().numpy())
+        if start == 0 and not isinstance(attribution, str): store.save_arrays(f'{run}.{maps[e]}', map=pixel_map(attribution)[:p.show].cpu().half().numpy())
         for m, (mp, unit) in todo.items(): store.write(run, unit, **said | dict(metric_params=dumps(mp)) | _judge(net, part, target, attribution, m, mp, cost, partial(f, **params)))
 
 # %% ../../nbs/jobs/10_evaluate.ipynb #c6fcd5dd

@@ -65,8 +65,8 @@ def narrow_roar(p:RoarProfile,
                 models=(),     # The network, see `new_network`
                 explainers=(), # Only these; one that the profile has not comes with its defaults
                 fractions=(),  # Only these
-                repeats=0, epochs=0,
-                images=0,      # To train on
+                repeats=None, epochs=None,
+                images=None,      # To train on
                 seed=None,
                 **data,        # For the data set
                ) -> RoarProfile:
@@ -74,10 +74,15 @@ def narrow_roar(p:RoarProfile,
     full = paper_set() | p.explainers
     if unknown := [e for e in explainers if e not in full and e not in xainb.core.explainers]: raise nearest('explainer', unknown[0], [*full, *xainb.core.explainers])
     if len(models) > 1: raise BadInput(f"ROAR explains one network, not {len(models)}")
-    if min(repeats, epochs, images) < 0: raise BadInput(f"repeats, epochs and images are at least 1, not {min(repeats, epochs, images)}")
+    at_least_one(repeats=repeats, epochs=epochs, images=images)
+    check_seed(p.seed if seed is None else seed)
     return replace(p, network=models[0] if models else p.network, explainers={e: full.get(e, dict(explainer=e)) for e in explainers} or p.explainers,
-                   fractions=tuple(map(float, fractions)) or p.fractions, repeats=repeats or p.repeats, recipe=p.recipe | (dict(epochs=epochs) if epochs else {}),
+                   fractions=_fractions(fractions) or p.fractions, repeats=repeats or p.repeats, recipe=p.recipe | (dict(epochs=epochs) if epochs else {}),
                    train_images=images or p.train_images, seed=p.seed if seed is None else seed, data=p.data | data)
+
+def _fractions(given):
+    try: return tuple(sorted({float(t) for t in given}))
+    except ValueError: raise BadInput(f"fractions are numbers above 0 and at most 1, not {', '.join(map(str, given))}") from None
 
 # %% ../../nbs/jobs/20_roar.ipynb #54cc39bc
 def roar_split(p:RoarProfile, split:str):
@@ -89,7 +94,7 @@ def study_of(p:RoarProfile, store=None) -> Study:
     "The study that a profile means"
     train, test = roar_split(p, 'train'), roar_split(p, 'test')
     return Study(new_network(p.network, len(train.classes)), train, test, explainers_of(p, on_images), store, tuple(p.fractions), p.repeats, tuple(p.modes),
-                 p.unit, p.recipe, p.reduce, p.seed, p.network, dict(dataset=p.dataset, arch=p.network.split('?')[0].split('/')[-1]), p.shard, dict(num_workers=p.workers))
+                 p.unit, p.recipe, p.reduce, p.seed, p.network, dict(dataset=p.dataset, arch=p.network.split('?')[0].split('/')[-1]), p.shard, dict(num_workers=p.workers), built_by(p.network))
 
 # %% ../../nbs/jobs/20_roar.ipynb #4dd946f7
 def _ranks_run(s, p, e, network):
@@ -155,7 +160,7 @@ def outline_roar(p:RoarProfile) -> Plan|None:
     if not (n and held): raise BadInput(f"profile '{p.name}' takes all images of a folder: give --data, so that they can be counted")
     classes, _, side, _ = p.size
     s = Study(new_network(p.network, classes), _Sized(n, classes), _Sized(held, classes), explainers_of(p, on_images), None, tuple(p.fractions), p.repeats, tuple(p.modes),
-              p.unit, p.recipe, p.reduce, p.seed, p.network, shard=p.shard)
+              p.unit, p.recipe, p.reduce, p.seed, p.network, shard=p.shard, of=built_by(p.network))
     made = _plan_of(p, s, side)
     made.facts['unknown'] = [f"no images were given: {n:,} to train and {held:,} to test on, {side} x {side} pixels, {classes} classes"]
     return made
@@ -178,8 +183,10 @@ add_profile(RoarProfile('folder', 'the published protocol on a folder of your im
                         recipe=vars(as_recipe('food101')), **_paper));
 
 # %% ../../nbs/jobs/20_roar.ipynb #2cf79679
-def run_roar(study:Study, explainer:str|None=None, repeat:int|None=None):
+def run_roar(study:Study, explainer:str|None=None, repeat:int|None=None, run:str=''): # `run`: the id that the plan gave it
     "Does what is missing of one run: the network that is explained, the ranks of an explainer, or a repeat of its trainings"
+    part = 'network' if explainer is None else 'ranks' if repeat is None else repeat
+    same_run(run, study.run_id(part, explainer or ''))
     if explainer is None: study.network()
     elif repeat is None: study.rank(explainer)
     else: study.repeat(explainer, repeat)

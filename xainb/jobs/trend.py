@@ -68,8 +68,8 @@ def narrow_trend(p:TrendProfile,
                  models=(),     # The network, see `new_network`
                  explainers=(), # Only these; one that the profile has not comes with its defaults
                  tests=(),      # Only these
-                 repeats=0, epochs=0, # Of the clean training
-                 images=0,      # To explain; half as many in emt
+                 repeats=None, epochs=None, # Of the clean training
+                 images=None,      # To explain; half as many in emt
                  seed=None,
                  **data,        # For the data set
                 ) -> TrendProfile:
@@ -77,8 +77,9 @@ def narrow_trend(p:TrendProfile,
     if unknown := [e for e in explainers if e not in p.explainers and e not in xainb.core.explainers]: raise nearest('explainer', unknown[0], [*p.explainers, *xainb.core.explainers])
     if unknown := [t for t in tests if t not in trend_tests]: raise nearest('trend test', unknown[0], trend_tests)
     if len(models) > 1: raise BadInput(f"trend tests train one network, not {len(models)}")
-    if min(repeats, epochs, images) < 0: raise BadInput(f"repeats, epochs and images are at least 1, not {min(repeats, epochs, images)}")
-    return replace(p, network=models[0] if models else p.network, explainers={e: p.explainers.get(e, dict(explainer=e)) for e in explainers} or p.explainers, tests=tuple(tests) or p.tests,
+    at_least_one(repeats=repeats, epochs=epochs, images=images)
+    check_seed(p.seed if seed is None else seed)
+    return replace(p, network=models[0] if models else p.network, explainers={e: p.explainers.get(e, dict(explainer=e)) for e in explainers} or p.explainers, tests=tuple(dict.fromkeys(tests)) or p.tests,
                    repeats=repeats or p.repeats, recipe=p.recipe | (dict(epochs=epochs) if epochs else {}), images=images or p.images, emt_images=max(2, images//2) if images else p.emt_images,
                    seed=p.seed if seed is None else seed, data=p.data | data)
 
@@ -104,7 +105,7 @@ def trend_study(p:TrendProfile, store=None) -> TrendStudy:
     kind = trend_kinds[p.kind]
     train, held = (datasets[p.dataset](n=n or None, seed=p.seed, split=split, **p.data) for split, n in (('train', p.train_images), ('test', p.test_images)))
     return TrendStudy(kind.network(p, train), train, held, kind.trigger(p, train), explainers_of(p, kind.explainer), store, p.target, p.share, tuple(p.tests), p.images, p.emt_images,
-                      tuple(p.at), p.repeats, p.recipe, p.recipe | p.backdoor, p.options, p.seed, p.network, dict(dataset=p.dataset, arch=p.network.split('?')[0].split('/')[-1]), kind.cbs, dict(num_workers=p.workers))
+                      tuple(p.at), p.repeats, p.recipe, p.recipe | p.backdoor, p.options, p.seed, p.network, dict(dataset=p.dataset, arch=p.network.split('?')[0].split('/')[-1]), kind.cbs, dict(num_workers=p.workers), built_by(p.network))
 
 # %% ../../nbs/jobs/30_trend.ipynb #37859033
 def _steps(s, test): return dict(embt=len(s.at), ptt=len(s.options.get('ptt', {}).get('shares', tenths)), emt=s.recipe.epochs + 1)[test]
@@ -176,7 +177,8 @@ add_profile(TrendProfile('malware', "the paper's ten explainers for features and
                          images=100, emt_images=100, **_rows));
 
 # %% ../../nbs/jobs/30_trend.ipynb #eaf7662d
-def run_trend(study:TrendStudy, repeat:int, explainer:str|None=None):
+def run_trend(study:TrendStudy, repeat:int, explainer:str|None=None, run:str=''): # `run`: the id that the plan gave it
     "Does what is missing of one run: the two trainings of a repeat, or an explainer on their networks"
+    same_run(run, study.run_id(repeat, explainer or ''))
     if explainer is None: study.networks(repeat)
     else: study.measure(explainer, repeat)
