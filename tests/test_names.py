@@ -213,7 +213,7 @@ def test_roar_every_field(folders):
 
 def test_trend_every_field(folders):
     p = trend(folders)
-    changed = dict(explainers=dict(ig=dict(explainer='integrated_gradients', steps=4)), network='demo/resnet?w=8', dataset='digit_scenes', data=p.data | dict(size=33), train_images=22, test_images=7,
+    changed = dict(explainers=dict(ig=dict(explainer='integrated_gradients', steps=4)), network='demo/resnet?w=8', dataset='digit_scenes', data=p.data | dict(resize=40), train_images=22, test_images=7,
                    tests=('ptt',), options=dict(ptt=dict(shares=(0, .5, 1))), trigger=dict(pattern='cross'), target=1, share=.4, images=2, emt_images=3, at=(0, 1), repeats=2, recipe=dict(epochs=4), backdoor=dict(epochs=2), seed=1)
     free = dict(name='other', about='another', workers=1)
     listed(p, changed | dict(kind='texts'), free) # Another kind of data is another network and another trigger

@@ -7,10 +7,11 @@ __all__ = ['explainers', 'metrics', 'zoos', 'datasets', 'reductions', 'BadInput'
            'list_explainers', 'list_metrics', 'dataset', 'list_datasets', 'as_model', 'device_of', 'frozen', 'seeded',
            'rows_at_once', 'steps_at_once', 'rows_for', 'backing_off', 'in_batches', 'logits', 'Passes', 'count_passes',
            'check_images', 'check_target', 'explainer', 'check_attribution', 'rows', 'Truth', 'pixel_map', 'metric',
-           'check_truth', 'explanation_cost']
+           'check_truth', 'explanation_cost', 'Recent']
 
 # %% ../nbs/00_core.ipynb #e462f29a
-import inspect, random, difflib, fnmatch, warnings
+import inspect, random, threading, difflib, fnmatch, warnings
+from collections import OrderedDict
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -372,3 +373,25 @@ def explanation_cost(explain=None, # A registered explainer, `functools.partial`
     if args and isinstance(args[0], str): f = explainers[args[0]]
     if not hasattr(f, 'cost'): raise BadInput(f"the cost of {getattr(f, '__name__', f)} is not known: register it with @explainer(…, cost=…)")
     return f.cost(**params)
+
+# %% ../nbs/00_core.ipynb #65421a69
+def _size(value) -> int: # Bytes
+    if isinstance(value, dict): value = list(value.values())
+    return sum(map(_size, value)) if isinstance(value, (list, tuple)) else value.nbytes
+
+class Recent:
+    "Tensors, arrays, or dictionaries of them by key, together of at most `most` bytes; those not used for longest go first"
+    def __init__(self, most:int): self.most, self.bytes, self.values, self.lock = most, 0, OrderedDict(), threading.Lock()
+    def __len__(self): return len(self.values)
+    def get(self, key): # None when it is not there
+        with self.lock:
+            if key in self.values: self.values.move_to_end(key)
+            return self.values.get(key)
+    def put(self, key, value):
+        with self.lock:
+            self._drop(key)
+            self.values[key], self.bytes = value, self.bytes + _size(value)
+            while self.bytes > self.most: self._drop(next(iter(self.values)))
+    def _drop(self, key): self.bytes -= _size(self.values.pop(key, ()))
+    def clear(self):
+        with self.lock: self.values.clear(); self.bytes = 0

@@ -296,6 +296,8 @@ def new_network(spec:str,        # demo/resnet?w=16, torchvision/resnet50, timm/
     if library == 'demo':
         if net not in demo_nets: raise nearest('demo network', net, demo_nets)
         some = {k: _number(k, v, int) for k, v in options.items()}
+        for k, v in some.items():
+            if v < 1: raise BadInput(f"option '{k}' of a model string is at least 1, not {v}")
         return lambda: normalized(_built(lambda: demo_nets[net](classes, **some), spec), .5, .25)
     if library not in _builders or not net: raise _with_library(spec, '', demo_nets)
     normal = _normalisation(options, imagenet_mean, imagenet_std)

@@ -7,7 +7,6 @@ __all__ = ['any_class', 'boundary_norms', 'boundary_side', 'Boundary', 'Search',
 
 # %% ../../nbs/explainers/28_boundary_search.ipynb #fe2de6cb
 import hashlib, math
-from collections import OrderedDict
 from dataclasses import dataclass
 import numpy as np, pandas as pd, torch, torch.nn.functional as F
 from torch import nn, Tensor
@@ -338,17 +337,7 @@ def _sorted(net, x, label, to, best, point, passes, s):
     return point, label, other, distance, success, passes.reshape(n, k).sum(1) + k + 1, said
 
 # %% ../../nbs/explainers/28_boundary_search.ipynb #1e98a023
-class _Kept(OrderedDict):
-    "Results of searches; the ones not used for longest go when there are more than `most` bytes"
-    most = 2**28
-    def put(self, key, found):
-        self[key] = found
-        while sum(t.nbytes for f in self.values() for t in f.values()) > self.most and len(self) > 1: self.popitem(last=False)
-    def take(self, key):
-        if key in self: self.move_to_end(key)
-        return self.get(key)
-
-_kept = _Kept()
+_kept = Recent(2**28) # Bytes
 def forget_searches():
     "Empties the memory of searches; stores stay"
     _kept.clear()
@@ -361,7 +350,7 @@ def _keys(model, x, s):
     return [hashlib.sha256(of.encode() + image.detach().cpu().contiguous().numpy().tobytes()).hexdigest()[:32] for image in x]
 
 def _remembered(key, store):
-    if (found := _kept.take(key)) is None and store is not None and (arrays := store.load_arrays(f'boundary-{key}')): found = {f: torch.tensor(arrays[f]) for f in _parts}
+    if (found := _kept.get(key)) is None and store is not None and (arrays := store.load_arrays(f'boundary-{key}')): found = {f: torch.tensor(arrays[f]) for f in _parts}
     return found
 
 # %% ../../nbs/explainers/28_boundary_search.ipynb #37f1afac

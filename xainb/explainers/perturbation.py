@@ -14,7 +14,6 @@ import hashlib, math, numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn, Tensor
-from functools import lru_cache
 from skimage.segmentation import slic
 from ..core import *
 
@@ -136,16 +135,18 @@ def superpixels(x:Tensor,             # Images [N,C,H,W] in [0,1]
                ) -> Tensor:           # [N,H,W] of ints, 0 to the number of superpixels of that image minus one
     "SLIC superpixels of each image"
     if x.shape[-2] == 1: raise NotApplicable(f"there are no superpixels in inputs one pixel high (texts, feature vectors): say with `features` what is hidden together, for one at a time torch.arange({x.shape[-1]})[None]")
-    each = [_cut(_Image(image), n_segments, compactness, sigma*min(x.shape[-2:])/224) for image in x.permute(0, 2, 3, 1).cpu().numpy()]
+    each = [_cut(image, n_segments, compactness, sigma*min(x.shape[-2:])/224) for image in x.permute(0, 2, 3, 1).cpu().numpy()]
     return numbered(torch.as_tensor(np.stack(each)).to(x.device))
 
-class _Image: # Equal to another one with the same pixels
-    def __init__(self, pixels): self.pixels, self.content = pixels, (pixels.shape, pixels.dtype.str, hashlib.blake2b(np.ascontiguousarray(pixels)).digest())
-    def __hash__(self): return hash(self.content)
-    def __eq__(self, other): return self.content == other.content
+_cuts = Recent(2**26) # Bytes; some hundred photographs, or many thousand small images
 
-@lru_cache(512)
-def _cut(image, n_segments, compactness, sigma): return slic(image.pixels, n_segments, compactness, sigma=sigma, channel_axis=-1).astype(np.int32)
+def _cut(pixels, *how): # [H,W] of ints
+    "The areas of one image, made once"
+    key = (pixels.shape, pixels.dtype.str, hashlib.blake2b(np.ascontiguousarray(pixels)).digest(), *how)
+    if (found := _cuts.get(key)) is None: _cuts.put(key, found := _segments(pixels, *how))
+    return found
+
+def _segments(pixels, n_segments, compactness, sigma): return slic(pixels, n_segments, compactness, sigma=sigma, channel_axis=-1).astype(np.int32)
 
 # %% ../../nbs/explainers/20_perturbation.ipynb #72c7c4bf
 def grid_cells(x:Tensor, cells:int) -> Tensor: # [N,H,W] of ints
