@@ -408,7 +408,7 @@ def _parser():
 
 def _choices(options):
     "What `narrow` takes of the options of the command"
-    some = {k: v for k, v in options.items() if k not in _not_choices and v not in (None, '')}
+    some = {k: v for k, v in options.items() if k not in _not_choices and v is not False and v not in (None, '')}
     return {dict(data='folder').get(k, k): xainb.sweep.listed(v) if isinstance(v, str) and k not in ('data', 'labels') else v for k, v in some.items()}
 
 def _kept(path): return Calibration.load(path) if path and Path(path).exists() else None

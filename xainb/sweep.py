@@ -124,11 +124,12 @@ def main(job:str='evaluate',  # What to do: evaluate, roar or trend
          data:str='',         # Folder of photographs, for profiles that take one
          labels:str='',       # Their CSV file,label,x0,y0,x1,y1; default annotations.csv in the folder
          silence:float=1800,  # Seconds without any work after which a notebook is given up; 0 for never
+         allow_outside:store_true=False, # Read files that the CSV names outside of the folder
          dry_run:store_true=False): # Only say what would be done
     "Evaluate explanation methods over networks, or do another job, and write a report"
     try:
         lists = dict(models=models, explainers=explainers, metrics=metrics, tests=tests, fractions=fractions)
-        choices = {k: listed(v) for k, v in lists.items() if v} | {k: v for k, v in dict(folder=data, labels=labels).items() if v}
+        choices = {k: listed(v) for k, v in lists.items() if v} | {k: v for k, v in dict(folder=data, labels=labels, allow_outside=allow_outside).items() if v}
         choices |= {k: v for k, v in dict(repeats=repeats, epochs=epochs, images=images, seed=seed).items() if v is not None}
         with interrupted_by('SIGTERM', 'SIGHUP'): code = _sweep_command(job, profile, out, dry_run, choices, jobs=jobs, threads=threads, scheduler=scheduler, silence=silence)
     except BadInput as e: print(f'xainb-sweep: {e}', file=sys.stderr); code = 2
