@@ -122,3 +122,21 @@ def test_scheduler_lost(unbroken, tmp_path):
     out, err = process.communicate(timeout=300)
     assert process.returncode == 1 and 'is the cluster still there?' in out + err and 'Traceback' not in out + err, (out, err)
     finished(store, unbroken)
+
+def test_any_name(tmp_path):
+    "Files are called by a slug, the report shows the name, escaped"
+    from urllib.parse import quote
+    from safetensors.torch import save_file
+    from torchvision.models import get_model
+    import torch
+    torch.manual_seed(0)
+    save_file(get_model('squeezenet1_1', num_classes=10).state_dict(), tmp_path/'w.safetensors')
+    names, out = ['a{b}', r'$\frac$', 'x'*200, '<b>bold</b>', '../up'], tmp_path/'out {profile}'
+    specs = ','.join(f"torchvision/squeezenet1_1:{tmp_path}/w.safetensors?classes=10&name={quote(n, safe='')}" for n in names)
+    run = children.call('xainb-sweep', '--profile', 'smoke', '--models', specs, '--explainers', 'gradient', '--metrics', 'insertion', '--images', 2, '--threads', 1, '--out', out)
+    assert run.returncode == 0 and '5 of 5 runs complete' in run.stdout, run.stdout + run.stderr
+    assert {*Store(out).read().model.astype(str)} == {f'torchvision/{n}' for n in names}
+    files = [f.relative_to(out).as_posix() for f in out.rglob('*')]
+    assert all(len(Path(f).name) < 120 and not set(f) & set('{}$<>') for f in files), files
+    page = (out/'report.html').read_text(encoding='utf-8')
+    assert '&lt;b&gt;bold&lt;/b&gt;' in page and '<b>bold' not in page

@@ -35,7 +35,8 @@ def colours(names,   # Families, trainings, names of registered explainers, or a
 _rc = {'figure.dpi': 72, 'figure.constrained_layout.use': True, 'font.size': 9, 'axes.titlesize': 9, 'axes.titlelocation': 'left',
        'axes.spines.top': False, 'axes.spines.right': False, 'axes.edgecolor': '#666666', 'axes.grid': False, 'grid.color': '#e4e4e4',
        'axes.axisbelow': True, 'axes.prop_cycle': plt.cycler(color=_cycle), 'lines.linewidth': 1.6, 'legend.frameon': False,
-       'image.interpolation': 'nearest', 'svg.fonttype': 'none', 'svg.hashsalt': 'xainb', 'savefig.facecolor': 'white'}
+       'image.interpolation': 'nearest', 'svg.fonttype': 'none', 'svg.hashsalt': 'xainb', 'savefig.facecolor': 'white',
+       'text.parse_math': False} # A network may be called $x$; no label here is a formula
 
 @contextmanager
 def style():
