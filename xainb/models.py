@@ -6,7 +6,7 @@
 __all__ = ['demo_nets', 'imagenet_mean', 'imagenet_std', 'weights_folder', 'AlexNet', 'GoogLeNet', 'ResNet', 'DenseNet',
            'MobileNetV2', 'Normalize', 'normalized', 'sha256', 'read_weights', 'state_digest', 'load_weights',
            'ModelCard', 'zoo', 'cards', 'list_models', 'demo_records', 'demo', 'model_card', 'load_model',
-           'new_network', 'structure_digest', 'built_by']
+           'new_network', 'Correct', 'correct', 'structure_digest', 'built_by']
 
 # %% ../nbs/03_models.ipynb #f352d610
 import hashlib, importlib.util, json, urllib.parse
@@ -305,6 +305,29 @@ def new_network(spec:str,        # demo/resnet?w=16, torchvision/resnet50, timm/
     return make
 
 _builders = dict(torchvision=_torchvision_net, timm=_timm_net)
+
+# %% ../nbs/03_models.ipynb #bbe3a4d5
+class Correct(NamedTuple):
+    "How many images a network gets right"
+    right:int    # Images
+    images:int
+    chance:float # Fraction that would be right if predictions and labels were unrelated
+    @property
+    def near_chance(self) -> bool:
+        "Whether guessing does as well: more than one time in a hundred, or but for a twentieth of what is left to be known"
+        known = (self.right/self.images - self.chance)/(1 - self.chance)
+        return bool(binom.sf(self.right - 1, self.images, self.chance) > .01 or known < .05)
+    def __str__(self): return f'right on {self.right} of {self.images} images'
+
+def correct(predicted, # [N] class numbers
+            y,         # [N] class numbers, of at least one image
+            classes:int, # How many there are
+           ) -> Correct:
+    "How many predictions are right, and how many would be by chance"
+    predicted, y = torch.as_tensor(predicted).cpu(), torch.as_tensor(y).cpu()
+    said, is_so = (torch.bincount(t, minlength=classes).double()/len(y) for t in (predicted, y))
+    alike = float((said*is_so).sum()) if (is_so > 0).sum() > 1 else 0. # Images of one class do not tell who always says it from who knows it
+    return Correct(int((predicted == y).sum()), len(y), max(1/max(2, classes), alike))
 
 # %% ../nbs/03_models.ipynb #13d53ea2
 def structure_digest(net:nn.Module) -> str: # 64 hexadecimal digits

@@ -50,7 +50,7 @@ class Report:
         self.rows = self.store.read({r['id']: r['units'] for r in self.plan['runs']})
         if self.rows.empty: raise BadInput(f"no results in '{out}' yet")
         self.models = list(dict.fromkeys(self.rows.model))
-        short = [m.split('/')[-1] for m in self.models]
+        short = [m.partition('/')[2] or m for m in self.models]
         self.name = {m: s if short.count(s) == 1 else m for m, s in zip(self.models, short)}
         about = self.rows[self.rows.explainer != ''].drop_duplicates('explainer')
         self.family = dict(zip(about.explainer.astype(str), about.family.astype(str)))
@@ -175,7 +175,7 @@ def grid(self:Report, image:int=0, photograph:bool=True):
     maps = {e: np.stack([self._map(r['id'], e, image, x.shape[-2:]) for r in runs]) for e in names}
     boxes = torch.tensor(kept['boxes'][image:image+1]).expand(len(runs), -1, -1) if 'boxes' in kept else None
     x = (x if photograph else torch.ones_like(x)).expand(len(runs), -1, -1, -1)
-    return show_maps(x, maps, Truth(boxes), names=[r['name'].split('/')[-1] for r in runs], size=.85)
+    return show_maps(x, maps, Truth(boxes), names=[self.name.get(r['name'], r['name']) for r in runs], size=.85)
 
 @patch
 def _map(self:Report, run, explainer, image, shape):
