@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['baseline_kinds', 'gradient', 'gradient_magnitude', 'input_x_gradient', 'blur_baseline', 'baseline_image',
-           'integrated_gradients', 'grey_levels', 'shap']
+           'integrated_gradients', 'grey_levels', 'shap_draws', 'shap']
 
 # %% ../../nbs/explainers/00_gradient.ipynb #806c8106
-import torch
+import numpy as np, torch
 from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
-from captum.attr import Saliency, InputXGradient, IntegratedGradients, GradientShap
+from captum.attr import Saliency, InputXGradient, IntegratedGradients
 from ..core import *
 
 # %% ../../nbs/explainers/00_gradient.ipynb #aaa0d34d
@@ -79,24 +79,13 @@ def grey_levels(x:Tensor, n:int=9) -> Tensor: # [n,C,H,W]
     return torch.linspace(0, 1, n, device=x.device, dtype=x.dtype)[:, None, None, None].expand(n, *x.shape[1:])
 
 # %% ../../nbs/explainers/00_gradient.ipynb #f2556d39
-def _as_one(model, x, target):
-    "The summed target scores of `[S,N*C,H,W]`, each row being all images side by side"
-    def score(rows):
-        out = model(rows.reshape(-1, *x.shape[1:])).reshape(len(rows), len(x), -1)
-        return out.gather(2, target.expand(len(rows), -1)[..., None]).sum((1, 2))
-    return score
-
-def _shared_draws(model, x, target, baselines, n_samples, seed):
-    method = GradientShap(_as_one(model, x, target))
-    one, baselines = x.reshape(1, -1, *x.shape[2:]), baselines.repeat(1, len(x), 1, 1)
-    with seeded(seed):
-        parts = [n*method.attribute(one, baselines, n_samples=n, stdevs=0.) for n in _pieces(n_samples)]
-    return (sum(parts)/n_samples).reshape(x.shape)
+def shap_draws(n_samples:int, n_baselines:int, seed:int=0) -> tuple: # Which baseline [n_samples], and where on the path [n_samples]
+    "What `shap` draws, the same whatever the batch"
+    g, drawn = np.random.RandomState(seed), []
+    for n in [min(10, n_samples - i) for i in range(0, n_samples, 10)]: drawn.append((g.choice(n_baselines, n), g.uniform(0., 1., n)))
+    return tuple(torch.as_tensor(np.concatenate(d)) for d in zip(*drawn))
 
 # %% ../../nbs/explainers/00_gradient.ipynb #d4e831ed
-_draws = 10
-def _pieces(n): return [min(_draws, n - i) for i in range(0, n, _draws)]
-
 @explainer(family='gradient', cost=lambda n_samples: 2*n_samples, needs='gradients', source='Erion et al. 2021; Lundberg & Lee 2017')
 def shap(model,     # Network or Learner
          x:Tensor,  # Images [N,C,H,W] in [0,1]
@@ -107,6 +96,12 @@ def shap(model,     # Network or Learner
         ) -> Tensor: # [N,C,H,W], signed, in score
     "Expected gradients: integrated gradients over a distribution of baselines"
     baselines = grey_levels(x) if baselines is None else baselines.to(x)
-    n = max(1, rows_at_once(x)//_draws)
-    parts = zip(x.split(n), target.split(n))
-    return torch.cat([_shared_draws(model, *part, baselines, n_samples, seed) for part in parts])
+    which, at = (d.to(x.device) for d in shap_draws(n_samples, len(baselines), seed))
+    total = torch.zeros_like(x)
+    for k in torch.arange(n_samples, device=x.device).split(steps_at_once(x)):
+        start = baselines[which[k]][:, None]
+        way = x - start
+        points = start + at[k].to(x)[:, None, None, None, None]*way
+        slope = gradient.__wrapped__(model, points.flatten(0, 1), target.repeat(len(k)))
+        total += (way*slope.reshape(points.shape)).sum(0)
+    return total/n_samples

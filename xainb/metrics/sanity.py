@@ -13,6 +13,7 @@ from functools import partial
 from scipy.stats import ConstantInputWarning
 from skimage.metrics import structural_similarity
 from torch import nn, Tensor
+from torch.overrides import TorchFunctionMode
 from ..core import *
 from .localization import unit_maps
 from ..speed import map_agreement
@@ -55,12 +56,22 @@ def weighted_layers(model:nn.Module, x:Tensor) -> dict: # Name -> modules
     return found
 
 # %% ../../nbs/metrics/20_sanity.ipynb #9fa6d663
+_draw = set('uniform_ normal_ kaiming_uniform_ bernoulli_ exponential_ random_ rand randn randint randperm normal bernoulli multinomial'.split())
+
+class _DrawsFrom(TorchFunctionMode):
+    "Functions that draw random numbers take this generator instead of the one that all threads share"
+    def __init__(self, generator): super().__init__(); self.generator = generator
+    def __torch_function__(self, f, types, args=(), kwargs=None):
+        kw = kwargs or {}
+        if f.__name__ in _draw and kw.get('generator') is None: kw = kw | dict(generator=self.generator)
+        return f(*args, **kw)
+
 def redraw(m:nn.Module, seed:int):
-    "New random weights for the module's own parameters, in place; drawn on the CPU"
+    "New random weights for the module's own parameters, in place; drawn on the CPU from a generator of their own"
     device = next(m.parameters(recurse=False)).device
     reset = getattr(m, 'reset_parameters', getattr(m, '_reset_parameters', None))
     m.cpu()
-    with seeded(seed), torch.no_grad():
+    with _DrawsFrom(torch.Generator().manual_seed(seed)), torch.no_grad():
         if reset: reset()
         else: [p.copy_(p.flatten()[torch.randperm(p.numel())].view_as(p)) for p in m.parameters(recurse=False)]
     m.to(device)
@@ -106,7 +117,6 @@ def random_logit(model, x, target, maps, truth, explain,
                 ):
     "Similarity with the map of another class, `random_logit_rank` and `random_logit_ssim`"
     n = logits(model, x).shape[1]
-    if n < 2: raise NotApplicable("random_logit needs a second class")
     step = torch.randint(1, n, (1,), generator=torch.Generator().manual_seed(seed)).item()
     s = similarity(maps, explain(model, x, (target+step) % n))
     return pd.concat([rows(f'random_logit_{k}', v) for k, v in zip(('rank', 'ssim'), s)], ignore_index=True)
