@@ -311,10 +311,11 @@ def _refusal(s, x, target):
 @explainer_check('wrong input')
 def _wrong_input(s):
     s.left_to_decorator()
-    wrong = {'one image without a batch': (s.x[0], s.target[:1]), 'images from -1 to 2': (s.x*3 - 1, s.target), 'a target too many': (s.x, torch.cat([s.target, s.target[:1]]))}
+    wrong = {'one image without a batch': (s.x[0], s.target[:1]), 'images from -1 to 2': (s.x*3 - 1, s.target), 'a target too many': (s.x, torch.cat([s.target, s.target[:1]])),
+             'bytes': ((s.x*255).byte(), s.target), 'an image with NaN': (torch.cat([s.x[:-1], torch.nan*s.x[-1:]]), s.target)}
     with seeded(next(s.seeds)): found = {k: _refusal(s, *v) for k, v in wrong.items()}
     if any(found.values()): raise Failed('; '.join(f'{k}: {v}' for k, v in found.items() if v) + ', where BadInput should be raised')
-    return 'a missing batch axis, images outside [0,1] and a target too many raise BadInput'
+    return 'a missing batch axis, images outside [0,1], of bytes or with NaN, and a target too many raise BadInput'
 
 @explainer_check('cost')
 def _cost(s):
