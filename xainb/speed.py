@@ -21,6 +21,7 @@ from .store import cache_folder, write_whole
 # %% ../nbs/07_speed.ipynb #d5d7fd02
 class _Autocast:
     "Goes before a network's own class: runs it under autocast to bfloat16, answers in float32"
+    takes_float32 = True
     def forward(self, x, *args, **kw):
         with torch.autocast(x.device.type, torch.bfloat16): return super().forward(x, *args, **kw).float()
 
@@ -32,7 +33,7 @@ def in_settings(model,              # Network or Learner
     net = copy.deepcopy(as_model(model))
     if channels_last: net.to(memory_format=torch.channels_last)
     if dtype == 'float32': return net
-    if isinstance(net, torch.jit.ScriptModule): raise BadInput("a scripted network runs in float32 only")
+    if any(isinstance(m, torch.jit.ScriptModule) for m in net.modules()): raise BadInput("a scripted network runs in float32 only")
     for m in net.modules():
         if type(m) in (nn.Conv2d, nn.Linear): m.to(torch.bfloat16)
     net.__class__ = type(type(net).__name__, (_Autocast, type(net)), {})

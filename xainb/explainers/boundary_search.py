@@ -311,7 +311,6 @@ def _searched(net, x, s):
     "Point, label, other, distance, success, passes of each image, and what the network says at its points"
     n, k, published = len(x), s.points, s.mode == 'published'
     with torch.no_grad(): out = torch.cat([net(p) for p in x.split(rows_at_once(x))])
-    if out.shape[1] < 2: raise NotApplicable('a network with a single score has no decision boundary')
     label = out.argmax(1)
     to = _next_classes(out, label, k) if s.by == 'classes' else torch.full((n*k,), any_class, device=x.device)
     noise, u = _draws(x, k, s.seed)
@@ -365,6 +364,7 @@ def _still_so(model, x, found):
 
 def _found(model, x, s, cache, store):
     "Kept results where there are any, searches for all other images together"
+    cache = cache and all(isinstance(v, Tensor) and not v.is_quantized for v in model.state_dict().values()) # Else the network has no digest
     keys = _keys(model, x, s) if cache else [None]*len(x)
     found = [_remembered(k, store) if cache else None for k in keys]
     known = [j for j, f in enumerate(found) if f is not None]
@@ -390,6 +390,6 @@ def boundary_search(model,    # Network or Learner
         if k not in known: raise nearest('parameter of boundary_search', k, [*known, 'cache', 'store', 'batch_size'])
     model, s = as_model(model), Search(**choices)
     check_images(x)
-    x = x.detach().to(device_of(model))
+    x = placed(x, model)
     with frozen(model): found = in_batches(lambda x: _found(model, x, s, cache, store), x, batch_size=rows_for(model, x, batch_size))
     return Boundary(*found, s.norm)

@@ -6,7 +6,7 @@
 __all__ = ['gates', 'guided_backprop', 'deconvnet', 'guided_gradcam', 'deep_lift', 'deep_lift_shap', 'relevance', 'lrp_epsilon']
 
 # %% ../../nbs/explainers/12_rules.ipynb #9f276cde
-import torch
+import copy, torch
 from torch import Tensor
 import torch.nn.functional as F
 from ..core import *
@@ -15,10 +15,15 @@ from .gradient import baseline_image, grey_levels
 from .cam import gradcam
 
 # %% ../../nbs/explainers/12_rules.ipynb #40b2a15c
+def _in_float32(model):
+    "A network in half precision, copied into `float32`: shares of relevance are quotients of small numbers, which would become infinite or zero"
+    first = next(model.parameters(), None)
+    return copy.deepcopy(model).float() if first is not None and first.dtype in (torch.float16, torch.bfloat16) else model
+
 def _backward(model, x, target, rules, known, start=torch.ones_like): # Under `rules`: what comes back of `start(score)`, the target scores, what ran
     with torch.enable_grad():
         x = x.detach().requires_grad_()
-        out, ran = run_with(model, x, rules, known)
+        out, ran = run_with(_in_float32(model), x, rules, known)
         score = out.gather(1, target[:, None])[:, 0]
         g, = torch.autograd.grad(score, x, start(score.detach()))
     return g, score.detach(), ran
