@@ -63,8 +63,9 @@ def disordered(training):
 
 ways = dict(one=lambda net: [net], wrapped=lambda net: [net, nn.Sequential(net).train(net.training)], two=lambda net: [net, copy.deepcopy(net)])
 
-@pytest.mark.parametrize('networks', ways)
-@pytest.mark.parametrize('training', [True, False], ids=['training', 'evaluation'])
+full = [(training, networks) for training in (True, False) for networks in ways]
+
+@pytest.mark.parametrize('training,networks', [pytest.param(*p, marks=[] if p == (True, 'one') else pytest.mark.slow, id=f"{'training' if p[0] else 'evaluation'}-{p[1]}") for p in full])
 def test_explainers(training, networks):
     jobs = {n: lambda net, n=n: explained(n, net) for n in names}
     nets = ways[networks](disordered(training))
