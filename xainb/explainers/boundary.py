@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['boundary_twins', 'search_cost', 'from_boundaries', 'bsm', 'big', 'boundary_deep_lift', 'boundary_smoothgrad',
-           'other_classes', 'agi_ways', 'agi', 'map_distance', 'map_spread', 'baseline_sensitivity']
+           'other_classes', 'agi_ways', 'agi', 'map_distance', 'map_spread', 'baseline_sensitivity',
+           'boundary_alignment']
 
 # %% ../../nbs/explainers/30_boundary.ipynb #26a8ed84
 import itertools, pandas as pd, torch
@@ -158,13 +159,40 @@ def baseline_sensitivity(model,    # Network or Learner
                          starts:int=5, # Of the search of BIG
                          steps:int=50, # On each way
                          seed:int=0,   # Of the noise
-                        ): # Rows `spread_ig`, over baselines, and `spread_big`, over starts; NaN where fewer than two starts found a boundary
-    "How far apart the maps of integrated gradients are for other baselines, and those of BIG for other starts"
+                        ): # Rows `spread_ig`, over baselines; `spread_big`, over starts; `spread_ig_near`, over black baselines as far apart as those starts' boundary points; the last two NaN where fewer than two starts found a boundary
+    "How far apart the maps of integrated gradients are for other baselines, those of BIG for other starts, and those of integrated gradients for baselines that differ as little as BIG's"
     target = logits(model, x).argmax(1) if target is None else check_target(target, x)
     images = [random_control(model, x, target, seed=seed, channels=True) if b == 'noise' else b for b in baselines]
     ig = [integrated_gradients(model, x, target, steps=steps, baseline=b) for b in images]
     b = boundary_search(model, x, points=starts)
     points = torch.where(b.success[..., None, None, None], b.point, torch.nan).unbind(1)
-    ways = [integrated_gradients(model, x, target, steps=steps, baseline=torch.where(p.isnan(), x.to(p), p)) for p in points] # A way of no length has a map of zeros, whose distance is NaN
-    pairs = torch.stack([map_distance(u, v) for u, v in itertools.combinations(ways, 2)])
-    return pd.concat([rows('spread_ig', map_spread(ig)), rows('spread_big', pairs.nanmean(0))], ignore_index=True)
+    def from_points(points): # A way of no length has a map of zeros, whose distance is NaN
+        maps = [integrated_gradients(model, x, target, steps=steps, baseline=torch.where(p.isnan(), x.to(p), p)) for p in points]
+        return torch.stack([map_distance(u, v) for u, v in itertools.combinations(maps, 2)]).nanmean(0)
+    near = [p - points[0] for p in points] # Black, displaced
+    found = dict(spread_ig=map_spread(ig), spread_ig_near=from_points(near), spread_big=from_points(points))
+    return pd.concat([rows(k, v) for k, v in found.items()], ignore_index=True)
+
+# %% ../../nbs/explainers/30_boundary.ipynb #44387f62
+def boundary_alignment(model,    # Network or Learner
+                       x:Tensor, # Images [N,C,H,W] in [0,1]
+                       boundary=None, # `Boundary` of these images; searched with two starts if not given
+                      ): # Rows `alignment_logit`, `alignment_log_probability`, `alignment_margin`, from -1 to 1; NaN where no boundary was found
+    "Cosines of three scores' gradients at an image and the normal of its nearest boundary, which is the gradient of the margin there"
+    model = as_model(model)
+    b = boundary_search(model, x, points=2) if boundary is None else boundary
+    found, x = b.success[:, 0], x.to(b.point)
+    point, other = torch.where(found[:, None, None, None], b.point[:, 0], x), b.other[:, 0].clamp(min=0)
+    def slope(z, score):
+        with frozen(model), torch.enable_grad():
+            z = z.detach().requires_grad_()
+            return torch.autograd.grad(score(model(z)).sum(), z)[0].flatten(1)
+    def cosines(x, point, y, other):
+        def own(out): return out.gather(1, y[:, None])
+        def margin(out): return own(out) - out.gather(1, other[:, None])
+        normal = slope(point, margin)
+        scores = own, lambda out: own(out.log_softmax(1)), margin
+        return torch.stack([torch.cosine_similarity(slope(x, s), normal) for s in scores], 1)
+    of = in_batches(cosines, x, point, b.label, other, batch_size=rows_at_once(x))
+    of = torch.where(found[:, None], of, torch.nan)
+    return pd.concat([rows(f'alignment_{k}', v) for k, v in zip(('logit', 'log_probability', 'margin'), of.unbind(1))], ignore_index=True)

@@ -66,14 +66,17 @@ class _DrawsFrom(TorchFunctionMode):
         if f.__name__ in _draw and kw.get('generator') is None: kw = kw | dict(generator=self.generator)
         return f(*args, **kw)
 
-def redraw(m:nn.Module, seed:int):
-    "New random weights for the module's own parameters, in place; drawn on the CPU from a generator of their own"
+def redraw(m:nn.Module, seed:int, statistics:bool=False):
+    "New random weights for the module's own parameters, in place; drawn on the CPU from a generator of their own. Running means and variances stay, or with `statistics` are reset"
+    kept = {k: v.clone() for k, v in m.named_buffers(recurse=False)}
     device = next(m.parameters(recurse=False)).device
     reset = getattr(m, 'reset_parameters', getattr(m, '_reset_parameters', None))
     m.cpu()
     with _DrawsFrom(torch.Generator().manual_seed(seed)), torch.no_grad():
         if reset: reset()
         else: [p.copy_(p.flatten()[torch.randperm(p.numel())].view_as(p)) for p in m.parameters(recurse=False)]
+    if not statistics:
+        for k, v in kept.items(): getattr(m, k).copy_(v)
     m.to(device)
 
 layer_orders = ('cascading', 'independent')
@@ -83,6 +86,7 @@ def randomised(model,             # Network or Learner; a copy is changed
                order='cascading', # 'cascading', or 'independent'
                stops=10,          # How many networks, evenly spread over the layers; at most one for each layer
                seed=0,
+               statistics=False,  # Reset the running means and variances of normalization layers, too
               ): # Yields the share of layers above (and with) the last random one, and the network; first 0 and the copy as it is
     "A copy of the network while its layers become random from the top down"
     if order not in layer_orders: raise nearest('order of layers', order, layer_orders)
@@ -93,7 +97,7 @@ def randomised(model,             # Network or Learner; a copy is changed
     for k in sorted({max(1, round(i*len(layers)/stops)) for i in range(1, stops+1)}):
         if order == 'independent': net.load_state_dict(learned); done = k-1
         for i in range(done, k):
-            for m in layers[i]: redraw(m, seed+i)
+            for m in layers[i]: redraw(m, seed+i, statistics)
         done = k
         yield k/len(layers), net
 
@@ -103,9 +107,10 @@ def parameter_randomisation(model, x, target, maps, truth, explain,
                             order='cascading', # 'cascading', or 'independent'
                             stops=10, # How many networks, evenly spread over the layers (ours); at most one for each layer, which the paper has
                             seed=0,   # Of the new weights
+                            statistics=False, # Whether running means and variances of normalization layers are reset with their weights; not in the original
                            ):
     "Similarity with the map of a network whose layers are random, from the top down: `…_rank_curve` and `…_ssim_curve` `at` the share of layers, `…_rank` and `…_ssim` their means without the first"
-    found = [(at, similarity(maps, explain(net, x, target))) for at, net in randomised(model, x, order, stops, seed)]
+    found = [(at, similarity(maps, explain(net, x, target))) for at, net in randomised(model, x, order, stops, seed, statistics)]
     at, s = [at for at, _ in found], torch.stack([s for _, s in found], -1)
     named = [(f'parameter_randomisation_{k}', v) for k, v in zip(('rank', 'ssim'), s)]
     return pd.concat([rows(k, v[:, 1:].nanmean(1)) for k, v in named] + [rows(f'{k}_curve', v, at) for k, v in named], ignore_index=True)
