@@ -113,18 +113,30 @@ def wsol(model, x, target, maps, truth,
 # %% ../../nbs/metrics/00_localization.ipynb #248c017d
 def wsol_score(rows:pd.DataFrame,   # Rows that hold `wsol_hit_curve`, of the whole data set
                by=('model', 'explainer'), # Each group of these columns gets its own threshold; those that are absent do not matter
+               folds:int|None=5,    # The threshold of each of so many parts of the images is chosen on the others; None is the published way, one threshold chosen on the images that it is judged on
               ) -> pd.DataFrame:    # The rows at the chosen thresholds, named `wsol`, `at` the threshold
-    "Hits at the one threshold, for each group, with the most hits over all its images; the lowest of equals"
+    "Hits at the threshold with the most hits over the other parts of a group's images; the lowest of equals"
     hits = rows[rows.metric == 'wsol_hit_curve']
     if hits.empty: raise BadInput("wsol_score takes the rows of `wsol`; these hold no 'wsol_hit_curve'")
-    return _at_best(hits, by).assign(metric='wsol')
+    return _at_best(hits, by, folds).assign(metric='wsol')
 
-def _at_best(hits, by):
-    "The rows at the one position, for each group, with the highest mean; the lowest of equals"
+def _at_best(hits, by, folds):
+    "The rows at the one position, for each group and part, with the highest mean over the other parts"
+    if folds is not None and (not isinstance(folds, int) or folds < 2): raise BadInput(f"folds are 2 or more, or None for the published way, not {folds}")
     by = [c for c in by if c in hits]
-    rate = hits.groupby([*by, 'at'], dropna=False, observed=True)['value'].mean()
-    best = (rate.groupby(by, dropna=False, observed=True).idxmax() if by else pd.Series([rate.idxmax()])).tolist()
-    return hits.merge(pd.DataFrame([b if by else (b,) for b in best], columns=[*by, 'at']), on=[*by, 'at'])
+    groups = [g for _, g in hits.groupby(by, sort=False, dropna=False, observed=True)] if by else [hits]
+    return pd.concat([_group_at_best(g, folds) for g in groups]).sort_index(kind='stable').reset_index(drop=True)
+
+def _group_at_best(g, folds):
+    if folds is None: return g[g['at'] == _best_at(g, g)]
+    number = {image: i % folds for i, image in enumerate(sorted(g.image.unique(), key=str))}
+    fold = pd.Series([number[image] for image in g.image], index=g.index)
+    return pd.concat([of[of['at'] == _best_at(g[fold != k], of)] for k, of in g.groupby(fold)])
+
+def _best_at(seen, of):
+    "Where the mean of the rows `seen` is highest; the lowest position of `of` where there are none"
+    rate = seen.groupby('at').value.mean().dropna()
+    return rate.idxmax() if len(rate) else of['at'].min()
 
 # %% ../../nbs/metrics/00_localization.ipynb #c86bd1bf
 def component_boxes(masks, # [M,H,W] of bools, an array
@@ -173,12 +185,13 @@ def max_box_acc(model, x, target, maps, truth,
 # %% ../../nbs/metrics/00_localization.ipynb #18c143d7
 def max_box_acc_score(rows:pd.DataFrame, # Rows of `max_box_acc`, of the whole data set
                       by=('model', 'explainer'), # Each group of these columns gets its own thresholds; those that are absent do not matter
+                      folds:int|None=5, # As in `wsol_score`: None is the published way
                       ious=(.3, .5, .7), # Over which the second version is a mean
                      ) -> pd.DataFrame:  # One line for each image and score: `max_box_acc` (`at` its threshold) and `max_box_acc_v2`
-    "MaxBoxAcc (largest component, IoU of a half at least) and MaxBoxAccV2 (all components, mean over `ious`); the mean over images is the score"
+    "MaxBoxAcc (largest component, IoU of a half at least) and MaxBoxAccV2 (all components, mean over `ious`), with cross-fitted thresholds unless `folds` is None; the mean over images is the score"
     largest, every = (rows[rows.metric == f'max_box_acc_{k}_curve'] for k in ('largest', 'all'))
     if largest.empty or every.empty: raise BadInput("max_box_acc_score takes the rows of `max_box_acc`; these hold no 'max_box_acc_largest_curve' and 'max_box_acc_all_curve'")
-    def hits(of, iou): return _at_best(of.assign(value=(of.value >= iou).astype(float).where(of.value.notna())), by)
+    def hits(of, iou): return _at_best(of.assign(value=(of.value >= iou).astype(float).where(of.value.notna())), by, folds)
     v2 = pd.concat([hits(every, iou) for iou in ious])
     v2 = v2.groupby([c for c in v2 if c not in ('at', 'value')], sort=False, dropna=False, observed=True, as_index=False).value.mean()
     return pd.concat([hits(largest, .5).assign(metric='max_box_acc'), v2.assign(metric='max_box_acc_v2', at=np.nan)], ignore_index=True)
