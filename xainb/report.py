@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np, pandas as pd, torch
 from fastcore.basics import patch
 from scipy.special import ndtr
-import xainb.core, xainb.metrics.complexity, xainb.metrics.fidelity, xainb.metrics.perturbation, xainb.metrics.sanity
+import xainb.core, xainb.explainers.ensembles, xainb.explainers.learned_masks, xainb.explainers.perturbation, xainb.metrics.complexity, xainb.metrics.fidelity, xainb.metrics.perturbation, xainb.metrics.sanity
 from .core import *
 from .store import *
 from .stats import *

@@ -79,7 +79,7 @@ def summary(self:RoarReport) -> pd.DataFrame:
             'features': 'single values of channels, ranked with their signs' if p['unit'] == 'value' else f"pixels; channels reduced by {p['reduce']}",
             'trainings': f"{len(t)}: {p['repeats']} of each cell, {t.seconds.sum()/3600:.2f} hours together", 'recipe': dumps(recipe),
             'explainers': '; '.join(f'{e} {dumps(v)}' for e, v in p['explainers'].items()),
-            'intervals': '95 %, over test images and trainings together; without training again over images', 'computed with': versions_of(self.rows), 'failed runs': '; '.join(failed) or 'none'}
+            'intervals': '95 %, over test images and trainings together, not over the one network that was explained; without training again over images', 'computed with': versions_of(self.rows), 'failed runs': '; '.join(failed) or 'none'}
     return pd.DataFrame(dict(what=said.values()), index=said.keys())
 
 # %% ../nbs/32_roar_report.ipynb #e243ff0c
@@ -87,10 +87,10 @@ def summary(self:RoarReport) -> pd.DataFrame:
 def sections(self:RoarReport): # Pairs of heading and HTML
     "The parts of the page, in order"
     if len(f := self.findings()):
-        yield 'What the paper found, asked of these rows', ''.join(f'<p>{html.escape(s)}</p>' for s in roar_sentences(f)) + f'<details><summary>as a table</summary>{verdict_html(f.round(3), "verdict")}</details>'
-    yield 'Accuracy', captioned(self.curve_figure(), 'Test accuracy of networks over the fraction of the features that was removed or kept. Bands are 95 % intervals over test images and trainings. At the right the accuracies printed in the paper.')
+        yield 'What the paper found, asked of these rows', ''.join(f'<p>{html.escape(s)}</p>' for s in roar_sentences(f)) + f'<p>All comparisons are tested together (Holm). "No better than" means: certainly not by {roar_margin:.0%} of accuracy. Intervals are each for itself.</p>' + f'<details><summary>as a table</summary>{verdict_html(f.round(3), "verdict")}</details>'
+    yield 'Accuracy', captioned(self.curve_figure(), 'Test accuracy of networks over the fraction of the features that was removed or kept. Bands are 95 % intervals over test images and trainings; they do not cover the one network that was explained. At the right the accuracies printed in the paper.')
     for m in self.modes:
-        if 'random_control' in set(self.table(m).explainer): yield f'Against chance: {_said[m]}', captioned(self.gap_figure(m), 'Accuracy minus that after as many were replaced at random, on the same images in the same repeats, with 95 % intervals.')
+        if 'random_control' in set(self.table(m).explainer): yield f'Against chance: {_said[m]}', captioned(self.gap_figure(m), 'Accuracy minus that after as many were replaced at random, on the same images in the same repeats, with 95 % intervals that do not cover the one explained network.')
     yield 'Trainings', f'<details><summary>each of them</summary>{table_html(self.trainings().round(3), index=False)}</details>'
     yield 'What was run', table_html(self.summary().rename(columns=dict(what='')))
 

@@ -9,6 +9,7 @@ __all__ = ['TrendReport']
 import html
 import pandas as pd
 from fastcore.basics import patch
+from scipy.special import ndtr, ndtri
 from .core import *
 from .store import *
 from .stats import *
@@ -66,9 +67,11 @@ def sentences(self:TrendReport) -> list:
     return [_said(t, s) for t, s in self.scores.groupby('test', sort=False)]
 
 def _said(test, s):
-    "Above chance is an interval above all that 95 % of random maps' means reach"
+    "Above chance: certainly above what 95 % of random maps' means reach, all explainers of a test together (Holm), from eight images on"
     s = s.sort_values('mean', ascending=False)
-    above, top = s[s.low > s.random_high], s.iloc[0]
+    error = (s['mean'] - s.low)/ndtri(.975) # What the interval says of the standard error on the side of chance
+    p = 2*ndtr(-(s['mean'] - s.random_high)/error.where(error > 0, 1e-9))
+    above, top = s[(holm(p) <= .05) & (s['mean'] > s.random_high) & (s.n >= fewest)], s.iloc[0]
     each = lambda t: ', '.join(f"{r.explainer} {r['mean']:.2f} [{r.low:.2f}, {r.high:.2f}]" for _, r in t.iterrows())
     found = f"above chance: {each(above)}" if len(above) else f"none is above chance; the highest is {each(s[:1])}"
     blind = [e for e, f in zip(above.explainer, above.get('family', ['']*len(above))) if f == 'control']
