@@ -15,7 +15,7 @@ from .graph import *
 from .speed import map_agreement
 from .viz import verdict_html
 from .explainers.gradient import baseline_image, grey_levels
-from .explainers.cam import recording, class_map, map_and_gradient
+from .explainers.cam import recording, class_map, found_map
 from .explainers.rules import gates, relevance
 from .explainers.boundary import agi_ways
 from .explainers.boundary_search import boundary_search
@@ -109,8 +109,12 @@ def _cam(case, name):
 @measures('gradcam', 'gradcam_plus_plus', 'xgradcam', 'layercam', 'hirescam', 'scorecam', 'groupcam')
 def _map(case, name):
     a = case.map(name)
-    with frozen(case.model): A, G = map_and_gradient(case.model, case.x, case.target, case.params.get(name, {}).get('layer'))
-    return 'exact' if a.isfinite().all() else 'refused', f"weighs a feature map of {A.shape[1]} × {A.shape[2]} × {A.shape[3]}", float(A.shape[1])
+    with frozen(case.model): m = found_map(case.model, case.x, case.target, case.params.get(name, {}).get('layer'), measure=True)
+    around, where = m.around.max().item(), f"of '{m.name}'" if m.name else 'between modules'
+    said = f"weighs the map {where}, {' × '.join(map(str, m.A.shape[1:]))}{' with channels last' if m.turned else ''}"
+    said += '; the score depends on the image through it alone' if around <= tolerance else f"; {_share(around)} of the score's derivative by the image passes around it"
+    verdict = 'exact' if around <= tolerance else 'approximate'
+    return verdict if a.isfinite().all() else 'refused', said, float(m.A.shape[1])
 
 # %% ../nbs/15_certify.ipynb #6bb18d2c
 def _double(model):
@@ -160,7 +164,8 @@ def _agi(case, name):
 
 # %% ../nbs/15_certify.ipynb #fe39b9da
 def _seeds(case, name):
-    r = map_agreement(pixel_map(case.map(name)), pixel_map(case.map(name, seed=case.asked(name, 'seed') + 1))).mean().item()
+    one, other = (pixel_map(case.map(name, seed=case.asked(name, 'seed') + k), channels=case.x.shape[1]) for k in (0, 1))
+    r = map_agreement(one, other).mean().item()
     return 'approximate', f'drawn or learned; two seeds agree by a rank correlation of {r:.2f}', r
 
 def _forward_only(case, name):

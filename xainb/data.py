@@ -132,7 +132,8 @@ def _waves(u, split, size):
 
 # %% ../nbs/02_data.ipynb #35cef1bf
 def luminance(x:Tensor) -> Tensor: # [...,1,H,W]
-    "Perceived brightness of RGB images [...,3,H,W] (ITU-R BT.601)"
+    "Perceived brightness of RGB images [...,3,H,W] (ITU-R BT.601); the mean of the channels where there are not three"
+    if x.shape[-3] != 3: return x.mean(-3, keepdim=True)
     return (x*x.new_tensor([.299, .587, .114])[:, None, None]).sum(-3, keepdim=True)
 
 def _paint(u, alpha, ground):
@@ -604,7 +605,7 @@ _corruptions = dict(noise=lambda x, s: v2.functional.gaussian_noise(x, sigma=s, 
                     contrast=v2.functional.adjust_contrast, brightness=v2.functional.adjust_brightness)
 
 # %% ../nbs/02_data.ipynb #7355705a
-def corrupt(x:Tensor,       # [N,3,H,W] in [0,1]
+def corrupt(x:Tensor,       # [N,C,H,W] in [0,1]; other than one or three channels are corrupted like a gray image each
             kind:str,       # noise, blur, contrast, brightness or jpeg
             severity:int,   # 1 to 5
             seed:int=0,     # For the noise
@@ -612,7 +613,8 @@ def corrupt(x:Tensor,       # [N,3,H,W] in [0,1]
     "One of five corruptions at one of five severities"
     if kind not in severities: raise nearest('corruption', kind, severities)
     if severity not in range(1, 6): raise BadInput(f"severity is 1 to 5, not {severity}")
-    with seeded(seed): return _corruptions[kind](x, severities[kind][severity-1]).clamp(0, 1)
+    pictures = x if x.shape[1] in (1, 3) else x.flatten(0, 1)[:, None]
+    with seeded(seed): return _corruptions[kind](pictures, severities[kind][severity-1]).clamp(0, 1).reshape(x.shape)
 
 # %% ../nbs/02_data.ipynb #44add13a
 def shift_names(images:Images) -> list: # (kind, severity) pairs

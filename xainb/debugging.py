@@ -96,7 +96,7 @@ def show_sets(sets:dict,  # Name -> `Images`, or images [N,C,H,W]
     "The first images of each set, one line for each"
     fig, axes = canvas(len(sets), n, size=(size, size))
     for line, (name, images) in zip(axes, sets.items()):
-        for ax, x in zip(line, getattr(images, 'x', images)[:n]): ax.imshow(x.permute(1, 2, 0).squeeze().cpu(), cmap='gray', vmin=0, vmax=1)
+        for ax, x in zip(line, getattr(images, 'x', images)[:n]): ax.imshow(as_picture(x), cmap='gray', vmin=0, vmax=1)
         for ax in line: ax.set(xticks=[], yticks=[]); ax.spines[:].set_visible(False)
         line[0].set_ylabel(name, rotation=0, ha='right', va='center')
     return fig

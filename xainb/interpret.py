@@ -179,7 +179,7 @@ def plot_attributions(self:AttributionInterpretation,
                      ): # Figure
     "Images, and what each explainer says of the predicted class"
     def of(name):
-        try: return pixel_map(self.attribution(name, slice(images)), 'sum')
+        try: return pixel_map(self.attribution(name, slice(images)), 'sum', self.x.shape[1])
         except NotApplicable: return None
     names = [self._name(p) + ('' if p == t else f'\n(is {self._name(t)})') for p, t in zip(self.predicted[:images], self.y[:images])]
     return show_maps(self.x[:images], {n: of(n) for n in explainers or self.params}, self.truth[:images] if self.truth is not None else None, names, size=.95)
@@ -192,7 +192,7 @@ def plot_curves(self:AttributionInterpretation,
                ): # Figure
     "The probability of the predicted class while pixels go, most important first (left; lower is better) and least important first (right; higher is better)"
     at, made = slice(images), {}
-    for n in explainers: made[n] = perturbation_curves(self.model, self.x[at], self.predicted[at], pixel_map(self.attribution(n, at)), fill, steps=steps, orders=('most', 'least'))
+    for n in explainers: made[n] = perturbation_curves(self.model, self.x[at], self.predicted[at], pixel_map(self.attribution(n, at), channels=self.x.shape[1]), fill, steps=steps, orders=('most', 'least'))
     fig, axes = canvas(1, 2, size=(3.4, 2.5), sharey=True)
     for ax, o in zip(axes[0], ('most', 'least')):
         curves = {n: c['probability', o].cpu().numpy() for n, c in made.items()}

@@ -5,11 +5,12 @@
 # %% auto #0
 __all__ = ['demo_nets', 'imagenet_mean', 'imagenet_std', 'weights_folder', 'AlexNet', 'GoogLeNet', 'ResNet', 'DenseNet',
            'MobileNetV2', 'Normalize', 'normalized', 'sha256', 'read_weights', 'state_digest', 'load_weights',
-           'ModelCard', 'zoo', 'cards', 'list_models', 'demo_records', 'demo', 'model_card', 'load_model',
-           'new_network', 'Correct', 'correct', 'structure_digest', 'built_by']
+           'ModelCard', 'zoo', 'cards', 'list_models', 'demo_records', 'demo', 'Normalization',
+           'recorded_normalization', 'model_card', 'load_model', 'new_network', 'Correct', 'correct',
+           'structure_digest', 'built_by']
 
 # %% ../nbs/03_models.ipynb #f352d610
-import hashlib, importlib.util, json, urllib.parse
+import hashlib, importlib.util, json, urllib.parse, warnings
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
@@ -104,11 +105,21 @@ class Normalize(nn.Module):
     "`(x - mean)/std` for each channel"
     def __init__(self, mean=imagenet_mean, std=imagenet_std):
         super().__init__()
-        for name, v in (('mean', mean), ('std', std)): self.register_buffer(name, torch.as_tensor(v, dtype=torch.float32).expand(3)[:, None, None].clone(), persistent=False)
-    def forward(self, x): return (x - self.mean)/self.std
+        values = [torch.as_tensor(v, dtype=torch.float32).flatten() for v in (mean, std)]
+        self.channels = max(map(len, values)) # 1 fits any number of them
+        if {len(v) for v in values} - {1, self.channels} or not (values[1] > 0).all() or not all(v.isfinite().all() for v in values):
+            raise BadInput(f"a normalization is one mean and one standard deviation above 0, or one for each channel, not {mean} and {std}")
+        for name, v in zip(('mean', 'std'), values): self.register_buffer(name, v.expand(self.channels)[:, None, None].clone(), persistent=False)
+
+    def forward(self, x):
+        if not torch.jit.is_scripting():
+            if self.channels not in (1, x.shape[1]): raise BadInput(_other_channels(self.channels, x.shape[1]))
+        return (x - self.mean)/self.std
+
+def _other_channels(own, found): return f"this network is normalized for {own} channels, and the images have {found}: give mean and std as one number, or one for each of {found} channels"
 
 def normalized(net:nn.Module, mean=imagenet_mean, std=imagenet_std) -> nn.Sequential: # Takes images in [0,1]
-    "The network `net` behind its normalisation"
+    "The network `net` behind its normalization"
     return nn.Sequential(OrderedDict(normalize=Normalize(mean, std), net=net))
 
 # %% ../nbs/03_models.ipynb #3f429bff
@@ -166,6 +177,7 @@ class ModelCard:
     known:dict = field(default_factory=dict) # Recorded accuracies and recipe
     weights:str = ''        # SHA-256 of the weights
     source:str = ''
+    normalization:str = '' # Of the images that the network sees, and where it is from; '' if that is the network's own affair
 
 def zoo(source:str): # Where the networks come from
     "Registers `f() -> [ModelCard, …]` under its own name"
@@ -230,30 +242,63 @@ def _built(make, spec):
         raise BadInput(f"'{spec}' cannot be built with these options: {str(e) or type(e).__name__}") from None
 
 # %% ../nbs/03_models.ipynb #99ba05f6
-def _from_library(library, net, weights, options):
-    "A torchvision or timm network with weights from disk, behind its normalisation"
+@dataclass
+class Normalization:
+    "What a network subtracts from images and divides them by, one number or one for each channel, and where that is from"
+    mean:list
+    std:list
+    source:str
+    def __str__(self): return f"mean {self._said(self.mean)}, std {self._said(self.std)} ({self.source})"
+    def _said(self, values): return ', '.join(f'{v:g}' for v in (values[:1] if len(set(values)) == 1 else values))
+
+def recorded_normalization(library:str, # 'torchvision' or 'timm'
+                           net:str,     # Its name of the network
+                          ) -> Normalization:
+    "What the library records for the weights it publishes for `net`; ImageNet's where it records nothing"
+    found = dict(torchvision=_by_torchvision, timm=_by_timm)[library](net)
+    return Normalization(*found) if found else Normalization(list(imagenet_mean), list(imagenet_std), "ImageNet's; the library records none")
+
+def _by_timm(net):
+    import timm
+    cfg = timm.models.get_pretrained_cfg(net) if timm.is_model(net) else None
+    if cfg and cfg.mean and cfg.std: return list(cfg.mean), list(cfg.std), "timm's pretrained_cfg"
+
+def _by_torchvision(net):
+    if net not in _torchvision_names(): return None
+    transforms = torchvision.models.get_model_weights(net).DEFAULT.transforms()
+    mean, std = (getattr(transforms, k, None) for k in ('mean', 'std'))
+    if mean and std: return list(mean), list(std), "transforms of torchvision's weights"
+
+def _torchvision_names(): return torchvision.models.list_models(module=torchvision.models)
+
+def _normalization(library, net, options):
+    "The recorded one, or what the options say; for other than three channels a record becomes its mean over channels"
+    own, channels = recorded_normalization(library, net), int(options.get('in_chans', 3))
+    asked = {k: _numbers(k, options.pop(k)) for k in ('mean', 'std') if k in options}
+    recorded = {k: v if len(v) == channels else [sum(v)/len(v)] for k, v in dict(mean=own.mean, std=own.std).items()}
+    source = 'given' if len(asked) == 2 else f"{next(iter(asked))} given, the rest {own.source}" if asked else own.source
+    return Normalization(**recorded | asked, source=source)
+
+def _from_library(library, net, weights, normal, options):
+    "A torchvision or timm network with weights from disk, behind its normalization"
     options = dict(options)
-    normal = _normalisation(options, imagenet_mean, imagenet_std)
     checksum, classes = options.pop('sha256', ''), _number('classes', options.pop('classes', '1000'), int)
     if not weights: raise BadInput(f"{library}/{net} needs a weights file: '{library}/{net}:path/to/weights.safetensors'")
-    builder = _torchvision_net if library == 'torchvision' else _timm_net
-    return normalized(load_weights(_built(lambda: builder(net, classes, options), f'{library}/{net}'), weights, checksum), *normal).eval()
-
-def _normalisation(options, mean, std):
-    "Mean and deviation of three channels, taken out of the options if they are there"
-    found = [_numbers(k, options.pop(k)) if k in options else d for k, d in dict(mean=mean, std=std).items()]
-    return [v if len(v) == 3 else v*3 for v in found]
+    return normalized(load_weights(_built(lambda: _builders[library](net, classes, options), f'{library}/{net}'), weights, checksum), normal.mean, normal.std).eval()
 
 def _torchvision_net(net, classes, options):
-    known = torchvision.models.list_models(module=torchvision.models)
-    if net not in known: raise nearest('torchvision model', net, known)
+    if net not in _torchvision_names(): raise nearest('torchvision model', net, _torchvision_names())
     if net in ('googlenet', 'inception_v3'): options = dict(aux_logits=False, init_weights=False) | options
-    return torchvision.models.get_model(net, weights=None, num_classes=classes, **options)
+    return torchvision.models.get_model(net, weights=None, num_classes=classes, **_plain_values(options))
 
 def _timm_net(net, classes, options):
     import timm
     if not timm.is_model(net): raise nearest('timm model', net, timm.list_models())
-    return timm.create_model(net, pretrained=False, num_classes=classes, **options)
+    return timm.create_model(net, pretrained=False, num_classes=classes, **_plain_values(options))
+
+def _plain_values(options): return {k: int(v) if isinstance(v, str) and v.isdecimal() else v for k, v in options.items()} # Of a string all are texts
+
+_builders = dict(torchvision=_torchvision_net, timm=_timm_net)
 
 # %% ../nbs/03_models.ipynb #82fe5711
 def _from_file(path, function):
@@ -279,7 +324,9 @@ def model_card(spec:str) -> ModelCard: # Nothing is loaded before its `build()`
     if library not in ('torchvision', 'timm') or not net: raise _with_library(spec, ':weights.safetensors', known)
     digest, training = sha256(weights) if Path(weights).is_file() else '', options.pop('training', 'vanilla')
     name = options.pop('name', net if training == 'vanilla' else f'{net}_{training}')
-    return ModelCard(f'{library}/{name}', net, training, partial(_from_library, library, net, weights, options), weights=digest, source=library)
+    normal = _normalization(library, net, options)
+    build = partial(_from_library, library, net, weights, normal, options)
+    return ModelCard(f'{library}/{name}', net, training, build, weights=digest, source=library, normalization=str(normal))
 
 def load_model(spec:str) -> nn.Module: # In evaluation mode, takes images in [0,1]
     "The network named by a string"
@@ -300,11 +347,9 @@ def new_network(spec:str,        # demo/resnet?w=16, torchvision/resnet50, timm/
             if v < 1: raise BadInput(f"option '{k}' of a model string is at least 1, not {v}")
         return lambda: normalized(_built(lambda: demo_nets[net](classes, **some), spec), .5, .25)
     if library not in _builders or not net: raise _with_library(spec, '', demo_nets)
-    normal = _normalisation(options, imagenet_mean, imagenet_std)
-    def make(): return normalized(_built(lambda: _builders[library](net, classes, options), spec), *normal)
+    normal = _normalization(library, net, options)
+    def make(): return normalized(_built(lambda: _builders[library](net, classes, options), spec), normal.mean, normal.std)
     return make
-
-_builders = dict(torchvision=_torchvision_net, timm=_timm_net)
 
 # %% ../nbs/03_models.ipynb #bbe3a4d5
 class Correct(NamedTuple):

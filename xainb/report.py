@@ -14,6 +14,7 @@ from fastcore.basics import patch
 from scipy.special import ndtr
 import xainb.core, xainb.explainers.ensembles, xainb.explainers.learned_masks, xainb.explainers.perturbation, xainb.metrics.complexity, xainb.metrics.fidelity, xainb.metrics.perturbation, xainb.metrics.sanity
 from .core import *
+from .models import Correct
 from .store import *
 from .stats import *
 from .viz import *
@@ -443,12 +444,21 @@ def boundary_figure(self:Report):
 
 # %% ../nbs/30_report.ipynb #3eacb2f4
 @patch
+def right(self:Report) -> dict: # Model -> `Correct`
+    "On how many test images, without shift, each network is right"
+    a, classes = self.accuracies(), len(self.plan.get('classes') or [])
+    if not classes: return {}
+    clean = a[(a.kind == 'none') & a.value.notna()]
+    return {m: Correct(int(v.sum()), len(v), 1/max(2, classes)) for m, v in clean.groupby('model', sort=False).value}
+
+@patch
 def summary(self:Report) -> pd.DataFrame:
     "What the numbers were measured on"
     p, r = self.plan['profile'], self.rows
     failed = [f"{s['run']}: {s.get('why', '')}" for s in self.status if s['status'] == 'failed']
     none = r[(r.note != '')].astype({'model': str, 'explainer': str}).drop_duplicates(['model', 'explainer'])
-    said = {'profile': f"{p['name']}: {p['about']}", 'networks': len(self.models), 'images explained': f"{self.scores.image.nunique()} of {p['dataset']}, class explained: the predicted one",
+    right = '; '.join(f'{self.name[m]} {v}' + ' (near chance)'*v.near_chance for m, v in self.right().items())
+    said = {'the networks are': right or 'not measured', 'profile': f"{p['name']}: {p['about']}", 'networks': len(self.models), 'images explained': f"{self.scores.image.nunique()} of {p['dataset']}, class explained: the predicted one",
             'images for accuracy': f"{min(p['accuracy_images'], self.plan['n'])}, under shift {min(p['shift_images'], self.plan['n'])} for each kind and severity",
             'methods': '; '.join(f"{e} {dumps(v)}" if v else e for e, v in p['explainers'].items()), 'metrics': '; '.join(f"{m} {dumps(v)}" if v else m for m, v in p['metrics'].items()),
             'intervals': '95 % over images (exact for shares, otherwise with a correction for skewness); networks are taken as they are', 'seed': p['seed'], 'computed with': versions_of(r),
@@ -460,7 +470,8 @@ def summary(self:Report) -> pd.DataFrame:
 @patch
 def sections(self:Report): # Pairs of heading and HTML
     "The parts of the page, in order"
-    yield 'Findings', verdict_html(self.findings(), 'agrees?') + '<p>Computed from the rows by the rules in the documentation of <code>xainb.report</code>. The differences that a finding speaks of are tested together (Holm); 95 % intervals in the texts are each for itself.</p>'
+    doubt = [f'{self.name[m]} is {v}; guessing would be right on {v.chance:.0%}. Is it trained, and are its images normalized as in training?' for m, v in self.right().items() if v.near_chance]
+    yield 'Findings', ''.join(f'<p><b>{html.escape(d)}</b></p>' for d in doubt) + verdict_html(self.findings(), 'agrees?') + '<p>Computed from the rows by the rules in the documentation of <code>xainb.report</code>. The differences that a finding speaks of are tested together (Holm); 95 % intervals in the texts are each for itself.</p>'
     yield 'Accuracy and accuracy under shift', captioned(self.accuracy_figure(), 'Dots are means, whiskers 95 % intervals over images. Every kind of shift counts the same.') + \
         f'<details><summary>by kind of shift</summary>{table_html(self.accuracy_table().round(3))}</details>'
     if four := self.measured('pointing_game', 'wsol', 'insertion', 'deletion'):

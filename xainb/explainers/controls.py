@@ -31,7 +31,7 @@ def random_control(model,     # Not looked at
     return torch.stack([noise(image) for image in x]).to(x)
 
 # %% ../../nbs/explainers/90_controls.ipynb #55164d15
-def _magnitude(x): return edges(x if x.shape[1] == 3 else x.mean(1, keepdim=True))
+def _magnitude(x): return edges(x)
 
 def _downwards(x):
     "From top to bottom of the normalised image, smoothed by (1,2,1) along columns and along channels, as scipy does"
@@ -43,7 +43,7 @@ def _downwards(x):
 sobel_kinds = Registry('kind of Sobel filter')
 sobel_kinds |= dict(magnitude=_magnitude, roar=_downwards)
 
-@explainer(family='control', cost=lambda: 0, needs='nothing', source='Sobel filter; as a control Adebayo et al. 2018, Hooker et al. 2019')
+@explainer(family='control', cost=lambda: 0, needs='nothing', source='Sobel filter; as a control Adebayo et al. 2018, Hooker et al. 2019', per_pixel=lambda kind: kind != 'roar')
 def sobel(model,     # Not looked at
           x:Tensor,  # Images [N,C,H,W] in [0,1]
           target,    # Not looked at

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['baseline_kinds', 'gradient', 'gradient_magnitude', 'input_x_gradient', 'blur_baseline', 'baseline_image',
-           'integrated_gradients', 'grey_levels', 'shap_draws', 'shap']
+           'baselines_for', 'integrated_gradients', 'grey_levels', 'shap_draws', 'shap']
 
 # %% ../../nbs/explainers/00_gradient.ipynb #806c8106
 import numpy as np, torch
@@ -58,8 +58,25 @@ def baseline_image(baseline, # 'black', 'white', 'mean' (each image's own colour
                    x:Tensor, # Images [N,C,H,W]
                   ) -> Tensor: # [N,C,H,W]
     "The image that shows nothing, for each image of `x`"
-    if isinstance(baseline, str): return baseline_kinds[baseline](x)
-    return torch.as_tensor(baseline, dtype=x.dtype, device=x.device).expand_as(x)
+    return baseline_kinds[baseline](x) if isinstance(baseline, str) else _image_like(baseline, x)
+
+def _image_like(values, x):
+    "`values` in [0,1] as an image for each of `x`"
+    try: image = torch.as_tensor(values, dtype=x.dtype, device=x.device).expand_as(x)
+    except (TypeError, ValueError, RuntimeError): raise BadInput(f"a baseline is one of {', '.join(baseline_kinds)}, a number in [0,1], or images that broadcast to {list(x.shape)}, not {_said(values)}") from None
+    if not ((image >= -1e-3) & (image <= 1 + 1e-3)).all(): raise BadInput(f"a baseline is an image with values in [0,1], not {_said(values)}")
+    return image
+
+def _said(v): return f'{type(v).__name__} {list(v.shape)}' if isinstance(v, Tensor) and v.ndim else repr(v)
+
+def baselines_for(x:Tensor, # Images [N,C,H,W]
+                  baselines:Tensor|None=None, # Images [B,C,H,W] in [0,1]; nine gray levels if not given
+                 ) -> Tensor: # [B,C,H,W], of the type and on the device of `x`
+    "The images that stand for nothing, the same for each image of `x`"
+    if baselines is None: return grey_levels(x)
+    if not isinstance(baselines, Tensor) or baselines.shape[1:] != x.shape[1:] or not len(baselines):
+        raise BadInput(f"baselines are a tensor of images [B,{','.join(map(str, x.shape[1:]))}], not {_said(baselines)}")
+    return torch.cat([_image_like(b, x[:1]) for b in baselines])
 
 # %% ../../nbs/explainers/00_gradient.ipynb #3089487e
 @explainer(family='gradient', cost=lambda steps: 2*steps, needs='gradients', source='Sundararajan et al. 2017', per_image=dict(baseline=4))
@@ -95,7 +112,7 @@ def shap(model,     # Network or Learner
          baselines:Tensor|None=None, # Images [B,C,H,W] to draw from; nine grey levels if not given (ours)
         ) -> Tensor: # [N,C,H,W], signed, in score
     "Expected gradients: integrated gradients over a distribution of baselines"
-    baselines = grey_levels(x) if baselines is None else baselines.to(x)
+    baselines = baselines_for(x, baselines)
     which, at = (d.to(x.device) for d in shap_draws(n_samples, len(baselines), seed))
     total = torch.zeros_like(x)
     for k in torch.arange(n_samples, device=x.device).split(steps_at_once(x)):

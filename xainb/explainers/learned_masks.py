@@ -145,7 +145,6 @@ def extremal_perturbation(model,     # Network or Learner
                           blur:float|None=None, # Largest standard deviation in pixels; if not given 20 for an image of 224, the authors', but at least 9 (ours)
                          ) -> Tensor: # [N,1,H,W] in [0,1]: the mean of the masks, so the share of the areas that keep the pixel
     "Which regions of given areas keep the class best, learned for each image"
-    if not len(areas) or not all(0 < a < 1 for a in areas): raise BadInput(f"areas are shares of the image between 0 and 1, not {areas}")
     side = min(x.shape[-2:])
     cell = side/(grid or min(32, max(1, side//2)))
     cells, kernel = [round(s/cell) for s in x.shape[-2:]], bump((sigma or 21*side/224)/cell).to(x)

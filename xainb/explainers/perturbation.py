@@ -14,6 +14,7 @@ import hashlib, math, numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn, Tensor
+from skimage.color import rgb2lab
 from skimage.segmentation import slic
 from ..core import *
 
@@ -36,9 +37,17 @@ def target_probability(model, images:Tensor, target:Tensor) -> Tensor: return ta
 mean_colour = (.485, .456, .406)
 
 def colour(fill, x:Tensor) -> Tensor: # [1,C or 1,1,1]
-    "`fill` as a colour for images `x`; three values become their mean for images without three channels"
-    c = torch.as_tensor(fill, dtype=x.dtype, device=x.device).reshape(1, -1, 1, 1)
-    return c if c.shape[1] in (1, x.shape[1]) else c.mean(1, keepdim=True)
+    "`fill` as a color for images `x`; ImageNet's mean color becomes a gray for images without three channels"
+    c = _tensor_like(fill, x)
+    if c is not None and x.shape[1] != 3 and c.tolist() == _tensor_like(mean_colour, x).tolist(): c = c.mean()
+    if c is None or c.numel() not in (1, x.shape[1]) or not ((0 <= c) & (c <= 1)).all():
+        raise BadInput(f"a fill is one number in [0,1], or one for each of {x.shape[1]} channels, not {fill!r}")
+    return c.reshape(1, -1, 1, 1)
+
+def _tensor_like(values, x):
+    "`values` as a tensor of the type and on the device of `x`, or None if they are no numbers"
+    try: return torch.as_tensor(values, dtype=x.dtype, device=x.device)
+    except (TypeError, ValueError, RuntimeError): return None
 
 # %% ../../nbs/explainers/20_perturbation.ipynb #47c6907f
 def window_starts(size:int, window:int, stride:int) -> Tensor: # [k]
@@ -47,8 +56,8 @@ def window_starts(size:int, window:int, stride:int) -> Tensor: # [k]
 
 def window_sizes(window, stride, size) -> tuple: # (window, stride) in pixels
     "What was asked for, or a seventh of the shorter side and half of that; raises where a window does not fit or leaves gaps"
-    window = window or max(1, round(min(size)/7))
-    stride = stride or max(1, window//2)
+    window = max(1, round(min(size)/7)) if window is None else window
+    stride = max(1, window//2) if stride is None else stride
     if window > (max(size) if min(size) == 1 else min(size)): raise BadInput(f"a window of {window} pixels is larger than images of {size[0]}×{size[1]}")
     if stride > window: raise BadInput(f"a stride of {stride} leaves gaps between windows of {window} pixels")
     return window, stride
@@ -73,10 +82,10 @@ def occlusion(model,     # Network or Learner
              ) -> Tensor: # [N,1,H,W], signed: how far the target's score falls when the pixel is covered
     "The mean fall of the probability over all windows that cover the pixel"
     rows, cols = window_covers(x.shape[-2:], *window_sizes(window, stride, x.shape[-2:]), x.device)
-    seen, fall = target_score(model, x[None], target, score), []
+    seen, fall, cover = target_score(model, x[None], target, score), [], colour(fill, x)
     for k in torch.arange(len(rows)*len(cols), device=x.device).split(steps_at_once(x)):
         covered = rows[k // len(cols)][:, None, None, :, None] & cols[k % len(cols)][:, None, None, None, :]
-        fall.append(seen - target_score(model, torch.where(covered, colour(fill, x), x), target, score))
+        fall.append(seen - target_score(model, torch.where(covered, cover, x), target, score))
     rows, cols = rows.to(x), cols.to(x)
     total = torch.einsum('abn,ah,bw->nhw', torch.cat(fall).reshape(len(rows), len(cols), -1), rows, cols)
     return (total/(rows.sum(0)[:, None]*cols.sum(0)))[:, None]
@@ -112,10 +121,11 @@ def rise(model,     # Network or Learner
          seed:int=0, # Of the masks, which all images share
         ) -> Tensor: # [N,1,H,W], not negative: probability of the target, given that the pixel is visible
     "The average of random masks, each weighted by the target's probability when the mask hides the rest"
-    draws, total = draw_masks(n_masks, x.shape[-2:], grid, p, seed), 0
+    draws, total, ground = draw_masks(n_masks, x.shape[-2:], grid, p, seed), 0, colour(fill, x)
+    if not draws[0].any(): raise BadInput(f"rise: none of n_masks={n_masks} masks shows a cell, so all maps would be zero; p={p} is too small for so few")
     for cells, shifts in zip(*(d.to(x.device).split(steps_at_once(x)) for d in draws)):
         m = cut_masks(cells, shifts, x.shape[-2:]).to(x)
-        hidden = (x - colour(fill, x))*m[:, None, None] + colour(fill, x)
+        hidden = (x - ground)*m[:, None, None] + ground
         total = total + target_probability(model, hidden, target).T @ m.flatten(1)
     return (total/(n_masks*p)).reshape(len(x), 1, *x.shape[-2:])
 
@@ -133,10 +143,13 @@ def superpixels(x:Tensor,             # Images [N,C,H,W] in [0,1]
                 compactness:float=30., # How much nearness counts against likeness of colour
                 sigma:float=3.,       # Blur before the cut, in pixels of an image of 224
                ) -> Tensor:           # [N,H,W] of ints, 0 to the number of superpixels of that image minus one
-    "SLIC superpixels of each image"
+    "SLIC superpixels of each image, by color for three channels and by the lightness of the channels for any other number of them"
+    check_params(superpixels, _slic_ranges, _slic_ranges, dict(n_segments=n_segments, compactness=compactness, sigma=sigma))
     if x.shape[-2] == 1: raise NotApplicable(f"there are no superpixels in inputs one pixel high (texts, feature vectors): say with `features` what is hidden together, for one at a time torch.arange({x.shape[-1]})[None]")
     each = [_cut(image, n_segments, compactness, sigma*min(x.shape[-2:])/224) for image in x.permute(0, 2, 3, 1).cpu().numpy()]
     return numbered(torch.as_tensor(np.stack(each)).to(x.device))
+
+_slic_ranges = dict(n_segments=Number(1, whole=True), compactness=Number(0, above=True), sigma=Number(0))
 
 _cuts = Recent(2**26) # Bytes; some hundred photographs, or many thousand small images
 
@@ -146,18 +159,32 @@ def _cut(pixels, *how): # [H,W] of ints
     if (found := _cuts.get(key)) is None: _cuts.put(key, found := _segments(pixels, *how))
     return found
 
-def _segments(pixels, n_segments, compactness, sigma): return slic(pixels, n_segments, compactness, sigma=sigma, channel_axis=-1).astype(np.int32)
+def _segments(pixels, n_segments, compactness, sigma):
+    pixels, nearness = _features(pixels)
+    return slic(pixels, n_segments, compactness*nearness, sigma=sigma, channel_axis=-1).astype(np.int32)
+
+def _features(pixels): # [H,W,C] -> what SLIC compares, and a factor for the compactness
+    "Three channels are a color; one is a gray color; of others each has a lightness of its own, on the scale that Lab has"
+    channels = pixels.shape[-1]
+    if channels in (1, 3): return np.broadcast_to(pixels, (*pixels.shape[:2], 3)), 1
+    span = np.ptp(pixels) or 1
+    gray = np.repeat(((pixels - pixels.min())/span)[..., None], 3, -1)
+    return rgb2lab(gray)[..., 0]/100, channels**.5/100 # SLIC itself stretches images to [0,1]; equal channels are as far apart as one of them
 
 # %% ../../nbs/explainers/20_perturbation.ipynb #72c7c4bf
 def grid_cells(x:Tensor, cells:int) -> Tensor: # [N,H,W] of ints
     "A grid of `cells` × `cells` equal areas, up to a pixel"
-    if not 0 < cells <= min(x.shape[-2:]): raise BadInput(f"a grid of {cells} cells along each side does not fit images of {x.shape[-2]}×{x.shape[-1]}")
+    if not 0 < cells <= min(x.shape[-2:]): raise BadInput(f"features: a grid of {cells} cells along each side does not fit images of {x.shape[-2]}×{x.shape[-1]}")
     rows, cols = (torch.arange(s, device=x.device)*cells//s for s in x.shape[-2:])
     return (rows[:, None]*cells + cols).expand(len(x), -1, -1)
 
+def _areas_of(ids, device):
+    try: return torch.as_tensor(ids, device=device)
+    except (TypeError, ValueError, RuntimeError): raise BadInput(f"features are 'slic', a number of cells, ints [H,W] for all images or a function that gives ints [N,H,W], not {ids!r}") from None
+
 def ready_areas(x:Tensor, ids) -> Tensor: # [N,H,W] of ints
     "The areas `ids`, one map [H,W] for all images, or what a function of the images gives"
-    found = torch.as_tensor(ids(x) if callable(ids) else ids, device=x.device)
+    found = _areas_of(ids(x) if callable(ids) else ids, x.device)
     ids = found[None] if found.ndim == 2 and not callable(ids) else found
     if ids.shape[-2:] != x.shape[-2:] or ids.ndim != 3 or len(ids) not in (1, len(x)) or ids.is_floating_point():
         raise BadInput(f"features are 'slic', a number of cells, ints [H,W] for all images or a function that gives ints [N,H,W], not {found.dtype} {list(found.shape)}")
@@ -173,7 +200,7 @@ def cut_areas(x:Tensor,          # Images [N,C,H,W] in [0,1]
     "What is hidden together"
     if isinstance(features, str) and features != 'slic': raise nearest('choice of features', features, ['slic'])
     if isinstance(features, str): return superpixels(x, n_segments, compactness, sigma)
-    return grid_cells(x, features) if isinstance(features, int) else ready_areas(x, features)
+    return grid_cells(x, int(features)) if isinstance(features, (int, np.integer)) else ready_areas(x, features)
 
 # %% ../../nbs/explainers/20_perturbation.ipynb #ce548e7d
 def segment_means(x:Tensor, segments:Tensor) -> Tensor: # [N,C,H,W]
@@ -268,7 +295,7 @@ def _paint(value:Tensor, segments:Tensor, x:Tensor) -> Tensor: # [N,1,H,W]
 # %% ../../nbs/explainers/20_perturbation.ipynb #6a49ca93
 penalties = dict(ridge=ridge, lasso=lasso)
 
-@explainer(family='perturbation', cost=lambda n_samples: n_samples, source='Ribeiro et al. 2016')
+@explainer(family='perturbation', cost=lambda n_samples: n_samples, source='Ribeiro et al. 2016', ranges=dict(n_samples=Number(2, whole=True), sigma=Number(0)))
 def lime(model,     # Network or Learner
          x:Tensor,  # Images [N,C,H,W] in [0,1]
          target,    # [N] classes; the predicted ones if not given
@@ -345,7 +372,7 @@ def coalitions(n:int, d:Tensor, has:Tensor, seed:int=0) -> tuple: # [N,S,d] of z
     return torch.where(every[:, None, None], z, drawn).double(), torch.where(every[:, None], weight, 1.)
 
 # %% ../../nbs/explainers/20_perturbation.ipynb #375705da
-@explainer(family='perturbation', cost=lambda n_samples: n_samples, source='Lundberg & Lee 2017')
+@explainer(family='perturbation', cost=lambda n_samples: n_samples, source='Lundberg & Lee 2017', ranges=dict(n_samples=Number(2, whole=True), sigma=Number(0)))
 def kernel_shap(model,     # Network or Learner
                 x:Tensor,  # Images [N,C,H,W] in [0,1]
                 target,    # [N] classes; the predicted ones if not given
@@ -359,7 +386,6 @@ def kernel_shap(model,     # Network or Learner
                 score:str='probability', # What is shared out: probability, or logit
                ) -> Tensor: # [N,1,H,W], signed: the area's Shapley value, in units of the score, at each of its pixels
     "Shapley values of the areas for the target's probability; exact for an image with so few areas that 2^d ≤ `n_samples`"
-    if n_samples < 2: raise BadInput(f"kernel_shap needs at least 2 samples, all areas and none, not {n_samples}")
     segments = cut_areas(x, features, n_segments, compactness, sigma)
     d, has = area_counts(segments)
     z, weight = coalitions(n_samples, d, has, seed)

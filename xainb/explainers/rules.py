@@ -11,7 +11,7 @@ from torch import Tensor
 import torch.nn.functional as F
 from ..core import *
 from ..graph import *
-from .gradient import baseline_image, grey_levels
+from .gradient import baseline_image, baselines_for
 from .cam import gradcam
 
 # %% ../../nbs/explainers/12_rules.ipynb #40b2a15c
@@ -141,14 +141,14 @@ def deep_lift(model,     # Network or Learner
     return _deep_lift(model, x, target, baseline_image(baseline, x))
 
 # %% ../../nbs/explainers/12_rules.ipynb #cfe66626
-@explainer(family='gradient', cost=lambda baselines: 4*(9 if baselines is None else len(baselines)), needs='gradients', source='Lundberg & Lee 2017')
+@explainer(family='gradient', cost=lambda baselines: 4*(len(baselines) if isinstance(baselines, Tensor) and baselines.ndim else 9), needs='gradients', source='Lundberg & Lee 2017')
 def deep_lift_shap(model,     # Network or Learner
                    x:Tensor,  # Images [N,C,H,W] in [0,1]
                    target,    # [N] classes; the predicted ones if not given
                    baselines:Tensor|None=None, # Images [B,C,H,W]; nine grey levels if not given (ours). Each costs four passes
                   ) -> Tensor: # [N,C,H,W], signed, in score
     "The mean of DeepLIFT over baselines"
-    baselines = grey_levels(x) if baselines is None else baselines.to(x)
+    baselines = baselines_for(x, baselines)
     total = 0
     for part in baselines.split(steps_at_once(x)):
         n = len(part)

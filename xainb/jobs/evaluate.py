@@ -14,12 +14,12 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
-import inspect, pandas as pd, torch
+import inspect, warnings, pandas as pd, torch
 from ..core import *
 from ..store import *
 from ..data import *
 from ..models import *
-from ..models import _split, _timm_net, _torchvision_net
+from ..models import _normalization, _split, _timm_net, _torchvision_net
 from .plan import *
 import xainb.explainers.gradient, xainb.explainers.cam, xainb.explainers.rules, xainb.explainers.ensembles, xainb.explainers.perturbation, xainb.explainers.learned_masks, xainb.explainers.controls, xainb.explainers.boundary
 import xainb.metrics.complexity, xainb.metrics.fidelity, xainb.metrics.localization, xainb.metrics.perturbation, xainb.metrics.sanity
@@ -211,8 +211,9 @@ def blank_network(spec:str) -> torch.nn.Module: # As large as the real one
     library, net, _, options = _split(spec)
     builder = dict(torchvision=_torchvision_net, timm=_timm_net).get(library)
     if not builder: return load_model(spec)
-    said = {k: v for k, v in options.items() if k not in ('mean', 'std', 'sha256', 'training', 'name', 'classes')}
-    with seeded(0): return normalized(builder(net, int(options.get('classes', 1000)), said)).eval()
+    normal = _normalization(library, net, options)
+    said = {k: v for k, v in options.items() if k not in ('sha256', 'training', 'name', 'classes')}
+    with seeded(0): return normalized(builder(net, int(options.get('classes', 1000)), said), normal.mean, normal.std).eval()
 
 def outline_evaluation(p:Profile) -> Plan|None:
     "The runs and the work of a profile whose networks or photographs are not there; None when nothing is missing"
@@ -256,10 +257,16 @@ def measure_accuracy(net, p:Profile, images:Images, store:Store, run:str, shared
     for unit, (kind, severity, n) in accuracy_units(p, images).items():
         if unit in done: continue
         part = shifted(_first(images, n), kind, severity) if kind else images[:n]
-        with priced(net, n) as cost: probability, said = torch.softmax(logits(net, part.x), 1).max(1)
+        with priced(net, n) as cost: p_of = torch.softmax(logits(net, part.x), 1)
+        probability, said = p_of.max(1)
+        if not kind: _say_how_right(correct(said, part.y, p_of.shape[1]))
         both = pd.concat([rows('correct', said.cpu() == part.y), rows('confidence', probability)])
         split = f'test+{kind}-{severity}' if kind else 'test'
         store.write(run, unit, both.assign(image=[*part.ids]*2), **shared | dict(split=split), **cost)
+
+def _say_how_right(found):
+    print(f'The network is {found}.')
+    if found.near_chance: warnings.warn(f'The network is {found}; guessing would be right on {found.chance:.0%}. Is it trained, and are its images normalized as in training?')
 
 def _first(images, n):
     return DigitScenes(images.split, n, images.seed, images.size) if isinstance(images, DigitScenes) else images[:n]
@@ -281,7 +288,7 @@ def evaluate(net,            # Network or Learner
         try:
             with priced(net, len(part)) as cost: attribution = f(net, part.x, target, **params)
         except NotApplicable as why: attribution, cost = str(why), {}
-        if start == 0 and not isinstance(attribution, str): store.save_arrays(f'{run}.{maps[e]}', map=pixel_map(attribution)[:p.show].cpu().half().numpy())
+        if start == 0 and not isinstance(attribution, str): store.save_arrays(f'{run}.{maps[e]}', map=pixel_map(attribution, channels=part.x.shape[1])[:p.show].cpu().half().numpy())
         for m, (mp, unit) in todo.items(): store.write(run, unit, **said | dict(metric_params=dumps(mp)) | _judge(net, part, target, attribution, m, mp, cost, partial(f, **params)))
 
 # %% ../../nbs/jobs/10_evaluate.ipynb #c6fcd5dd

@@ -46,7 +46,7 @@ class Convention:
     def score(self, model, x:Tensor, target:Tensor, attribution:Tensor) -> Tensor: # [N]
         "One number for each image"
         a = attribution**2 if self.square else attribution
-        a = a.expand_as(x) if self.unit == 'value' else pixel_map(a, self.reduce)
+        a = a.expand_as(x) if self.unit == 'value' else pixel_map(a, self.reduce, x.shape[1])
         units = a[0].numel()
         steps = counts_at(self.steps, units) if isinstance(self.steps, tuple) else min(self.steps, units)
         fill = self.fill(x, model) if callable(self.fill) else self.fill

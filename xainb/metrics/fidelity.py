@@ -43,7 +43,7 @@ def fidelity_rows(curves, read:str,
 def fidelity(model, x, target, maps, truth,
              steps=20,     # Of 5 % of the pixels
              fill='grey',  # What they are replaced by, see `filled`; grey is zero after FPA's normalisation
-             read='accuracy', # Whether the class is still `target` (give the true class for an accuracy in the strict sense); or 'logit_ratio' as in FPA, 'probability', 'logit'
+             read:str='accuracy', # Whether the class is still `target` (give the true class for an accuracy in the strict sense); or 'logit_ratio' as in FPA, 'probability', 'logit'
              unit='pixel', # See `perturbation_curves`
             ):
     "Areas `fidelity` and `artifact` (an upper bound), their sum `uncorrected`; `artifact_outside`, the artifact before the object's own pixels go, where the object is known; and the curves `mif_curve` and `lif_curve` at each fraction removed"

@@ -13,9 +13,9 @@ import pandas as pd, torch
 from torch import Tensor
 import torch.nn.functional as F
 from torchvision.transforms.v2 import functional as tvf
-from ..core import metric, rows, as_model, backing_off, check_target, device_of, frozen, rows_at_once, rows_for, logits, nearest, BadInput
+from ..core import metric, rows, as_model, backing_off, check_images, check_target, device_of, frozen, rows_at_once, rows_for, logits, nearest, spans, AnyOf, BadInput, Number, Several
 from ..models import Normalize, imagenet_mean, imagenet_std
-from ..explainers.perturbation import superpixels
+from ..explainers.perturbation import superpixels, colour as as_colour
 from .imputation import noisy_linear
 from ..viz import figure_html, plot_curves
 
@@ -52,12 +52,16 @@ def area_order(maps:Tensor,  # [N,H,W]
     return places(by_mean).gather(1, ids).argsort(dim=1, stable=True), F.pad(sizes.gather(1, by_mean).cumsum(1), (1, 0)).long()
 
 # %% ../../nbs/metrics/10_perturbation.ipynb #90e7700b
+_steps = AnyOf((Number(1, whole=True), Several(Number(0, whole=True))))
+
 def step_counts(n_units:int, # Of one image
                 steps,       # Number of steps S; or the numbers of units themselves, which rise from 0
                ) -> list:    # S+1 ints
     "How many units have changed after each step: round(s/S * n_units) for s = 0..S, halves up"
-    if isinstance(steps, int) and not 1 <= steps <= n_units: raise BadInput(f"steps are 1 to the number of units, {n_units}, not {steps}")
-    counts = [(2*s*n_units + steps)//(2*steps) for s in range(steps+1)] if isinstance(steps, int) else [int(c) for c in steps]
+    try: steps = _steps(steps)
+    except ValueError: raise BadInput(f"steps are {_steps}, not {steps!r}") from None
+    if isinstance(steps, int) and steps > n_units: raise BadInput(f"steps are 1 to the number of units, {n_units}, not {steps}")
+    counts = [(2*s*n_units + steps)//(2*steps) for s in range(steps+1)] if isinstance(steps, int) else list(steps)
     if counts[0] != 0 or counts[-1] > n_units or sorted(set(counts)) != counts: raise BadInput(f"counts rise from 0 and end at {n_units} or before, not {counts}")
     return counts
 
@@ -76,10 +80,7 @@ def blurred(x:Tensor,     # [N,C,H,W]
 # %% ../../nbs/metrics/10_perturbation.ipynb #451c4876
 def _plain(x, colour):
     "One colour everywhere"
-    c = torch.as_tensor(colour, dtype=x.dtype, device=x.device).reshape(1, -1, 1, 1)
-    if c.shape[1] not in (1, x.shape[1]) or not ((0 <= c) & (c <= 1)).all():
-        raise BadInput(f"a fill is one number in [0,1], or one for each of {x.shape[1]} channels, not {colour}")
-    return c.expand_as(x)
+    return as_colour(colour, x).expand_as(x)
 
 def _zero(x, model, seed):
     "What the network normalises to zero, black if it does not normalise"
@@ -87,9 +88,9 @@ def _zero(x, model, seed):
     return _plain(x, means[0] if means else 0.)
 
 def _noise(x, model, seed):
-    "Normal, with ImageNet's mean and deviation"
-    mean, std = (torch.tensor(v)[:, None, None] for v in (imagenet_mean, imagenet_std))
-    return (mean + std*torch.randn(3, *x.shape[2:], generator=torch.Generator().manual_seed(seed))).clamp(0, 1).to(x).expand_as(x)
+    "Normal, with ImageNet's mean and deviation, or the mean over colors of these for images without three channels"
+    mean, std = (torch.tensor(v if x.shape[1] == 3 else [sum(v)/3]*x.shape[1])[:, None, None] for v in (imagenet_mean, imagenet_std))
+    return (mean + std*torch.randn(x.shape[1:], generator=torch.Generator().manual_seed(seed))).clamp(0, 1).to(x).expand_as(x)
 
 def _uniform(x, model, seed): return torch.rand(x.shape[1:], generator=torch.Generator().manual_seed(seed)).to(x).expand_as(x)
 
@@ -194,6 +195,13 @@ class Curves:
     def _repr_html_(self): return figure_html(self.plot(), alt=repr(self))
 
 # %% ../../nbs/metrics/10_perturbation.ipynb #01d89380
+def _side(unit, x):
+    "The side of squares in pixels"
+    if isinstance(unit, str): raise nearest('unit', unit, ('pixel', 'value', 'superpixel', 'the side of squares'))
+    most = max(x.shape[-2:])
+    try: return Number(1, most, whole=True)(unit)
+    except ValueError: raise BadInput(f"a unit is 'pixel', 'value', 'superpixel', or the side of squares in pixels, 1 to {most}, not {unit!r}") from None
+
 def _units(x, maps, unit, steps):
     "Order [N,P], pixels changed after each step [N,S+1], fractions of units [S+1]"
     if unit == 'value' and maps.shape != x.shape: raise BadInput(f"ranking channel values takes an attribution like the images, {list(x.shape)}, not {list(maps.shape)}")
@@ -201,8 +209,7 @@ def _units(x, maps, unit, steps):
         order = pixel_order(maps); n = order.shape[1]
         counts = torch.tensor(step_counts(n, steps))
         return order, counts.expand(len(x), -1), counts/n
-    if unit != 'superpixel' and not isinstance(unit, int): raise nearest('unit', unit, ('pixel', 'value', 'superpixel', 'the side of squares'))
-    order, upto = area_order(maps, superpixels(x) if unit == 'superpixel' else squares(x, unit))
+    order, upto = area_order(maps, superpixels(x) if unit == 'superpixel' else squares(x, _side(unit, x)))
     units = (upto.diff(dim=1) > 0).sum(1).tolist() # Superpixels are not equally many in each image
     of = torch.tensor([step_counts(u, steps) for u in units])
     return order, upto.cpu().gather(1, of), (of/torch.tensor(units)[:, None]).mean(0)
@@ -274,8 +281,8 @@ def deletion(model, x, target, maps, truth,
 @metric(family='perturbation', better='higher', cost=lambda steps: steps+1, needs='model', source='Petsiuk, Das & Saenko 2018 (RISE), arXiv 1806.07421')
 def insertion(model, x, target, maps, truth,
               steps=28,    # Of the curve; 28 steps of 224-pixel images are RISE's
-              kernel=None, # Of the blur that it starts from, see `blurred`
-              sigma=None,
+              kernel:int|None=None, # Of the blur that it starts from, see `blurred`
+              sigma:float|None=None,
               unit='pixel', # What is put back at once, see `perturbation_curves`
              ):
     "The mean probability of the class while the most important pixels are put back into the blurred image, `insertion`, and its curve, `insertion_curve` at each fraction put back"
@@ -284,8 +291,8 @@ def insertion(model, x, target, maps, truth,
 # %% ../../nbs/metrics/10_perturbation.ipynb #a2d41e3d
 def counts_at(fractions, n:int) -> list:
     "Numbers of units at the given fractions of `n`, and none before"
-    bad = [f for f in fractions if not 0 < f <= 1]
-    if bad: raise BadInput(f"fractions removed are above 0 and up to 1, not {bad[0]}")
+    try: fractions = spans['fractions'](fractions)
+    except ValueError: raise BadInput(f"fractions removed are {spans['fractions']}, not {fractions!r}") from None
     return [0, *(int(f*n + .5) for f in fractions)]
 
 def half_gap(curves:Curves, # Of both orders
@@ -305,6 +312,13 @@ def road(model, x, target, maps, truth,
     return pd.concat([rows('road', half_gap(c)), rows('road_morf_curve', morf, c.at[1:]), rows('road_lerf_curve', lerf, c.at[1:])], ignore_index=True)
 
 # %% ../../nbs/metrics/10_perturbation.ipynb #9204cdac
+def _ground(ground, x):
+    if not isinstance(ground, Tensor) or ground.shape != x.shape[1:]: raise BadInput(f"ground is an image {list(x.shape[1:])}, not {_shape(ground)}")
+    check_images(ground[None])
+    return ground.to(x).expand_as(x)
+
+def _shape(v): return f'{type(v).__name__} {list(v.shape)}' if hasattr(v, 'shape') else repr(v)
+
 def _gain(model, x, target, maps, fill, insert, top):
     p = perturbation_curves(model, x, target, maps, fill, insert, steps=[0, max(1, int(top*maps[0].numel()))])['probability']
     return p[:, 1] - p[:, 0]
@@ -334,7 +348,7 @@ def augmentation(model, x, target, maps, truth,
                 ):
     "How much probability the most important pixels give an image of another class; NaN where there is none"
     other = target[:, None] != target
-    on = x[other.int().argmax(1)] if ground is None else torch.as_tensor(ground).to(x).expand_as(x)
+    on = x[other.int().argmax(1)] if ground is None else _ground(ground, x)
     gain = _gain(model, x, target, maps, on, True, top)
     return rows('augmentation', gain if ground is not None else torch.where(other.any(1), gain, torch.nan))
 

@@ -156,6 +156,7 @@ def noise_taken(x, samples, size, fill, seed):
 def square_taken(x, samples, size, fill, seed):
     "What is more than `fill` in a square, its side the share `size` of the image's shorter one, at a random place, the same for each image of `x`"
     (h, w), g = x.shape[2:], torch.Generator().manual_seed(seed)
+    if size > 1: raise BadInput(f"the size of a square is a fraction of the image's shorter side, up to 1, not {size}")
     side = max(1, round(size*min(h, w)))
     top, left = (torch.randint(n-side+1, (samples, 1, 1), generator=g) for n in (h, w))
     r, c = torch.arange(h)[:, None], torch.arange(w)
@@ -171,13 +172,13 @@ _scores = dict(logit=lambda out: out, probability=lambda out: out.softmax(1))
 
 @metric(family='sanity', better='lower', cost=lambda samples: samples+1, needs='model', whole=True, source='Yeh et al. 2019, arXiv 1901.09392, by captum')
 def infidelity(model, x, target, attribution, truth,
-               kind='noise',      # What is taken away: 'noise', or a 'square'
-               size=None,         # Standard deviation of the noise, 0.1, or side of the square, a quarter of the image's shorter one (ours)
+               kind:str='noise',      # What is taken away: 'noise', or a 'square'
+               size:float|None=None,         # Standard deviation of the noise, 0.1, or side of the square, a quarter of the image's shorter one (ours)
                samples=100,       # Of each image (ours; captum: 10)
                times_input=False, # The attribution has the difference to `fill` as a factor: input x gradient, integrated gradients, …
                fill=0.,           # Grey that a square is replaced by, and the baseline of the attribution
                normalize=False,   # Scale each attribution by the factor that fits best first, as the paper's code does; for maps without a unit
-               score='logit',     # Or 'probability'
+               score:str='logit',     # Or 'probability'
                seed=0,            # Of the perturbations, which all images share
               ):
     "The mean square of what the attribution predicts wrongly of the score after a perturbation, `infidelity`, in units of the score squared"
