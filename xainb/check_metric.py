@@ -380,6 +380,9 @@ def _missing(s):
     if numbers_apart(before, found) <= same_within: raise NotApplicable('it does not look at the truth')
     if (off := numbers_apart(_image(before, rest), _image(found, rest))) > same_within: raise Failed(f'other images change by {off:.1%}')
     single = [k for k, (at, v) in found.items() if at is None and not v[-1].isnan().all()]
+    if single: # Names that read the truth; others beside them may have a number without it
+        nowhere = s(truth=Truth(torch.full_like(all_of.boxes, torch.nan), torch.zeros_like(all_of.mask)))
+        single = [k for k in single if numbers_apart({k: before[k]}, {k: nowhere[k]}) > same_within]
     if single: raise Failed(f'an image without an object scores {found[single[0]][1][-1].item():.3g} as {single[0]}; it should be NaN, and not count')
     return 'an image without an object has no number, others keep theirs' if any(at is None for at, _ in found.values()) else 'others keep theirs'
 

@@ -313,7 +313,9 @@ def road(model, x, target, maps, truth,
 
 # %% ../../nbs/metrics/10_perturbation.ipynb #9204cdac
 def _ground(ground, x):
-    if not isinstance(ground, Tensor) or ground.shape != x.shape[1:]: raise BadInput(f"ground is an image {list(x.shape[1:])}, not {_shape(ground)}")
+    fits = isinstance(ground, Tensor) and ground.ndim == 3 and all(n in (1, m) for n, m in zip(ground.shape, x.shape[1:]))
+    if not fits: raise BadInput(f"ground is an image {list(x.shape[1:])}, or a color {[x.shape[1], 1, 1]}, not {_shape(ground)}")
+    ground = ground.expand_as(x[0])
     check_images(ground[None])
     return ground.to(x).expand_as(x)
 
@@ -344,7 +346,7 @@ def synthesis(model, x, target, maps, truth,
 @metric(**_traditional)
 def augmentation(model, x, target, maps, truth,
                  top=.1,      # Share of the pixels
-                 ground=None, # The image [C,H,W] of another class that they are put on; for each image the first one of `x` with another target if not given
+                 ground=None, # The image [C,H,W] of another class, or a color [C,1,1], that they are put on; for each image the first one of `x` with another target if not given
                 ):
     "How much probability the most important pixels give an image of another class; NaN where there is none"
     other = target[:, None] != target
