@@ -169,7 +169,8 @@ def baseline_sensitivity(model,    # Network or Learner
     def from_points(points): # A way of no length has a map of zeros, whose distance is NaN
         maps = [integrated_gradients(model, x, target, steps=steps, baseline=torch.where(p.isnan(), x.to(p), p)) for p in points]
         return torch.stack([map_distance(u, v) for u, v in itertools.combinations(maps, 2)]).nanmean(0)
-    near = [p - points[0] for p in points] # Black, displaced
+    darkest = torch.stack(points).nan_to_num(torch.inf).amin(0) # At each pixel, so that what is displaced stays an image
+    near = [p - darkest for p in points]
     found = dict(spread_ig=map_spread(ig), spread_ig_near=from_points(near), spread_big=from_points(points))
     return pd.concat([rows(k, v) for k, v in found.items()], ignore_index=True)
 
