@@ -81,20 +81,28 @@ def _off(f, pooled):
     if pooled is None or pooled.shape != f.shape[:2]: return float('inf')
     return ((f.float().mean((2, 3)) - pooled).abs().max() / pooled.abs().max().clamp(min=1e-12)).item()
 
+def _head_weight(linear, said, out): # [classes, K], or None
+    "The weights of the last linear layer, if what it `said` are the scores; those of one column read as two classes, 0 and it (`Scores(model, 'logit')`), have a row of zeros first"
+    if torch.equal(said, out): return linear.weight
+    return F.pad(linear.weight, (0, 0, 1, 0)) if torch.equal(F.pad(said.reshape(len(out), -1), (1, 0)), out) else None
+
 def class_map(seen:Seen, out:Tensor, target:Tensor) -> Tensor: # [N,1,h,w]
     "The map whose average is the target's score, up to the bias; raises `NotApplicable` where there is none"
     name, linear, pooled, said = seen.linear or (None,)*4
-    if linear is not None and not torch.equal(said, out): pooled = None
+    weight = None if linear is None else _head_weight(linear, said, out)
+    if weight is None: pooled = None
     for _, A in seen.features():
+        if A.shape[1] == 1 and out.shape[1] == 2 and not out[:, 0].any(): A = F.pad(A, (0, 0, 0, 0, 1, 0)) # One column, read as two classes
         for f in sorted((A, A.relu()), key=lambda f: min(_off(f, out), _off(f, pooled))):
             if _off(f, out) < .01: return f[range(len(f)), target][:, None]
-            if _off(f, pooled) < .01: return (linear.weight[target][..., None, None]*f).sum(1, keepdim=True)
-    raise NotApplicable(_why_no_cam(name))
+            if _off(f, pooled) < .01: return (weight[target][..., None, None]*f).sum(1, keepdim=True)
+    raise NotApplicable(_why_no_cam(name, weight is not None))
 
 # %% ../../nbs/explainers/10_cam.ipynb #27c41028
-def _why_no_cam(linear):
-    head = f"what enters its last linear layer '{linear}' is" if linear else "its scores are"
-    return f"CAM needs global average pooling right before a single linear layer; in this network {head} no global average of a feature map"
+def _why_no_cam(linear, gives_scores):
+    found = "its scores are no global average of a feature map"
+    if linear: found = f"what enters its last linear layer '{linear}' is no global average of a feature map" if gives_scores else f"the scores are not what its last linear layer '{linear}' gives"
+    return f"CAM needs global average pooling right before a single linear layer; in this network {found}"
 
 def upsampled(m:Tensor, x:Tensor) -> Tensor: # [N,1,H,W]
     "The map `m` [N,1,h,w] at the size of the images `x`, bilinear; in single precision unless the images are in double"
