@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from types import NoneType
 from torch import Tensor
 from PIL import Image, ImageOps
 from fastcore.basics import patch
@@ -155,6 +156,12 @@ def mask_boxes(mask:Tensor,      # [N,H,W] of bools, each with at least one True
     return torch.stack([x0, y0, x1, y1], 1)[:, None].float()
 
 # %% ../nbs/02_data.ipynb #7a58dffe
+_drawn = dict(n=AnyOf((Kind((NoneType,), 'None for all of them'), Number(1, whole=True))), seed=spans['seed'], crop=Number(1, whole=True), resize=Number(1, whole=True), size=Number(1, whole=True))
+
+def _check_draw(reader, **given):
+    "Numbers that say which images are drawn, and their size in pixels"
+    check_params(reader, _drawn, _drawn, given)
+
 class DigitScenes(Images):
     "`n` handwritten digits on crops of photographs, with the exact mask and box of each"
     def __init__(self, split:str='test', # train, valid or test: no digit and no photograph region in common
@@ -164,6 +171,7 @@ class DigitScenes(Images):
                  style:str='plain',      # plain, background, sketch or rendition
                 ):
         if style not in styles: raise nearest('style', style, styles)
+        check_params(DigitScenes, _drawn | dict(n=Number(1, whole=True)), _drawn, dict(n=n, seed=seed, size=size))
         self.split, self.n, self.seed, self.size, self.style = split, n, seed, size, style
         u = _draw(n, seed)
         alpha, y = _place(u, split, size)
@@ -265,6 +273,7 @@ def _annotations(path):
     absent = [c for c in _box if c not in table]
     if 0 < len(absent) < 4: raise BadInput(f"'{name}' has no {' and no '.join(absent)}; a box is x0,y0,x1,y1")
     boxes = {} if absent else {c: numbers_in(table, c, name) for c in _box}
+    if boxes and (largest := max(v.max() for v in boxes.values())) <= 1: raise BadInput(f"boxes in '{name}' are x0,y0,x1,y1 in pixels, and the largest number in them is {largest:g}: multiply by the width and height of each picture")
     table = table.assign(file=_file_names(table.file, name), label=_class_numbers(table.label, name), **boxes)
     if 'name' in table: table['name'] = table['name'].str.strip()
     _one_each(table, 'file', 'label', name)
@@ -314,6 +323,7 @@ def _as_shown(image):
     return image.convert('RGB')
 
 def _one_channel(values, mode):
+    if not np.isfinite(values).all(): raise Unreadable('holds NaN or infinity')
     if not (values.min() >= 0 and values.max() <= 1): raise Unreadable(f"holds numbers from {values.min():g} to {values.max():g} (mode {mode}), and does not say which of them is white")
     return Image.fromarray(values)
 
@@ -365,9 +375,6 @@ def _check_box(name, boxes, image):
 def _check_sizes(crop, resize):
     if not 0 < crop <= resize: raise BadInput(f"the crop is at least 1 pixel and at most the shorter side before it, which is {resize}; it is {crop}")
 
-def _check_n(n):
-    if n is not None and n < 0: raise BadInput(f"the number of images is at least 1, or None for all of them, not {n}")
-
 def _open(path, name, boxes, crop, resize): # `boxes` [B,4] or None
     "Picture and boxes of one file"
     image = read_picture(path)
@@ -405,7 +412,8 @@ def photos(n:int|None=None,   # How many; None for all
            allow_outside:bool=False, # Read files that the CSV names outside of the folder
           ) -> Images:
     "Photographs with labels and boxes; unreadable ones are skipped and named"
-    _check_sizes(crop, resize); _check_n(n)
+    _check_draw(photos, n=n, seed=seed, crop=crop, resize=resize)
+    _check_sizes(crop, resize)
     folder = Path(folder)
     table = _annotations(Path(labels) if labels else folder/'annotations.csv')
     at = folder/'images' if (folder/'images').is_dir() else folder
@@ -443,12 +451,14 @@ class LazyImages:
                  seed:int=0,
                  crop:int=224,     # Side of the centre crop in pixels
                  resize:int=256):  # Shorter side before the crop
-        _check_sizes(crop, resize); _check_n(n)
+        _check_draw(LazyImages, n=n, seed=seed, crop=crop, resize=resize)
+        _check_sizes(crop, resize)
+        if not hasattr(dataset, '__len__'): raise BadInput(f"the data set says how many items it has, by len(), and can be asked for any of them; {type(dataset).__name__} cannot")
         if not len(dataset): raise BadInput('the data set is empty')
         self.dataset, self.crop, self.resize = dataset, crop, resize
         self.order = np.random.RandomState(seed).permutation(len(dataset)) if n else np.arange(len(dataset))
         self.index = self.order[:n or None]
-        self.classes = list(map(str, getattr(dataset, 'classes', [])))
+        self.classes = list(map(str, getattr(dataset, 'classes', None) or []))
         self._names = _file_ids(getattr(dataset, 'samples', None))
         self.ids = [self._id(k) for k in self.index]
     def __len__(self): return len(self.index)
@@ -473,13 +483,15 @@ class LazyImages:
 # %% ../nbs/02_data.ipynb #e60d3b31
 @patch
 def _pair(self:LazyImages, k): # PIL image, int
-    item = self.dataset[int(k)]
+    try: item = self.dataset[int(k)]
+    except OSError: raise Unreadable('cannot be read') from None # As torchvision's folders say it of a file that was cut
     if not (isinstance(item, (tuple, list)) and len(item) == 2 and isinstance(item[0], Image.Image)):
         kinds = ', '.join(type(i).__name__ for i in item) if isinstance(item, (tuple, list)) else type(item).__name__
         raise BadInput(f"the items of the data set are (PIL image, class number), without a transform; item {k} is ({kinds})")
     picture, y = item
     try: y = operator.index(y.item() if isinstance(y, Tensor) else y)
-    except (TypeError, ValueError): raise BadInput(f"the class of item {k} of the data set is a whole number, not {y!r}") from None
+    except (TypeError, ValueError, RuntimeError): y = -1
+    if y < 0: raise BadInput(f"the class of item {k} of the data set is a whole number from 0, not {item[1]!r}")
     return picture, y
 
 @patch
@@ -488,8 +500,8 @@ def _item(self:LazyImages, k): # [3,crop,crop], int
     return _fit(_as_shown(picture), [], self.crop, self.resize)[0], y
 
 @patch
-def _asked(self:LazyImages, k):
-    try: return self._item(k)
+def _asked(self:LazyImages, k, read=None):
+    try: return (read or self._item)(k)
     except Unreadable as e: raise BadInput(f"image '{self._id(k)}': {e}; remove the file, or read the folder with lazy=False, which skips it") from None
 
 def _file_ids(samples):
@@ -502,7 +514,8 @@ def _file_ids(samples):
 
 # %% ../nbs/02_data.ipynb #962e55b5
 def _labelled_files(dataset):
-    "Pairs of file and label as torchvision's folders keep them, or None"
+    "Pairs of file and label as torchvision's folders keep them, or None where there are none, or a transform changes them"
+    if any(getattr(dataset, t, None) is not None for t in ('transform', 'target_transform', 'transforms')): return None
     if hasattr(dataset, 'samples'): return dataset.samples
     if hasattr(dataset, '_image_files'): return list(zip(dataset._image_files, dataset._labels))
 
@@ -512,7 +525,7 @@ def _picture_checksum(picture, label): return dumps([picture.mode, np.asarray(pi
 def _pictures(self:LazyImages, index) -> list: # A text for each
     "What each picture and label is; a data set that is made of no files is looked through once"
     files = _labelled_files(self.dataset)
-    if files is None: return [_picture_checksum(*self._pair(i)) for i in index]
+    if files is None: return [_picture_checksum(*self._asked(i, self._pair)) for i in index]
     some = [files[i] for i in index]
     return [f'{sha} {label}' for sha, (_, label) in zip(file_digests([f for f, _ in some]), some)]
 
@@ -532,10 +545,18 @@ def is_hidden(name:str) -> bool: # Of a file or a folder that a tool left behind
 
 def _class_folders(at): return sorted(p.name for p in at.glob('*') if p.is_dir() and not is_hidden(p.name))
 
+def _check_name(name, folder):
+    try: name.encode()
+    except UnicodeEncodeError: raise BadInput(f"a file in '{folder}' has a name that is no UTF-8, {os.fsencode(name)!r}: rename it") from None
+
 def _pictures_below(at):
-    "The paths of all pictures in a folder and the folders in it"
+    "The paths of all pictures in a folder and the folders in it; a link back to one of them is not followed again"
+    entered = {os.path.realpath(at)}
     for folder, inner, files in os.walk(at, followlinks=True):
-        inner[:] = sorted(i for i in inner if not is_hidden(i))
+        real = {i: os.path.realpath(os.path.join(folder, i)) for i in inner if not is_hidden(i)}
+        inner[:] = sorted(i for i, r in real.items() if r not in entered)
+        entered.update(real.values())
+        for f in files: _check_name(f, folder)
         yield from (os.path.join(folder, f) for f in sorted(files) if not is_hidden(f) and f.lower().endswith(IMG_EXTENSIONS))
 
 def _classes_of(at, train):
@@ -553,7 +574,8 @@ def _split_folders(folder, split):
     "Where a split is, below `folder` or there at once where nothing is to be trained; and where the training part is, or None"
     known = dict(train=('train', 'training'), test=('test', 'val', 'valid', 'validation'))
     if split not in known: raise nearest('split', split, known)
-    there = {s: [folder/k for k in names if (folder/k).is_dir()] for s, names in known.items()}
+    found = {p.name.lower(): p for p in sorted(folder.glob('*')) if p.is_dir()} # Train is train, too
+    there = {s: [found[k] for k in names if k in found] for s, names in known.items()}
     if not there[split] and (split == 'train' or there['train']): raise BadInput(f"no folder '{split}' in '{folder}': training and testing need images of their own, in train/ and test/")
     return (there[split] or [folder])[0], next(iter(there['train']), None)
 
@@ -612,9 +634,10 @@ def corrupt(x:Tensor,       # [N,C,H,W] in [0,1]; other than one or three channe
            ) -> Tensor:     # The same images, corrupted
     "One of five corruptions at one of five severities"
     if kind not in severities: raise nearest('corruption', kind, severities)
-    if severity not in range(1, 6): raise BadInput(f"severity is 1 to 5, not {severity}")
+    if severity not in range(1, 6): raise BadInput(f"severity is 1 to 5, not {severity!r}")
+    check_images(x)
     pictures = x if x.shape[1] in (1, 3) else x.flatten(0, 1)[:, None]
-    with seeded(seed): return _corruptions[kind](pictures, severities[kind][severity-1]).clamp(0, 1).reshape(x.shape)
+    with seeded(seed): return _corruptions[kind](pictures, severities[kind][int(severity)-1]).clamp(0, 1).reshape(x.shape)
 
 # %% ../nbs/02_data.ipynb #44add13a
 def shift_names(images:Images) -> list: # (kind, severity) pairs

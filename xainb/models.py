@@ -105,7 +105,8 @@ class Normalize(nn.Module):
     "`(x - mean)/std` for each channel"
     def __init__(self, mean=imagenet_mean, std=imagenet_std):
         super().__init__()
-        values = [torch.as_tensor(v, dtype=torch.float32).flatten() for v in (mean, std)]
+        try: values = [torch.as_tensor(v, dtype=torch.float32).flatten() for v in (mean, std)]
+        except (TypeError, ValueError, RuntimeError): values = [torch.tensor([torch.nan])]*2
         self.channels = max(map(len, values)) # 1 fits any number of them
         if {len(v) for v in values} - {1, self.channels} or not (values[1] > 0).all() or not all(v.isfinite().all() for v in values):
             raise BadInput(f"a normalization is one mean and one standard deviation above 0, or one for each channel, not {mean} and {std}")
@@ -134,16 +135,17 @@ def read_weights(path,              # .safetensors, or a PyTorch checkpoint
     path = Path(path)
     if not path.is_file(): raise BadInput(f"no weights file at '{path}'")
     if checksum and not (found := sha256(path)).startswith(checksum): raise BadInput(f"'{path.name}' has checksum {found[:12]}…, not {checksum[:12]}…: it is another file, or was damaged")
-    try: state = load_file(path) if path.suffix == '.safetensors' else torch.load(path, map_location='cpu', weights_only=True)
-    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError) as e: raise BadInput(f"'{path.name}' cannot be read as weights; it may be truncated ({str(e).splitlines()[0][:80]})") from None
+    try: state = load_file(path) if path.suffix.lower() == '.safetensors' else torch.load(path, map_location='cpu', weights_only=True)
+    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError) as e: raise BadInput(f"'{path.name}' cannot be read as weights; it may be truncated ({(str(e) or type(e).__name__).splitlines()[0][:80]})") from None
     except Exception as e: raise BadInput(f"'{path.name}' holds more than weights, which xainb does not load ({type(e).__name__}); save the state dict alone") from None
+    if not isinstance(state, dict): raise BadInput(f"'{path.name}' holds a {type(state).__name__}, and weights are a dictionary of tensors: save net.state_dict()")
     return _plain_keys(state)
 
 # %% ../nbs/03_models.ipynb #f84f1dea
 def _plain_keys(state):
-    for wrapper in ('model', 'state_dict'):
+    for wrapper in ('model', 'state_dict', 'model_state_dict'):
         if isinstance(state.get(wrapper), dict): state = state[wrapper]; break
-    for prefix in ('module.model.', 'module.', 'model.'):
+    for prefix in ('module.model.', 'module.', 'model.', '_orig_mod.'):
         inner = {k[len(prefix):]: v for k, v in state.items() if k.startswith(prefix)}
         if inner: return inner
     return {k: v for k, v in state.items() if isinstance(v, Tensor)}
@@ -273,7 +275,7 @@ def _torchvision_names(): return torchvision.models.list_models(module=torchvisi
 
 def _normalization(library, net, options):
     "The recorded one, or what the options say; for other than three channels a record becomes its mean over channels"
-    own, channels = recorded_normalization(library, net), int(options.get('in_chans', 3))
+    own, channels = recorded_normalization(library, net), _number('in_chans', options.get('in_chans', '3'), int)
     asked = {k: _numbers(k, options.pop(k)) for k in ('mean', 'std') if k in options}
     recorded = {k: v if len(v) == channels else [sum(v)/len(v)] for k, v in dict(mean=own.mean, std=own.std).items()}
     source = 'given' if len(asked) == 2 else f"{next(iter(asked))} given, the rest {own.source}" if asked else own.source
@@ -311,12 +313,16 @@ def _from_file(path, function):
     if not hasattr(module, function): raise nearest(f"function in '{Path(path).name}'", function, [n for n in vars(module) if callable(vars(module)[n])])
     try: made = getattr(module, function)()
     except TypeError as e: raise BadInput(f"'{function}' in '{Path(path).name}' is called without arguments and returns a network: {e}") from None
+    except Exception as e:
+        if isinstance(e, (BadInput, NotApplicable)): raise
+        raise BadInput(f"'{function}' in '{Path(path).name}' raises {type(e).__name__}: {e}") from e
     return as_model(made).eval()
 
 # %% ../nbs/03_models.ipynb #c6f7eaf7
 def model_card(spec:str) -> ModelCard: # Nothing is loaded before its `build()`
     "The card of a network named by a string: a zoo's, or one made from builder, weights and options"
     known = cards()
+    if not isinstance(spec, str): raise BadInput(f"a model string names a network, such as 'demo/resnet'; it is not {type(spec).__name__}")
     if spec in known: return known[spec]
     file, _, function = spec.partition(':')
     if file.endswith('.py'): return ModelCard(f'{Path(file).stem}:{function}', Path(file).stem, 'unknown', partial(_from_file, file, function), source='your own file')
