@@ -47,7 +47,9 @@ def nearest(what:str,     # Kind of thing, for the message: 'explainer', 'metric
     "The error for an unknown `name`, with the nearest known one"
     known = [str(k) for k in known]
     close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-    hint = f": did you mean '{close[0]}'?" if close else f"; known: {', '.join(sorted(known)) or 'none'}"
+    some = sorted(known)[:50]
+    more = f', â€¦ ({len(known):,} names)' if len(known) > len(some) else ''
+    hint = f": did you mean '{close[0]}'?" if close else f"; known: {', '.join(some) or 'none'}{more}"
     return BadInput(f"unknown {what} '{name}'{hint}")
 
 # %% ../nbs/00_core.ipynb #33dbe677
@@ -209,7 +211,8 @@ def _one_of(out, n, name):
     found = _tensors(out)
     could = [t for t in found if t.ndim == 2 and len(t) == n and t.is_floating_point()]
     if len(could) == 1 and could[0] is found[0]: return could[0]
-    given = ', '.join(str(list(t.shape)) for t in found) or 'no tensor'
+    if not found: raise BadInput(f"{name} gives {type(out).__name__}, which holds no tensor, and scores are floats [{n}, classes]")
+    given = ', '.join(str(list(t.shape)) for t in found)
     raise BadInput(f"{name} gives {type(out).__name__} of {given}, and it is not clear which are the scores: Scores(model, lambda out: out[0]) takes the first")
 
 def read_scores(out,        # What a network gives for images
@@ -221,7 +224,7 @@ def read_scores(out,        # What a network gives for images
     shape = list(scores.shape)
     if scores.ndim == 2 and shape[0] == n and shape[1] > 1 and scores.is_floating_point():
         return scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores
-    if shape in ([n], [n, 1]): raise BadInput(f"{name} gives one column: Scores(model, 'logit') if it is the score of class 1 of two, Scores(model, 'probability') if a sigmoid made it one")
+    if shape in ([n], [n, 1]) and scores.is_floating_point(): raise BadInput(f"{name} gives one column: Scores(model, 'logit') if it is the score of class 1 of two, Scores(model, 'probability') if a sigmoid made it one")
     if scores.ndim > 2: raise BadInput(f"{name} gives {shape}, and scores are [{n}, classes]: say which are explained, for example Scores(model, lambda out: out.flatten(2).mean(2)) for the mean over all places")
     raise BadInput(f"{name} gives {scores.dtype} {shape} for {n} images, and scores are floats [{n}, classes]")
 
@@ -242,19 +245,21 @@ def _own_half(model):
 class _Door:
     "Hooks of a network in use; those of a copy of the network do nothing"
     def __init__(self, model=None):
-        self.open = model is not None
+        self.open, self.running = model is not None, None # The shape of the input while the network runs
         if self.open: self.name, self.half = _name_of(model), _own_half(model)
     def __reduce__(self): return _Door, ()
 
     def before(self, module, args):
         if not (self.open and args and isinstance(args[0], Tensor)): return None
         with torch._C.DisableTorchFunction(): # What happens here is no operation of the network
+            self.running = list(args[0].shape)
             x = args[0].to(self.half) if self.half and args[0].is_floating_point() else args[0]
             return x.clone() if x is args[0] else x, *args[1:]
 
     def after(self, module, args, out):
         if not (self.open and args and isinstance(args[0], Tensor)): return None
         with torch._C.DisableTorchFunction():
+            self.running = None
             x, scores = args[0], read_scores(out, len(args[0]), self.name)
             _check_top(module, scores)
             _warn_of_probabilities(module, scores, self.name)
@@ -299,6 +304,10 @@ def _at_the_door(model):
     door = _Door(model)
     handles = model.register_forward_pre_hook(door.before), model.register_forward_hook(door.after)
     try: yield
+    except Exception as e:
+        if door.running is None or isinstance(e, (BadInput, NotApplicable, MemoryError, torch.OutOfMemoryError)): raise
+        said = ' '.join(f"{type(e).__name__}: {e}".split()).removesuffix(':')
+        raise BadInput(f"{door.name} cannot be called with an input {door.running}, it raises {said:.300}") from e
     finally:
         for h in handles: h.remove()
 
@@ -317,6 +326,7 @@ def _takes_images(model):
 def frozen(model:nn.Module):
     "Evaluation mode and no gradients for weights inside, for one thread at a time; every module's mode and every `requires_grad` as before outside"
     _takes_images(model)
+    if any(nn.parameter.is_lazy(p) for p in model.parameters()): raise BadInput(f"{_name_of(model)} has layers whose size is not known yet, such as LazyLinear: call it once with images first")
     if any(p.is_inference() for p in model.parameters()): raise BadInput(f"the weights of {_name_of(model)} were made inside torch.inference_mode and take part in no gradient: copy.deepcopy(model) outside of it")
     with alone(model), _ordinary(), _at_the_door(model):
         modes = [(m, m.training) for m in model.modules() if hasattr(m, 'training')]
@@ -355,6 +365,7 @@ def steps_at_once(x:Tensor) -> int:
 # %% ../nbs/00_core.ipynb #3d6c0531
 def rows_for(model, x:Tensor, batch_size:int|None=None) -> int|None: # None when nobody says
     "How many rows one forward pass takes: `batch_size`, or what an outer call said, or what the network knows to be best"
+    if batch_size is not None and not (isinstance(batch_size, Integral) and batch_size >= 1): raise BadInput(f"batch_size is a whole number of at least 1, not {batch_size!r}")
     return batch_size or _rows.get() or getattr(model, 'best_rows', {}).get(tuple(x.shape[1:]))
 
 # %% ../nbs/00_core.ipynb #69fbab64
@@ -369,6 +380,7 @@ def backing_off(f, # Function of a number of rows
 
 def in_batches(f, x:Tensor, *others, batch_size:int|None=None):
     "`f(x, *others)` in pieces of at most `batch_size` images, concatenated; starts again at half the size when memory runs out"
+    if not len(x): raise BadInput("there is no image to work on")
     def cut(size):
         token = _rows.set(size)
         try: return _concat([f(*(o[i:i+size] for o in (x, *others))) for i in range(0, len(x), size)])
@@ -381,6 +393,7 @@ def _concat(parts): return torch.cat(parts) if isinstance(parts[0], Tensor) else
 def placed(x:Tensor, model) -> Tensor:
     "Images (or what else a network takes) on its device; floats in `float64` if its weights are, otherwise in `float32`"
     first = next(model.parameters(), None)
+    if first is not None and first.is_meta: raise BadInput(f"the weights of {_name_of(model)} are on the meta device, which holds no values: load them first")
     wide = first is not None and first.dtype == torch.float64
     dtype = x.dtype if not x.is_floating_point() else torch.float64 if wide else torch.float32
     x = x.detach().as_subclass(Tensor).to(device_of(model), dtype)
@@ -421,7 +434,8 @@ def check_images(x):
     "Raises unless `x` is a float tensor [N,C,H,W] in [0,1]"
     if not isinstance(x, Tensor) or x.ndim != 4: raise BadInput(f"images are a tensor [N,C,H,W], not {_shape(x)}{_way_out(x)}")
     if not x.is_floating_point(): raise BadInput(f"images are floats in [0,1], not {x.dtype}{': x/255 makes them so' if x.dtype == torch.uint8 else ''}")
-    if not len(x): raise BadInput("there is no image to work on")
+    if not x.numel(): raise BadInput(f"there is no image to work on in {list(x.shape)}")
+    if x.is_meta or x.layout != torch.strided: raise BadInput(f"images are a dense tensor that holds values, not {'one of the meta device' if x.is_meta else x.layout}")
     if x.shape[1] > 4 and x.shape[2] > 4 and x.shape[3] in (1, 3, 4): raise BadInput(f"images are [N,C,H,W], and {list(x.shape)} has its channels last: x.permute(0, 3, 1, 2) puts them first")
     if not (x.min() >= -1e-3 and x.max() <= 1 + 1e-3): raise BadInput(_out_of_range(x))
 
@@ -442,15 +456,18 @@ def _out_of_range(x):
 # %% ../nbs/00_core.ipynb #4970ea22
 def check_target(target, x, n_classes:int|None=None) -> Tensor: # [N] ints on the device of `x`
     "`target`, one class number for each image or one for all of them, as a tensor [N]"
-    try: given = torch.as_tensor(target, device=x.device)
+    try: given = torch.as_tensor(_plain(target), device=x.device)
     except (TypeError, ValueError, RuntimeError): given = None
     if given is None or given.dtype in (torch.bool, torch.complex64) or given.is_floating_point() or given.shape not in ((), (len(x),)):
         raise BadInput(f"target is one class number for each of {len(x)} images, or one for all, not {_kind(target, given)}")
+    given = given.long() # Unsigned numbers cannot be compared everywhere
     if len(x) and (given.min() < 0 or n_classes and given.max() >= n_classes):
         raise BadInput(f"target classes are 0 to {n_classes-1 if n_classes else 'the last'}; these go from {given.min()} to {given.max()}")
-    return given.long().expand(len(x))
+    return given.expand(len(x))
 
-def _kind(target, given): return f"{target!r:.60}" if given is None else f"{given.dtype} {list(given.shape)}"
+def _plain(values): return values.to_numpy() if isinstance(values, (pd.Series, pd.DataFrame, pd.Index)) else values # A table's rows may have any names
+
+def _kind(target, given): return f"{' '.join(repr(target).split()):.60}" if given is None else f"{given.dtype} {list(given.shape)}"
 
 # %% ../nbs/00_core.ipynb #d3e912c8
 def _python(value): return value.item() if isinstance(value, np.generic) else value
@@ -629,7 +646,8 @@ def check_attribution(name:str,    # Who gave it
     n, c, h, w = x.shape
     if not isinstance(attribution, Tensor) or attribution.shape not in ((n, c, h, w), (n, 1, h, w)):
         raise BadInput(f"{name} is {_shape(attribution)} for images {list(x.shape)}: an attribution is [N,C,H,W] or [N,1,H,W]")
-    return attribution.detach()
+    if attribution.is_complex(): raise BadInput(f"{name} holds complex numbers, and an attribution holds real ones")
+    return attribution.detach() if attribution.is_floating_point() else attribution.detach().float() # A mask is one, too
 
 # %% ../nbs/00_core.ipynb #66df8dad
 def rows(metric:str,  # What the numbers are
@@ -740,11 +758,11 @@ def metric(family:str,          # localization, perturbation, output, sanity, â€
 
 # %% ../nbs/00_core.ipynb #980beea3
 def _measure(f, kw, needs, whole, blind, model, x, target, attribution, truth, explain, reduce, batch_size):
-    if needs in ('boxes', 'mask') and getattr(truth, needs, None) is None: raise NotApplicable(f"{f.__name__} needs the {needs} of the object")
     model = as_model(model)
     check_images(x)
     x = placed(x, model)
     target, truth = placed(check_target(target, x), model), check_truth(truth, x)
+    if needs in ('boxes', 'mask') and getattr(truth, needs) is None: raise NotApplicable(f"{f.__name__} needs the {needs} of the object")
     if attribution is None and not blind: raise BadInput(f"{f.__name__} judges an attribution, and was given none")
     seen = None if attribution is None else _finite(attribution, x)
     maps = seen if whole or seen is None else pixel_map(seen, reduce, x.shape[1])
@@ -755,8 +773,11 @@ def _measure(f, kw, needs, whole, blind, model, x, target, attribution, truth, e
     finally: _rows.reset(token); _asked.reset(asked)
 
 def _finite(attribution, x):
-    if not hasattr(attribution, 'shape'): raise BadInput(f"an attribution is an array [N,C,H,W] or [N,1,H,W], not {_shape(attribution)}")
-    a = check_attribution('the explanation', torch.as_tensor(attribution).to(x.device), x)
+    wrong = BadInput(f"an attribution is an array of numbers [N,C,H,W] or [N,1,H,W], not {_shape(attribution)}")
+    if not hasattr(attribution, 'shape'): raise wrong
+    try: given = torch.as_tensor(attribution).to(x.device)
+    except (TypeError, ValueError, RuntimeError): raise wrong from None
+    a = check_attribution('the explanation', given, x)
     if bad := (~torch.isfinite(a)).flatten(1).any(1).sum(): raise BadInput(f"{bad} of {len(x)} attributions hold NaN or infinity")
     return a
 

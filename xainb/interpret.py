@@ -33,7 +33,9 @@ def learner_images(learn, # fastai Learner
                   ) -> tuple: # Network that takes images in [0,1]; images [n,C,H,W]; classes [n], or None; `Truth` if the loader yields masks or boxes; positions in the data set [n]
     "Images as they were before normalisation, and the network with it inside"
     dl = _loader_of(learn) if dl is None else dl
-    if n < 1: raise BadInput(f"the number of images is at least 1, not {n}")
+    ranges = dict(n=Number(1, whole=True), seed=spans['seed'])
+    check_params(learner_images, ranges, ranges, dict(n=n, seed=seed))
+    if not hasattr(dl, 'dataset'): raise BadInput(f"dl is a loader of fastai or PyTorch, not a {type(dl).__name__}")
     parts, at = _drawn_batches(dl, n, seed)
     first = parts[0][0]
     if getattr(getattr(learn, 'dls', None), 'n_inp', 1) > 1 or not isinstance(first, Tensor):
@@ -129,22 +131,27 @@ def _as_mask(t): # [N,H,W] of bools, or None
 affordable = dict(gradient={}, input_x_gradient={}, guided_backprop={}, deep_lift={}, integrated_gradients=dict(steps=20), smoothgrad=dict(n_samples=15), smoothgrad_squared=dict(n_samples=15),
                   gradcam={}, layercam={}, xgradcam={}, occlusion={}, rise=dict(n_masks=200), random_control={}, sobel={}, centre_blob={}) # Explainers and parameters that cost at most a few hundred passes
 
+def _chosen(explainers):
+    "Explainer -> parameters, of such a dictionary, of several names, or of one"
+    if isinstance(explainers, dict): return {n: kw or {} for n, kw in explainers.items()}
+    return {n: affordable.get(n, {}) for n in ([explainers] if isinstance(explainers, str) else explainers)}
+
 class AttributionInterpretation:
     "A network, images that it is meant for, and what can be said about its explanations"
     def __init__(self, model, x:Tensor, # Images [N,C,H,W] in [0,1]
                  y=None,        # [N] classes; the predicted ones if not given
                  truth=None,    # `Truth`, if boxes or masks are known
                  vocab=None,    # Names of the classes
-                 explainers:dict|None=None, # Explainer -> parameters; `affordable` if not given
+                 explainers=None, # Explainer -> parameters, or names; `affordable` if not given
                 ):
         self.model = as_model(model); check_images(x)
         self.x, self.truth, self.vocab = x.to(device_of(self.model)), truth, vocab
         scores = logits(self.model, self.x)
         self.predicted = scores.argmax(1)
-        self.y = self.predicted if y is None else check_target(y, self.x)
+        self.y = self.predicted if y is None else check_target(y, self.x, scores.shape[1])
         self.correct = None if y is None else correct(self.predicted, self.y, scores.shape[1]) # A `Correct`
-        self.params = affordable if explainers is None else dict(explainers)
-        for n in self.params: xainb.core.explainers[n] # Raises with the nearest name
+        self.params = affordable if explainers is None else _chosen(explainers)
+        for n, kw in self.params.items(): xainb.core.explainers[n].checked({k: v for k, v in kw.items() if k != 'batch_size'}) # Raises with the nearest name
 
 # %% ../nbs/40_interpret.ipynb #b899dccf
 @patch(cls_method=True)
@@ -263,8 +270,8 @@ def recommendation(self:Audit) -> str:
 @patch
 def _advice(self:Audit):
     images, trusted = self.ranking.images.max(), self.trusted()
-    if self.correct and self.correct.near_chance: return f"Guessing would be right on {self.correct.chance:.0%}, so there is nothing that an explanation could find: no explainer is recommended. Is it trained, and are its images normalized as in training?"
     if images < _fewest_images: return f"Trust none of these yet: {images} images are too few to compare explainers."
+    if self.correct and self.correct.near_chance: return f"Guessing would be right on {self.correct.chance:.0%}, so there is nothing that an explanation could find: no explainer is recommended. Is it trained, and are its images normalized as in training?"
     if not trusted: return f"Trust none of these yet: on {images} images no explainer that could be the best is clearly better than every control ({', '.join(self.controls)})."
     name, r = trusted[0], self.ranking.set_index('explainer').loc[trusted[0]]
     others = [n for n in self.best() if n != name]
@@ -315,6 +322,7 @@ def _scored(self:AttributionInterpretation, name, at, wanted, spent):
     truth = self.truth[at] if self.truth is not None else None
     with count_passes(self.model) as n: a = self.attribution(name, at)
     with count_passes(self.model) as judging: found = [metrics[m](self.model, self.x[at], self.predicted[at], a, truth, **kw) for m, kw in wanted]
+    if not (found[0].metric == wanted[0][0]).any(): raise BadInput(f"'{wanted[0][0]}' gives {', '.join(found[0].metric.unique())}, and an audit ranks by a metric that gives one number of its own name for each image, such as 'fidelity'")
     own = (n.forward + n.backward)/len(a)
     spent[name] += n.forward + n.backward + judging.forward + judging.backward
     return pd.concat([*found, rows('passes', [own]*len(a))]).assign(image=lambda r: r.image + at.start, explainer=name)
@@ -362,7 +370,8 @@ def audit(self:AttributionInterpretation,
     "Which explainer to use on this network"
     params = dict(steps=10, read='probability') if params is None and metric == 'fidelity' else params or {}
     judge, start = metrics[metric], perf_counter()
-    also = list(also) or [m for m, needs in (('mask_energy', 'mask'), ('pointing_game', 'boxes')) if getattr(self.truth, needs, None) is not None]
+    if len(self.x) < 2: raise BadInput("an audit compares explainers on two images or more, and there is one")
+    also = [also] if isinstance(also, str) else list(also) or [m for m, needs in (('mask_energy', 'mask'), ('pointing_game', 'boxes')) if getattr(self.truth, needs, None) is not None]
     price = {n: explainers[n].cost(**self.params[n]) + judge.cost(**params) + sum(metrics[m].cost() for m in also) for n in self.params}
     allowed = budget_passes(budget, self.model, self.x)
     def start_race(names, looks): return Race(names, looks, alpha, judge.better, cost={n: price[n] for n in names}, goal=goal, references=[n for n in names if explainers[n].family == 'control'])

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from scipy import stats
 from scipy.special import betaincinv, ndtr, ndtri, stdtr, stdtrit
 from fastcore.basics import patch
-from .core import nearest, BadInput
+from .core import nearest, BadInput, Number, check_params
 
 # %% ../nbs/05_stats.ipynb #60596998
 def _moments(d):
@@ -498,6 +498,7 @@ class Race:
                 ):
         self.names, self.looks, self.alpha, self.test, self.goal, self.references = list(names), list(looks), alpha, test, goal, set(references)
         if goal not in ('ranking', 'best'): raise nearest('goal', goal, ['ranking', 'best'])
+        check_params(Race, dict(alpha=Number(0, 1, above=True, below=True)), ['alpha'], dict(alpha=alpha))
         if len(set(self.names)) < max(2, len(self.names)): raise BadInput('a race needs two or more methods, each once')
         if not self.looks or any(b <= a for a, b in zip([1, *self.looks], self.looks)): raise BadInput(f'looks rise from two images on; these are {self.looks}')
         if len(self.looks) > 1 and self.looks[0] < first_look: raise BadInput(f'the first of several looks is at {first_look} images or more; this one is at {self.looks[0]}')

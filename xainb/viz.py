@@ -131,6 +131,7 @@ def show_maps(x,             # Images [N,C,H,W] in [0,1]
              ): # Figure with one line for each image and one column for each method
     "Images and their attributions, side by side"
     x, maps = _plain(x), _columns(maps)
+    if not len(x): raise BadInput("there is no image to show")
     fig, axes = canvas(len(x), 1+len(maps), size=(size, size*x.shape[-2]/x.shape[-1]))
     for i, line in enumerate(axes):
         line[0].imshow(as_picture(x[i]), cmap='gray', vmin=0, vmax=1)
