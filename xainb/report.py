@@ -383,7 +383,7 @@ def _no_single_best(self:Report):
     p = holm([mean_p(v) if len(v) >= fewest else 1. for v in d])
     won = {(c, m, o): False for c in tables for m in self.models for o in self.models if m != o}
     for (c, (a, b)), v, q in zip(itertools.product(tables, pairs), d, p):
-        if q <= .05: won[c, *(self.models[i] for i in ((a, b) if v.mean() > 0 else (b, a)))] = True
+        if q <= .05: won[(c, *(self.models[i] for i in ((a, b) if v.mean() > 0 else (b, a))))] = True
     beaten = {m: [c for (c, a, b), w in won.items() if w and b == m] for m in self.models}
     front = [self.name[m] for m in self.models if not beaten[m]]
     text = f'best by mean: {best}; ' + (f"not beaten in any criterion: {', '.join(front)}" if front else 'each is beaten in at least one criterion')
