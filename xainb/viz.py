@@ -399,14 +399,14 @@ def shared_legend(fig, axes=None, # Panels; None for all of the figure
     return fig
 
 # %% ../nbs/04_viz.ipynb #c053be7c
-_shades = {'#d9f0e3': 'exact passed yes', '#fdf1cf': 'approximate partly undecided', '#f9dcd6': 'refused failed no', '#eee': 'n/a'}
-_shade = {word: colour for colour, words in _shades.items() for word in words.split()} | {'not applicable': '#eee'}
+_shades = {'#d9f0e3': 'exact passed yes', '#fdf1cf': 'approximate partly mixed undecided', '#f9dcd6': 'refused failed no', '#eee': 'n/a not too'} # Not applicable, too small to say
+_shade = {word: colour for colour, words in _shades.items() for word in words.split()}
 
 def verdict_html(table,             # Frame of texts
                  column='verdict',  # The one to colour, by the word that its entry begins with
                 ) -> str:
-    "A table whose verdicts are coloured: green for yes, red for no, yellow for in between"
-    shade = lambda v: _shade.get(v, _shade.get(v.split(',')[0].split(' ')[0], 'none'))
+    "A table whose verdicts are colored: green for yes, red for no, yellow for in between, gray for not applicable"
+    shade = lambda v: _shade.get(v.replace(',', ' ').split(' ')[0], 'none')
     cell = lambda name, v: f'<td style="text-align:left{";white-space:nowrap" if len(v) < 30 else ""}{";background:" + shade(v) if name == column else ""}">{html.escape(v)}</td>'
     lines = ''.join(f"<tr>{''.join(map(cell, table.columns, map(str, row)))}</tr>" for row in table.itertuples(index=False))
     return f"<table><thead><tr>{''.join(f'<th>{html.escape(str(c))}</th>' for c in table.columns)}</tr></thead><tbody>{lines}</tbody></table>"
