@@ -244,6 +244,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                             'xainb.core._as_tensor': ('core.html#_as_tensor', 'xainb/core.py'),
                             'xainb.core._at_the_door': ('core.html#_at_the_door', 'xainb/core.py'),
                             'xainb.core._check_boxes': ('core.html#_check_boxes', 'xainb/core.py'),
+                            'xainb.core._check_draw': ('core.html#_check_draw', 'xainb/core.py'),
                             'xainb.core._check_mask': ('core.html#_check_mask', 'xainb/core.py'),
                             'xainb.core._check_top': ('core.html#_check_top', 'xainb/core.py'),
                             'xainb.core._concat': ('core.html#_concat', 'xainb/core.py'),

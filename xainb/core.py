@@ -82,10 +82,21 @@ def dataset(truth:str,  # What is known of each image: label, box, mask
            ):
     "Registers `f(n, seed=0, **params) -> Images` under its own name"
     def register(f):
-        f.facts = dict(truth=truth, source=source)
-        datasets[f.__name__] = f
-        return f
+        @wraps(f)
+        def call(*args, **kw):
+            _check_draw(f, args, kw)
+            return f(*args, **kw)
+        call.facts = dict(truth=truth, source=source)
+        datasets[f.__name__] = call
+        return call
     return register
+
+def _check_draw(f, args, kw):
+    "How many data a reader draws, None for all or as many as it likes, and by which seed"
+    try: given = inspect.signature(f).bind(*args, **kw).arguments
+    except TypeError as e: raise BadInput(f"{f.__name__} {e}; it takes {', '.join(inspect.signature(f).parameters)}") from None
+    allowed = dict(n=AnyOf((Kind((NoneType,), 'None for all of them'), Number(1, whole=True))), seed=spans['seed'])
+    check_params(f, allowed, allowed, {k: given[k] for k in allowed if k in given})
 
 def list_datasets(pattern:str='*') -> pd.DataFrame:
     "The registered data sets: what truth they hold, and their source"

@@ -414,6 +414,7 @@ def photos(n:int|None=None,   # How many; None for all
     "Photographs with labels and boxes; unreadable ones are skipped and named"
     _check_draw(photos, n=n, seed=seed, crop=crop, resize=resize)
     _check_sizes(crop, resize)
+    if not isinstance(folder, (str, os.PathLike)): raise BadInput(f"photos: folder is a path, not {folder!r}")
     folder = Path(folder)
     table = _annotations(Path(labels) if labels else folder/'annotations.csv')
     at = folder/'images' if (folder/'images').is_dir() else folder

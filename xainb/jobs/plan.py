@@ -11,6 +11,7 @@ __all__ = ['work_kinds', 'jobs', 'digest', 'unit_name', 'run_name', 'seeded_para
 import hashlib, inspect, json, time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from numbers import Integral
 import pandas as pd
 from ..core import *
 from ..store import *
@@ -46,10 +47,11 @@ def at_least_one(**counts): # What is counted -> how many; None where nothing wa
 
 def check_seed(seed):
     "Raises unless `seed` is one that all generators of random numbers take"
-    if not 0 <= seed < 2**31: raise BadInput(f"a seed is a whole number from 0 to {2**31 - 1}, not {seed}")
+    if not isinstance(seed, Integral) or not 0 <= seed < 2**31: raise BadInput(f"a seed is a whole number from 0 to {2**31 - 1}, not {seed!r}")
 
 def check_params(registry:Registry, name:str, params:dict):
     "Raises for a parameter that an explainer or a metric does not have, and for samples or steps below one"
+    if not isinstance(params, dict): raise BadInput(f"the parameters of {name} are a dictionary, such as {{}}, not {params!r}")
     for k, v in params.items():
         if k not in registry[name].params: raise nearest(f'parameter of {name}', k, registry[name].params)
         if k in _samples and isinstance(v, (int, float)) and not isinstance(v, bool): at_least_one(**{f'{k} of {name}': v})
@@ -205,6 +207,7 @@ def narrow(profile,          # Name or profile
            **choices):       # What the job can change
     "A profile with some choices changed; unknown names raise with the nearest"
     p = jobs[job].profiles[profile] if isinstance(profile, str) else profile
+    choices = {k: [v] if isinstance(v, str) and isinstance(getattr(p, k, None), (list, tuple, dict)) else v for k, v in choices.items()} # One name is a list of one
     job = jobs[p.job]
     known = options(job, p)
     if extra := [c for c in choices if c not in known]: raise BadInput(f"job '{job.name}' with profile '{p.name}' has no option '{extra[0]}'; it has {', '.join(known)}")
