@@ -119,12 +119,12 @@ paper_shortcut = dict(biased=.9665, swapped=.6455, objects=.5845, backgrounds=.9
 def shortcut_accuracy(networks,  # One network, or several that were trained alike
                       sets:dict, # See `shortcut_sets`
                       level=.95) -> pd.DataFrame: # images, mean, low, high, n
-    "Accuracy on each set: with Wilson's interval for one network, with one over images and trainings for several"
+    "Accuracy on each set: with the exact interval for one network, with one over images and trainings for several"
     networks = networks if isinstance(networks, (list, tuple)) else [networks]
     def line(images):
         right = np.stack([is_right(net, images) for net in networks], 1)
-        return crossed_interval(right, level) if len(networks) > 1 else interval(right[:, 0], level)
-    return pd.DataFrame([dict(images=k, **line(v)._asdict()) for k, v in sets.items()])
+        return crossed_interval(right, level, scale=1) if len(networks) > 1 else interval(right[:, 0], level)
+    return pd.DataFrame([dict(images=k, **line(v)._asdict()) for k, v in sets.items()]).assign(low=lambda f: f.low.clip(0), high=lambda f: f.high.clip(upper=1))
 
 # %% ../nbs/19_debugging.ipynb #12ca7f84
 def shortcut_maps(model, x:Tensor, explain, target=None, # Predicted classes if not given

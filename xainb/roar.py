@@ -367,10 +367,10 @@ def _answers_of(rows, metric):
 
 def _interval_of(table, one=interval): # `one`: for a single column
     v = table.dropna().to_numpy()
-    return crossed_interval(v) if v.shape[1] > 1 else one(v[:, 0])
+    return crossed_interval(v, scale=1) if v.shape[1] > 1 else one(v[:, 0])
 
 def _of_differences(d): # Never the interval of a share, also where they happen to be 0 and 1
-    p = paired_difference(d, np.zeros(len(d)))
+    p = paired_difference(d, np.zeros(len(d)), scale=1)
     return Interval(p.mean, p.low, p.high, p.n)
 
 def roar_table(rows,            # Of a store, such as `study.results`
@@ -455,9 +455,7 @@ roar_margin = .02 # The smallest difference of accuracies that matters; ours
 
 def _tested(d, sign):
     "Mean, p value and number of images of differences, turned so that above zero is what the paper found"
-    d = roar_margin + d if sign == 'not below' else -d if sign == 'below' else d
-    v = d.to_numpy()
-    return v.mean(), crossed_p(v) if v.shape[1] > 1 else mean_p(v), len(v)
+    return difference_test(-d if sign == 'below' else d, margin=roar_margin if sign == 'not below' else 0.)
 
 def _verdict(mean, p, n): return 'too small to say' if n < fewest else 'undecided' if not p <= .05 else 'holds' if mean > 0 else 'does not hold'
 

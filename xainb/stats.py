@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['fewest', 'first_look', 'Interval', 'interval', 'interval_table', 'crossed_interval', 'crossed_p',
            'hierarchical_interval', 'Difference', 'paired_difference', 'effect_size', 'sign_flip_p', 'wilcoxon_p',
-           't_p', 'mean_p', 'holm', 'compare_all', 'as_matrix', 'side_of_zero', 'p_verdict', 'verdict', 'equivalent',
-           'rank_table', 'beats', 'ranking_summary', 'mean_ranks', 'images_needed', 'Race', 'Agreement',
-           'rank_agreement', 'krippendorff', 'Correlation', 'pearson', 'correlation', 'metric_correlations']
+           't_p', 'mean_p', 'holm', 'compare_all', 'as_matrix', 'side_of_zero', 'p_verdict', 'Tested',
+           'difference_test', 'verdict', 'equivalent', 'rank_table', 'beats', 'ranking_summary', 'mean_ranks',
+           'images_needed', 'Race', 'Agreement', 'rank_agreement', 'krippendorff', 'Correlation', 'pearson',
+           'correlation', 'metric_correlations']
 
 # %% ../nbs/05_stats.ipynb #37ec7a22
 import numpy as np, pandas as pd
@@ -162,6 +163,13 @@ def _two_way(v):
     if variance <= 1e-20*(v*v).max(): return mean, 0., 1.
     return mean, variance**.5, max(1, (weight @ M)**2/((weight*M)**2/df).sum())
 
+def _alike(v):
+    "Are nearly all values the same number? Then their spread says nothing about the few others"
+    often = np.unique(np.round(v, 12), return_counts=True)[1].max()
+    return len(v) - often < min(fewest, len(v)/2)
+
+def _unseen(n, level): return 1 - ((1-level)/2)**(1/n) # The largest share of which `n` images may well show nothing
+
 def _table(values):
     v = np.asarray(values, dtype=float)
     if v.ndim != 2 or not v.size: raise BadInput(f"a crossed interval takes [units, repeats], not an array of shape {list(v.shape)}")
@@ -169,12 +177,13 @@ def _table(values):
 
 def crossed_interval(values,    # [units, repeats], such as [images, seeds], no holes
                      level=.95,
+                     scale=0., # How far the value of a rare unit may lie from the others, such as 1 for hits and misses
                     ) -> Interval: # Its n counts the units
     "The mean with an interval over units and repeats that are both random, for few repeats (two-way random effects)"
     v = _table(values)
     if min(v.shape) < 2: return Interval(float(v.mean()), np.nan, np.nan, len(v))
     mean, error, df = _two_way(v)
-    half = stdtrit(df, (1+level)/2)*error
+    half = max(stdtrit(df, (1+level)/2)*error, scale*_unseen(len(v), level) if _alike(v.mean(1)) else 0)
     return Interval(float(mean), float(mean - half), float(mean + half), len(v))
 
 def crossed_p(values) -> float: # [units, repeats], no holes -> two-sided p value; NaN below two of either
@@ -224,11 +233,15 @@ def _signs_p(d): return 2.**(1-np.count_nonzero(d, axis=0)) # The share of the t
 
 def paired_difference(a, b,           # [N] scores of two methods on the same images; NaN in either leaves the image out
                       level=.95, resamples=2000, seed=0, method='hall', # As in `interval`
+                      scale=None, # How far a rare difference may lie from the others; the largest score without it
                      ) -> Difference: # An interval without 0 in it is a difference at that level, from eight images on
     "The mean difference with its paired interval, which contains 0 as long as the signs alone could be chance"
     d = _paired(a, b)
     if len(d) < 2: return Difference(float(d.mean()) if len(d) else np.nan, np.nan, np.nan, np.nan, len(d))
     low, high = _ends(d, level, resamples, seed, method)
+    if _alike(d):
+        reach = _unseen(len(d), level)*(max(np.abs(_finite(v)).max() for v in (a, b)) if scale is None else scale)
+        low, high = min(low, d.mean()-reach), max(high, d.mean()+reach)
     if _signs_p(d) > 1-level: low, high = min(low, 0), max(high, 0)
     return Difference(float(d.mean()), float(low), float(high), float(((d > 0) + (d == 0)/2).mean()), len(d))
 
@@ -278,13 +291,13 @@ def _skewed_p(d, side):
     mean, error, a = _moments(d)
     return np.maximum(_tail(mean, error, len(d), side), _tail(mean, error, len(d), side, a))
 
-_far = .02 # Below this a p value must survive one unseen image; ours
+_far, _beyond = .02, 12 # Below this a p value must survive one unseen image, which lies 1 + 12/n times as far out as any other; ours
 
 def _mean_p(d, largest=0.):
     "`mean_p` of each column of `d` [n,...], without holes"
     side = np.sign(d.mean(0))
     p = np.maximum(_skewed_p(d, side), _signs_p(d))
-    reach = np.abs(d - d.mean(0)).max(0)*(1 + fewest/len(d)) # The fewer were seen, the farther may the unseen lie
+    reach = np.abs(d - d.mean(0)).max(0)*(1 + _beyond/len(d)) # The fewer were seen, the farther may the unseen lie
     unseen = d.mean(0) - side*np.maximum(reach, largest)
     guarded = _skewed_p(np.concatenate([d, unseen[None]]), side)
     return np.minimum(1, np.maximum(p, np.minimum(guarded, _far)))
@@ -344,10 +357,18 @@ def side_of_zero(i,       # Anything with `low`, `high` and `n`: an Interval, a 
     "The side of zero on which the whole interval lies"
     return (int(i.low > 0) - int(i.high < 0))*int(getattr(i, 'n', fewest) >= fewest)
 
+def _is_found(n, smallest, alpha, power):
+    "Does `mean_p` find a normal sample whose mean is as low, and whose largest deviation as high, as in `power` of all samples at most?"
+    d, largest = ndtri((np.arange(n) + .5)/n), ndtri((1 + power**(1/n))/2)
+    return _mean_p(d/d.std(ddof=1) + smallest - ndtri(power)/np.sqrt(n), largest*(1 + _beyond/n)) <= alpha
+
+@lru_cache(1000)
 def _enough_for(smallest, alpha, power):
-    "Units for which the t test finds a mean of `smallest` standard deviations (Guenther 1981)"
+    "Units for which the t test finds a mean of `smallest` standard deviations (Guenther 1981), and `mean_p` where it asks for more"
     z = ndtri(1-alpha/2)
-    return int(np.ceil(((z+ndtri(power))/smallest)**2 + z*z/2 - 1e-9))
+    n = int(np.ceil(((z+ndtri(power))/smallest)**2 + z*z/2 - 1e-9))
+    while alpha < _far and n < 10_000 and not _is_found(n, smallest, alpha, power): n += 1 + n//50
+    return n
 
 def p_verdict(sides,       # Of each difference: above zero where it agrees with the claim, below where it contradicts it
               p,           # Two-sided p value of each; NaN where there is none
@@ -365,13 +386,24 @@ def p_verdict(sides,       # Of each difference: above zero where it agrees with
     if len(found): return 'yes' if len(found) == len(p) else 'partly'
     return 'too small to say' if n.min() < max(fewest, _enough_for(smallest, alpha/len(p), power)) else 'undecided'
 
-def _test_of(d):
-    "Mean, p value and number of units of differences [n], or of [n, repeats], where a line with a hole is left out"
+class Tested(NamedTuple):
+    "A difference plus a margin, tested against zero"
+    mean:float
+    p:float # Two-sided; NaN where there is none
+    n:int   # Images
+    __repr__ = _short
+
+def difference_test(d,         # [n] differences on the same images, or [n, repeats], where a line with a hole is left out
+                    margin=0., # Added to each difference; for a margin, scores are from 0 to 1
+                   ) -> Tested:
+    "The test of one difference, or that it lies above `-margin`: then losses on a share of images as large as the margin must not have gone unseen"
     d = np.asarray(d, dtype=float)
     d = d[np.isfinite(d).all(1)] if d.ndim == 2 else _finite(d)
-    if d.ndim == 2 and d.shape[1] > 1 and len(d): return d.mean(), crossed_p(d), len(d)
-    d = d.ravel()
-    return (d.mean() if len(d) else 0.), mean_p(d), len(d)
+    if not len(d): return Tested(0., np.nan, 0)
+    each, mean = (d.mean(1) if d.ndim == 2 else d), float(d.mean() + margin)
+    p = crossed_p(d + margin) if d.ndim == 2 and d.shape[1] > 1 else mean_p(d + margin)
+    if margin > 0 and mean > 0 and _alike(each): p = max(p, min(1, 2*max(0, 1-margin)**len(d)))
+    return Tested(mean, p, len(d))
 
 def verdict(differences, # One array for each comparison: [n] differences on the same images, or [n, repeats]; above zero agrees with the claim
             margin=0.,   # A difference above `-margin` agrees: with a margin, "not worse" can be shown
@@ -380,7 +412,7 @@ def verdict(differences, # One array for each comparison: [n] differences on the
     "One word for a claim about several differences, tested together with Holm's correction"
     differences = list(differences)
     if not differences: raise BadInput('a verdict takes the differences of at least one comparison')
-    mean, p, n = zip(*(_test_of(np.asarray(d, dtype=float) + margin) for d in differences))
+    mean, p, n = zip(*(difference_test(d, margin) for d in differences))
     return p_verdict(mean, p, n, alpha, smallest, power)
 
 # %% ../nbs/05_stats.ipynb #a62bc1e6

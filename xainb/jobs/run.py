@@ -7,7 +7,7 @@ __all__ = ['template', 'Kernels', 'KernelStopped', 'visible_gpus', 'run_notebook
            'complete', 'run_all', 'on_this_machine', 'on_a_cluster']
 
 # %% ../../nbs/jobs/05_run.ipynb #29797d11
-import atexit, ctypes, gc, os, psutil, shutil, signal, sys, tempfile, threading, time, uuid
+import atexit, ctypes, gc, logging, os, psutil, shutil, signal, sys, tempfile, threading, time, uuid
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, nullcontext, suppress
 from fastcore.basics import patch
@@ -267,9 +267,19 @@ def _connected(address):
 
 # %% ../../nbs/jobs/05_run.ipynb #2f34f8a9
 @contextmanager
+def _quiet(*names):
+    "Loggers that say nothing: that a scheduler is lost is told once, as the status of its runs"
+    levels = {l: l.level for l in map(logging.getLogger, names)}
+    for l in levels: l.setLevel(logging.CRITICAL + 1)
+    try: yield
+    finally:
+        for l, level in levels.items(): l.setLevel(level)
+
+@contextmanager
 def on_a_cluster(address, threads, silence=1800.):
     "Gives a function that submits a run and its parameters to the workers of a Dask scheduler"
-    with _connected(address) as client:
+    client = _connected(address)
+    with _quiet('distributed', 'distributed.client'), client: # Also while it closes
         if not client.nthreads(): print(f'waiting for the first worker of {address}', file=sys.stderr)
         client.wait_for_workers(1)
         for worker, version in client.run(_version, on_error='return').items():
