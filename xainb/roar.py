@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['units', 'mapped', 'modes', 'plain', 'roar_margin', 'feature_ranks', 'rank_type', 'n_features', 'n_removed',
            'replaced', 'data_colour', 'explain_ranks', 'Ranks', 'Removal', 'Remove', 'with_ranks', 'is_right',
-           'retrain', 'Study', 'said_of', 'explainer_facts', 'Removed', 'continued', 'roar_table', 'roar_differences',
-           'roar_gap', 'roar_kinds', 'plot_roar', 'roar_gaps', 'published_roar', 'roar_findings', 'roar_sentences']
+           'retrain', 'Study', 'said_of', 'explainer_facts', 'facts_once', 'Removed', 'continued', 'roar_table',
+           'roar_differences', 'roar_gap', 'roar_kinds', 'plot_roar', 'roar_gaps', 'published_roar', 'roar_findings',
+           'roar_sentences']
 
 # %% ../nbs/17_roar.ipynb #b9ff3e8c
 import tempfile, time, numpy as np, pandas as pd, torch
@@ -188,14 +189,22 @@ def said_of(explain) -> dict:
 
 def explainer_facts(explain) -> dict:
     "What the attributions of an explainer depend on: all its parameters, or its code where it is a function of your own"
-    said, known = said_of(explain), xainb.core.explainers
-    if said['explainer'] in known: return all_params(known, said['explainer'], said)
-    return said | dict(code=source_of(explain.func if isinstance(explain, partial) else explain))
+    said, f = said_of(explain), explain.func if isinstance(explain, partial) else explain
+    found = xainb.core.explainers.get(said['explainer'])
+    by_name = isinstance(explain, partial) and explain.args
+    if found is not None and (by_name or f is found): return all_params(xainb.core.explainers, said['explainer'], said)
+    return said | dict(code=own_code(explain)) # Also where it is called like a registered one
 
 @patch
 def run_id(self:Study, part:str, explainer:str='') -> str:
     "The id of a run: `network`, or the `ranks` or one repeat (a number) of an explainer, or of '' for whole images"
-    return run_name(f'{explainer or "whole"}-{part}' if part != 'network' else part, self.id, explainer_facts(self.explainers[explainer]) if explainer else '')
+    return run_name(f'{explainer or "whole"}-{part}' if part != 'network' else part, self.id, facts_once(self, explainer) if explainer else '')
+
+def facts_once(study, explainer:str):
+    "`explainer_facts` as they were before the study asked the explainer anything: one that counts its calls is still the same"
+    kept, f = vars(study).setdefault('_facts', {}), study.explainers[explainer]
+    if explainer not in kept or kept[explainer][0] is not f: kept[explainer] = f, dumps(explainer_facts(f))
+    return kept[explainer][1]
 
 @patch
 def cells(self:Study, explainer:str) -> list: # (mode, fraction)

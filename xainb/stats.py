@@ -231,16 +231,21 @@ def _paired(a, b):
 
 def _signs_p(d): return 2.**(1-np.count_nonzero(d, axis=0)) # The share of the two most extreme sign patterns
 
+def _scale(a, b, d):
+    "The largest difference that is possible for hits and misses, or else that there is"
+    seen = set(np.concatenate([_finite(a), _finite(b)]).tolist())
+    return 1. if 1. in seen and seen <= {0., 1.} else np.abs(d).max()
+
 def paired_difference(a, b,           # [N] scores of two methods on the same images; NaN in either leaves the image out
                       level=.95, resamples=2000, seed=0, method='hall', # As in `interval`
-                      scale=None, # How far a rare difference may lie from the others; the largest score without it
+                      scale=None, # How far a rare difference may lie from the others; without it 1 for hits and misses, and the largest difference otherwise
                      ) -> Difference: # An interval without 0 in it is a difference at that level, from eight images on
     "The mean difference with its paired interval, which contains 0 as long as the signs alone could be chance"
     d = _paired(a, b)
     if len(d) < 2: return Difference(float(d.mean()) if len(d) else np.nan, np.nan, np.nan, np.nan, len(d))
     low, high = _ends(d, level, resamples, seed, method)
     if _alike(d):
-        reach = _unseen(len(d), level)*(max(np.abs(_finite(v)).max() for v in (a, b)) if scale is None else scale)
+        reach = _unseen(len(d), level)*(_scale(a, b, d) if scale is None else scale)
         low, high = min(low, d.mean()-reach), max(high, d.mean()+reach)
     if _signs_p(d) > 1-level: low, high = min(low, 0), max(high, 0)
     return Difference(float(d.mean()), float(low), float(high), float(((d > 0) + (d == 0)/2).mean()), len(d))

@@ -16,7 +16,7 @@ from .core import *
 from .poison import *
 from .recipe import *
 from .models import structure_digest
-from .roar import explainer_facts, is_right, said_of
+from .roar import facts_once, is_right, said_of
 from .stats import *
 from .store import *
 from .trend import *
@@ -76,14 +76,14 @@ def id(self:TrendStudy) -> str:
     trainings = vars(self.recipe), vars(self.backdoor), [_facts_of(c) for c in self.cbs]
     return digest(self.name, self.of, trainings, self.at, self.target, self.share, self.seed, _facts_of(self.trigger), self._read)
 
-def _facts_of(thing): return [type(thing).__qualname__, {k: v for k, v in vars(thing).items() if not callable(v)}]
+def _facts_of(thing): return [type(thing).__qualname__, {k: own_code(v) if callable(v) else v for k, v in vars(thing).items()}]
 def _ids(data): return getattr(data, 'ids', range(len(data))) # Texts and features are numbered
 
 @patch
 def run_id(self:TrendStudy, repeat:int, explainer:str='') -> str: # Without an explainer the trainings'
     "The id of a run: the two trainings of a repeat, or an explainer on their networks"
     if not explainer: return run_name(f'networks-{repeat}', self.id)
-    return run_name(f'{explainer}-{repeat}', self.id, explainer_facts(self.explainers[explainer]), self.n, self.n_emt)
+    return run_name(f'{explainer}-{repeat}', self.id, facts_once(self, explainer), self.n, self.n_emt)
 
 @patch
 def unit_of(self:TrendStudy, test:str) -> str:

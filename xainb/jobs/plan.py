@@ -37,8 +37,9 @@ def seeded_params(name:str, params:dict, seed:int) -> dict:
     return params | ({'seed': seed} if 'seed' in explainers[name].params and 'seed' not in params else {})
 
 def all_params(registry:Registry, name:str, params:dict) -> dict:
-    "The parameters of an explainer or a metric, with the defaults of those that are not given"
-    return getattr(registry.get(name), 'params', {}) | params
+    "The parameters of an explainer or a metric, with the defaults of those that are not given, and the code of one of your own"
+    found = registry.get(name)
+    return getattr(found, 'params', {}) | params | (dict(code=own_code(found)) if found is not None and is_own(found) else {})
 
 def at_least_one(**counts): # What is counted -> how many; None where nothing was asked for
     "Raises for the first number that is no whole number above zero"
