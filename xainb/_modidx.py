@@ -1487,6 +1487,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                               'xainb.recipe.train_from_scratch': ('recipe.html#train_from_scratch', 'xainb/recipe.py')},
             'xainb.report': { 'xainb.report.Report': ('report.html#report', 'xainb/report.py'),
                               'xainb.report.Report.__init__': ('report.html#report.__init__', 'xainb/report.py'),
+                              'xainb.report.Report._about': ('report.html#report._about', 'xainb/report.py'),
                               'xainb.report.Report._advprop': ('report.html#report._advprop', 'xainb/report.py'),
                               'xainb.report.Report._best_architecture': ('report.html#report._best_architecture', 'xainb/report.py'),
                               'xainb.report.Report._best_methods': ('report.html#report._best_methods', 'xainb/report.py'),

@@ -501,10 +501,18 @@ def sections(self:Report): # Pairs of heading and HTML
 def _repr_html_(self:Report): return verdict_html(self.findings(), 'agrees?')
 
 @patch
+def _about(self:Report):
+    "The size of the sweep, and on how many test images its networks are right"
+    sizes = {'network': len(self.models), 'explainer': len(self.plan['profile']['explainers']), 'image': self.scores.image.nunique()}
+    said, right = ', '.join(counted(n, word) for word, n in sizes.items()), self.right().values()
+    if not right: return said
+    ends = sorted({min(c.right for c in right), max(c.right for c in right)})
+    return f"{said}; right on {' to '.join(map(str, ends))} of {max(c.images for c in right)} test images"
+
+@patch
 def save(self:Report, path=None) -> Path: # Where the file is; default report.html in the sweep's folder
     "Writes the page: one file that needs no other"
-    about = ', '.join(counted(n, word) for n, word in ((len(self.models), 'network'), (len(self.plan['profile']['explainers']), 'explainer'), (self.scores.image.nunique(), 'image')))
-    return write_page(path or self.store.folder/'report.html', 'Which explanation can you trust?', about, self.sections())
+    return write_page(path or self.store.folder/'report.html', 'Which explanation can you trust?', self._about(), self.sections())
 
 # %% ../nbs/30_report.ipynb #48e9e14e
 @patch
