@@ -66,8 +66,10 @@ def dumps(params) -> str:
 # %% ../nbs/01_store.ipynb #26891050
 def source_of(f) -> str:
     "The source of a function or a class, or, where that is not known, what it was compiled to"
-    try: return inspect.getsource(f)
-    except (OSError, TypeError): return dumps(_compiled(getattr(f, '__code__', None)))
+    code = getattr(f, '__code__', None)
+    with suppress(OSError, TypeError):
+        if getattr(code, 'co_filename', '') != '<string>': return inspect.getsource(f) # What `exec` ran has no file, and Python 3.13 shows another one's
+    return dumps(_compiled(code))
 
 def _compiled(code):
     if not hasattr(code, 'co_code'): return code
