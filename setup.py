@@ -16,7 +16,7 @@ class WithTemplates(build_py):
         if self.editable_mode: return
         target = Path(self.build_lib)/'xainb'/'templates'
         target.mkdir(parents=True, exist_ok=True)
-        for notebook in sorted((here/'nbs'/'sweeps').glob('*.ipynb')): shutil.copy(notebook, target)
+        for notebook in sorted((here/'nbs'/'templates').glob('*.ipynb')): shutil.copy(notebook, target)
 
 setup(version=facts['version'], description=facts['description'], keywords=facts['keywords'].split(), license=facts['license'],
       author=facts['author'], python_requires=f">={facts['min_python']}",

@@ -14,9 +14,9 @@ from safetensors.torch import load_file
 from torch import nn
 from explainers import Table, circumstances, command
 from xainb.core import count_passes, device_of, frozen, logits, seeded
-from xainb.data import DigitScenes
+from xainb.data.images import DigitScenes
 from xainb.explainers.boundary_search import boundary_search
-from xainb.models import load_model
+from xainb.models.zoo import load_model
 
 radii = 36/255, 64/255, .3, .5, .7, .9, 1.1
 

@@ -15,7 +15,7 @@ from boundary import cifar_images, cifar_net
 from explainers import command
 import pandas as pd
 from xainb.core import frozen, logits, rows
-from xainb.data import DigitScenes, photos
+from xainb.data.images import DigitScenes, photos
 from xainb.explainers.boundary import agi, map_distance
 from xainb.explainers.boundary_search import any_class, boundary_search, boundary_side
 from xainb.explainers.controls import content_seed, random_control
@@ -23,7 +23,7 @@ from xainb.explainers.ensembles import smoothgrad
 from xainb.explainers.gradient import gradient, integrated_gradients
 from xainb.explainers.rules import deep_lift
 from xainb.metrics.localization import boundary_scores
-from xainb.models import load_model
+from xainb.models.zoo import load_model
 from xainb.store import Store
 
 radius, draws, ways = .25, 8, 20

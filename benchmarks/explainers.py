@@ -19,10 +19,10 @@ from captum.attr import GradientShap, InputXGradient, IntegratedGradients, Kerne
 from captum._utils.models.linear_model import SkLearnRidge
 import xainb.explainers.cam, xainb.explainers.ensembles, xainb.explainers.gradient, xainb.explainers.learned_masks, xainb.explainers.perturbation, xainb.explainers.rules
 from xainb.core import as_model, device_of, explainers, frozen, logits
-from xainb.data import DigitScenes
-from xainb.models import load_model
+from xainb.data.images import DigitScenes
+from xainb.models.zoo import load_model
 from xainb.explainers.perturbation import cut_masks, draw_masks, grid_cells, mean_colour
-from xainb.speed import calibrate, in_settings, machine, pass_seconds, map_agreement
+from xainb.models.inference import calibrate, in_settings, machine, pass_seconds, map_agreement
 
 sides, grid = 224, 7
 

@@ -14,9 +14,9 @@ from explainers import Table, bare, circumstances, command, has, lively, passes_
 from xainb.core import frozen, logits
 from xainb.metrics.fidelity import fidelity
 from xainb.metrics.perturbation import deletion, perturbation_curves, road
-from xainb.speed import calibrate, in_settings
-from xainb.data import DigitScenes
-from xainb.models import load_model
+from xainb.models.inference import calibrate, in_settings
+from xainb.data.images import DigitScenes
+from xainb.models.zoo import load_model
 if not hasattr(np, 'trapz'): np.trapz = np.trapezoid # quantus 0.6 asks for it
 
 def near_free() -> nn.Module: return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 10)).eval()

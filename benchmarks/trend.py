@@ -12,12 +12,12 @@ import numpy as np, torch
 from functools import partial
 from explainers import Table, bare, circumstances, command
 from xainb.core import count_passes, frozen, rows_at_once
-from xainb.data import DigitScenes
+from xainb.data.images import DigitScenes
 from xainb.explainers.perturbation import _cut
-from xainb.models import new_network
-from xainb.poison import Poisoned, paper_trigger, poison_index, train_evolving
-from xainb.recipe import train_from_scratch
-from xainb.trend import embt, emt, ptt, trend_set
+from xainb.models.zoo import new_network
+from xainb.studies.backdoors import Poisoned, paper_trigger, poison_index, train_evolving
+from xainb.models.recipes import train_from_scratch
+from xainb.studies.trend import embt, emt, ptt, trend_set
 
 recipe, at = dict(epochs=2, precision='float32'), (0, .25, .5, 1, 2)
 

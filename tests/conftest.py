@@ -8,8 +8,8 @@ from filelock import FileLock
 import children
 
 # The longest first, so that no worker is left with one of them at the end. The others follow in any order.
-long = ['test_every_docs_page', 'test_load', 'test_roar_command', 'test_trend_command', 'test_cluster', 'runs_on_photographs', '30_report', '40_interpret', 'holds_and_imports_everything',
-        'same_seed_same_rows', 'killed_sweep', '14_check', 'sweeps/report', 'tutorials/', '17_roar', '15_fidelity', '12_conventions', 'papers/', 'roar_on_images']
+long = ['test_every_docs_page', 'test_load', 'test_roar_command', 'test_trend_command', 'test_cluster', 'runs_on_photographs', 'reports/evaluate', 'interpret', 'holds_and_imports_everything',
+        'same_seed_same_rows', 'killed_sweep', 'checks/explainers', 'templates/report', 'tutorials/', 'studies/roar', 'metrics/fidelity', 'metrics/conventions', 'papers/', 'roar_on_images']
 
 def _rank(item): return next((i for i, name in enumerate(long) if name in item.nodeid), len(long))
 

@@ -12,9 +12,9 @@ from children import _context
 repo = Path(__file__).parent.parent
 Mutation = namedtuple('Mutation', 'name module old new metrics', defaults=[''])
 notebooks = dict( # Module -> notebook, and the heading that ends what is known in closed form
-    perturbation=('metrics/10_perturbation.ipynb', '## On scenes'), localization=('metrics/00_localization.ipynb', '## On scenes'), fidelity=('metrics/15_fidelity.ipynb', '## Both rankings'),
-    imputation=('metrics/05_imputation.ipynb', '## What it looks like'), conventions=('metrics/12_conventions.ipynb', '### Against the libraries'), sanity=('metrics/20_sanity.ipynb', '## On scenes'),
-    complexity=('metrics/30_complexity.ipynb', '### Against Quantus'))
+    perturbation=('metrics/perturbation.ipynb', '## On scenes'), localization=('metrics/localization.ipynb', '## On scenes'), fidelity=('metrics/fidelity.ipynb', '## Both rankings'),
+    imputation=('metrics/imputation.ipynb', '## What it looks like'), conventions=('metrics/conventions.ipynb', '### Against the libraries'), sanity=('metrics/sanity.ipynb', '## On scenes'),
+    complexity=('metrics/complexity.ipynb', '### Against Quantus'))
 
 mutations = [Mutation(*m) for m in (
     ('sign of the order', 'perturbation', 'return maps.flatten(1).argsort(dim=1, descending=True, stable=True)', 'return maps.flatten(1).argsort(dim=1, descending=False, stable=True)', 'deletion insertion'),
@@ -50,7 +50,7 @@ mutations = [Mutation(*m) for m in (
 
 def _checked(metric):
     "What `check_metric` finds wrong"
-    from xainb.check_metric import check_metric # The copy's
+    from xainb.checks.metrics import check_metric # The copy's
     if metric == 'sam': return _convention()
     import torch
     some = dict(parameter_randomisation=dict(stops=4), augmentation=dict(ground=torch.full((3, 1, 1), .5)))
@@ -59,7 +59,7 @@ def _checked(metric):
 
 def _convention():
     "Bansal et al.'s Deletion is RISE's over the maximum of the curve, which is .9, and 1 for the other class"
-    from xainb.check_metric import oracles
+    from xainb.checks.metrics import oracles
     from xainb.metrics.conventions import conventions
     o, = oracles['deletion'].make()
     found, right = conventions['sam']['deletion'].score(o.model.eval(), o.x, o.target, o.attribution), [.225/.9, .675/.9, .775, .45/.9]

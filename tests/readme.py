@@ -4,16 +4,10 @@ from pathlib import Path
 
 repo = Path(__file__).parent.parent
 
-def _notebook(page):
-    "The notebook behind a page of the site, whose name has lost its number"
-    folder, _, name = page.rpartition('/')
-    found, = [p for p in (repo/'nbs'/folder).glob('*.ipynb') if re.sub(r'^\d+_', '', p.stem) == name]
-    return found.relative_to(repo).as_posix()
-
 def _cell(cell):
     source = ''.join(cell['source'])
     if cell['cell_type'] == 'markdown':
-        return [re.sub(r'\]\(([\w/]+)\.html\)', lambda m: f']({_notebook(m[1])})', source.replace('](images/', '](nbs/images/'))]
+        return [re.sub(r'\]\(([\w/]+)\.html\)', r'](nbs/\1.ipynb)', source.replace('](images/', '](nbs/images/'))]
     if source.startswith('#| hide'): return []
     texts = [''.join(o.get('text') or o.get('data', {}).get('text/plain', '')) for o in cell['outputs']]
     return [f'```python\n{source}\n```'] + [f'```\n{t.rstrip()}\n```' for t in texts if t]

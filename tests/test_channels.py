@@ -3,11 +3,11 @@ import pytest, torch
 from functools import partial
 from torch import nn, Tensor
 from xainb.core import NotApplicable, SaliencyMap, explainers, metrics, pixel_map
-from xainb.data import corrupt, edges, luminance, severities
+from xainb.data.images import corrupt, edges, luminance, severities
 from xainb.explainers.perturbation import superpixels
 from xainb.metrics.conventions import conventions
 from xainb.metrics.perturbation import fills, filled
-from xainb.models import normalized
+from xainb.models.zoo import normalized
 from xainb.viz import show_maps
 from test_parameters import few, truth
 

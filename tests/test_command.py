@@ -3,7 +3,7 @@ import shutil, time
 import pytest
 import children
 from conftest import small
-from xainb.report import Report
+from xainb.reports.evaluate import Report
 from xainb.store import Store, same_rows
 
 def call(*args): return children.call('xainb-sweep', *args)

@@ -3,7 +3,7 @@ import warnings
 import pytest, torch
 from torch import nn
 import xainb.all
-from xainb.check import SmallNet, apart, small_images
+from xainb.checks.explainers import SmallNet, apart, small_images
 from xainb.core import BadInput, NotApplicable, Scores, explainers
 from test_threads import explained, few, names, target, x
 

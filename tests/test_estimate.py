@@ -3,11 +3,11 @@ import json, math, time
 import pytest, torch
 import children
 from xainb.core import Passes
-from xainb.estimate import Calibration, calibration, estimate
-from xainb.jobs.evaluate import evaluate, facts, load_images, measure_accuracy
-from xainb.jobs.plan import done_units, narrow, plan
-from xainb.jobs.roar import run_roar, study_of
-from xainb.models import model_card
+from xainb.sweeps.estimate import Calibration, calibration, estimate
+from xainb.sweeps.evaluate import evaluate, facts, load_images, measure_accuracy
+from xainb.sweeps.plan import done_units, narrow, plan
+from xainb.sweeps.roar import run_roar, study_of
+from xainb.models.zoo import model_card
 from xainb.store import Store
 
 class Counted:

@@ -5,16 +5,16 @@ import os, shutil
 from dataclasses import fields, replace
 import numpy as np, pytest, torch
 from PIL import Image
-import xainb.jobs.plan
+import xainb.sweeps.plan
 from xainb.core import BadInput
-from xainb.data import DigitScenes
+from xainb.data.images import DigitScenes
 from xainb.explainers.ensembles import on_images
-from xainb.jobs.evaluate import Profile, evaluation_id, load_images
-from xainb.jobs.plan import digest, narrow, plan, same_run
-from xainb.jobs.roar import RoarProfile, run_roar, study_of
-from xainb.jobs.trend import TrendProfile, trend_study
-from xainb.recipe import Recipe
-from xainb.roar import Study
+from xainb.sweeps.evaluate import Profile, evaluation_id, load_images
+from xainb.sweeps.plan import digest, narrow, plan, same_run
+from xainb.sweeps.roar import RoarProfile, run_roar, study_of
+from xainb.sweeps.trend import TrendProfile, trend_study
+from xainb.models.recipes import Recipe
+from xainb.studies.roar import Study
 
 network = '''
 import torch
@@ -115,7 +115,7 @@ def test_evaluate_only_what_changed(photographs):
 def test_options_of_a_model_string(tmp_path):
     from safetensors.torch import save_file
     from torchvision.models import get_model
-    from xainb.models import model_card
+    from xainb.models.zoo import model_card
     for n, seed in (('a', 0), ('b', 0), ('c', 1)):
         torch.manual_seed(seed); save_file(get_model('squeezenet1_1', num_classes=4).state_dict(), tmp_path/f'{n}.safetensors')
     def called(file, more=''):
@@ -137,7 +137,7 @@ def test_weights_that_nobody_can_have_again(photographs):
 def test_schema(photographs, monkeypatch):
     p = evaluation(photographs)
     before, _ = names(p)
-    monkeypatch.setattr(xainb.jobs.plan, 'schema_version', 99)
+    monkeypatch.setattr(xainb.sweeps.plan, 'schema_version', 99)
     assert not {r for r, _ in before} & {r for r, _ in names(p)[0]}
 
 # roar and trend
@@ -227,7 +227,7 @@ def test_images_in_memory():
     "A study of images that come from no file"
     def study(train=None, **more):
         scenes = DigitScenes('train', 40, 0)
-        from xainb.models import new_network
+        from xainb.models.zoo import new_network
         return Study(new_network('demo/resnet?w=8'), scenes if train is None else train, DigitScenes('test', 10, 0), dict(g=on_images('gradient')), **dict(recipe=dict(epochs=1)) | more)
     before = study().id
     assert study().id == before
@@ -239,7 +239,7 @@ def test_images_in_memory():
 
 def test_code_of_your_own_explainer():
     def study(f):
-        from xainb.models import new_network
+        from xainb.models.zoo import new_network
         return Study(new_network('demo/resnet?w=8'), DigitScenes('train', 40, 0), DigitScenes('test', 10, 0), dict(mine=f), recipe=dict(epochs=1)).run_id('ranks', 'mine')
     def mine(model, x, target): return x
     first = study(mine)

@@ -3,11 +3,11 @@ import os
 from pathlib import Path
 import pytest, torch
 from children import call
-from xainb.check import check_explainer
+from xainb.checks.explainers import check_explainer
 from xainb.core import logits
-from xainb.data import photos
-from xainb.models import load_model
-from xainb.report import Report
+from xainb.data.images import photos
+from xainb.models.zoo import load_model
+from xainb.reports.evaluate import Report
 
 folder = Path(os.environ.get('XAINB_DATA', 'nowhere'))/'imagenet'
 pytestmark = pytest.mark.skipif(not folder.is_dir(), reason='XAINB_DATA names no folder with imagenet/ photographs and networks')

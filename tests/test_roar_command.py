@@ -1,7 +1,7 @@
 "`xainb-sweep roar`: killed and resumed without repeating a training, the same rows on any number of kernels, and a page at the end."
 import time
 import children
-from xainb.roar_report import RoarReport
+from xainb.reports.roar import RoarReport
 from xainb.store import Store, same_rows
 
 small = ['roar', '--profile', 'smoke', '--threads', '1']

@@ -3,7 +3,7 @@ import copy, random, sys, threading
 import numpy as np, pytest, torch
 from torch import nn
 import xainb.all
-from xainb.check import SmallNet, apart, changes, small_images, state_of
+from xainb.checks.explainers import SmallNet, apart, changes, small_images, state_of
 from xainb.core import Truth, explainers, metrics
 
 search = dict(search=dict(cache=False, radii=(.25, 1., 4.), steps=3, cw=3))

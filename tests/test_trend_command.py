@@ -2,7 +2,7 @@
 import time
 import children
 from xainb.store import Store, same_rows
-from xainb.trend_report import TrendReport
+from xainb.reports.trend import TrendReport
 
 small = ['trend', '--profile', 'smoke', '--threads', '1']
 def call(out, *args): return children.call('xainb-sweep', *small, '--out', out, *args)
