@@ -16,7 +16,7 @@ from explainers import Table, circumstances, command
 from xainb.core import count_passes, device_of, frozen, logits, seeded
 from xainb.data.images import DigitScenes
 from xainb.explainers.boundary_search import boundary_search
-from xainb.models.zoo import load_model
+from xainb.models.zoo import get_model
 
 radii = 36/255, 64/255, .3, .5, .7, .9, 1.1
 
@@ -54,18 +54,18 @@ def cifar_images(folder, n):
 
 def cases(a):
     "Name, network, images"
-    for n in filter(None, a.nets.split(',')): yield n, load_model(n), DigitScenes('test', n=a.images, seed=0).x
+    for n in filter(None, a.nets.split(',')): yield n, get_model(n), DigitScenes('test', n=a.images, seed=0).x
     for n in ('resnet20_vanilla', 'resnet20_linf_adv') if a.cifar else (): yield f'cifar10/{n}', cifar_net(a.cifar, n), cifar_images(a.cifar, a.images)
 
 # What is measured
 
-def by_foolbox(net, x, y, wrong=False, cw=100, steps=40):
+def by_foolbox(net, x, y, wrong=False, cw=100, n_steps=40):
     "Distances of the closest points of foolbox's pipeline"
     import foolbox
     f, best = foolbox.PyTorchModel(net, bounds=(0, 1), device=device_of(net)), torch.full((len(x),), torch.inf, device=x.device)
     def take(p): best.copy_(torch.where(logits(net, p).argmax(1) != y, torch.minimum(best, (p - x).flatten(1).norm(dim=1)), best))
     with seeded(0):
-        for r in radii: take(foolbox.attacks.L2PGD(rel_stepsize=2*(r if wrong else 1)/steps, steps=steps)(f, x, y, epsilons=[r])[1][0])
+        for r in radii: take(foolbox.attacks.L2PGD(rel_stepsize=2*(r if wrong else 1)/n_steps, steps=n_steps)(f, x, y, epsilons=[r])[1][0])
         if cw: take(foolbox.attacks.L2CarliniWagnerAttack(stepsize=.01, steps=cw)(f, x, y, epsilons=[None])[1][0])
     return best
 

@@ -14,16 +14,16 @@ from torch import nn
 from boundary import cifar_images, cifar_net
 from explainers import command
 import pandas as pd
-from xainb.core import frozen, logits, rows
+from xainb.core import frozen, logits, metric_rows
 from xainb.data.images import DigitScenes, photos
-from xainb.explainers.boundary import agi, map_distance
+from xainb.explainers.boundary import adversarial_gradient_integration, map_distance
 from xainb.explainers.boundary_search import any_class, boundary_search, boundary_side
 from xainb.explainers.controls import content_seed, random_control
 from xainb.explainers.ensembles import smoothgrad
 from xainb.explainers.gradient import gradient, integrated_gradients
 from xainb.explainers.rules import deep_lift
 from xainb.metrics.localization import boundary_scores
-from xainb.models.zoo import load_model
+from xainb.models.zoo import get_model
 from xainb.store import Store
 
 radius, draws, ways = .25, 8, 20
@@ -42,7 +42,7 @@ def around(x, seed=0):
     return x + radius*d/d.flatten(2).norm(dim=2)[..., None, None, None]
 
 def normal(net, p, y):
-    "The derivative of the margin: the normal of the boundary, towards the side of class `y`"
+    "The derivative of the margin: the normal of the boundary, toward the side of class `y`"
     with frozen(net), torch.enable_grad():
         p = p.detach().requires_grad_()
         return torch.autograd.grad(boundary_side(net(p), y, torch.full_like(y, any_class)).sum(), p)[0]
@@ -50,27 +50,27 @@ def normal(net, p, y):
 def _cos(a, b): return F.cosine_similarity(a.flatten(1), b.flatten(1))
 def _norm(a): return a.flatten(1).norm(dim=1)
 
-def at_and_from_boundary(net, x, y, p):
+def boundary_pairs(net, x, y, p):
     "More explanations that are scored: at the image and from its boundary point `p`, AGI for small images, and a random one with signs"
     noise = dict(n_samples=10, noise=.034)
     return dict(smoothgrad=smoothgrad(net, x, y, **noise), boundary_smoothgrad=smoothgrad(net, p, y, **noise), deep_lift=deep_lift(net, x, y), boundary_deep_lift=deep_lift(net, x, y, baseline=p),
-                random=random_control(net, x, y, channels=True) - .5) | (dict(agi=agi(net, x, y)) if x.shape[-1] < 64 else {})
+                random=random_control(net, x, y, channels=True) - .5) | (dict(adversarial_gradient_integration=adversarial_gradient_integration(net, x, y)) if x.shape[-1] < 64 else {})
 
-def measure(net, x, truth=None):
+def measure(net, x, ground_truth=None):
     "Rows of all numbers for the images whose boundary was found"
     b = boundary_search(net, x, points=2)
     ok = b.success[:, 0]
     y, p, ids = b.label[ok], b.point[ok, 0], ok.nonzero()[:, 0]
     x = x[ok]
-    maps = dict(gradient=gradient(net, x, y), bsm=gradient.__wrapped__(net, p, y), integrated_gradients=integrated_gradients(net, x, y, steps=ways), big=integrated_gradients(net, x, y, steps=ways, baseline=p))
+    maps = dict(gradient=gradient(net, x, y), boundary_saliency_map=gradient.__wrapped__(net, p, y), integrated_gradients=integrated_gradients(net, x, y, n_steps=ways), boundary_integrated_gradients=integrated_gradients(net, x, y, n_steps=ways, baseline=p))
     g, n = maps['gradient'], normal(net, p, y)
     apart = torch.stack([_norm(gradient.__wrapped__(net, z, y) - g)/radius for z in around(x)])
-    found = dict(distance=b.distance[ok, 0], gradient_bsm=map_distance(g, maps['bsm']), ig_big=map_distance(maps['integrated_gradients'], maps['big']), alignment=_cos(g, n), way_alignment=_cos(x - p, n),
-                 lipschitz=apart.amax(0)/_norm(g), change=_norm(maps['bsm'] - g)/_norm(g))
-    table = [rows(k, v).assign(image=ids[rows(k, v).image]) for k, v in found.items()]
-    if truth is not None:
-        maps |= at_and_from_boundary(net, x, y, p)
-        table += [boundary_scores(net, x, y, a, truth[ok]).assign(explainer=e, image=lambda r: ids[r.image.to_numpy()]) for e, a in maps.items()]
+    found = dict(distance=b.distance[ok, 0], gradient_bsm=map_distance(g, maps['boundary_saliency_map']), ig_big=map_distance(maps['integrated_gradients'], maps['boundary_integrated_gradients']), alignment=_cos(g, n), way_alignment=_cos(x - p, n),
+                 lipschitz=apart.amax(0)/_norm(g), change=_norm(maps['boundary_saliency_map'] - g)/_norm(g))
+    table = [metric_rows(k, v).assign(image=ids[metric_rows(k, v).image]) for k, v in found.items()]
+    if ground_truth is not None:
+        maps |= boundary_pairs(net, x, y, p)
+        table += [boundary_scores(net, x, y, a, ground_truth[ok]).assign(explainer=e, image=lambda r: ids[r.image.to_numpy()]) for e, a in maps.items()]
     return pd.concat(table, ignore_index=True)
 
 def smoothed(facts, net, x, sigmas, n=16):
@@ -82,8 +82,8 @@ def cases(a):
     scenes = DigitScenes('test', n=a.images, seed=0)
     for arch in a.archs.split(','):
         facts = [dict(model=f'demo/{arch}{end}', arch=arch, training=training, dataset='DigitScenes') for training, end in dict(vanilla='', robust='_robust').items()]
-        for f in facts: yield f, lambda f=f: load_model(f['model']), scenes.x, scenes.truth
-        yield from smoothed(facts[0], lambda f=facts[0]: load_model(f['model']), scenes.x[:a.images//4], (.05, .1, .2))
+        for f in facts: yield f, lambda f=f: get_model(f['model']), scenes.x, scenes.ground_truth
+        yield from smoothed(facts[0], lambda f=facts[0]: get_model(f['model']), scenes.x[:a.images//4], (.05, .1, .2))
     if a.cifar:
         x = cifar_images(a.cifar, a.images)
         facts = [dict(model=f'cifar10/{name}', arch='resnet20', training=training, dataset='CIFAR-10') for training, name in dict(vanilla='resnet20_vanilla', robust='resnet20_linf_adv').items()]
@@ -92,7 +92,7 @@ def cases(a):
     if a.imagenet:
         found = photos(a.photographs, folder=f'{a.imagenet}/imagenet')
         for arch, end in (('squeezenet1_1', ''), ('mobilenet_v2', '?mean=0.5&std=0.5')):
-            yield dict(model=f'torchvision/{arch}', arch=arch, training='vanilla', dataset='ImageNet'), lambda arch=arch, end=end: load_model(f'torchvision/{arch}:{a.imagenet}/imagenet/{arch}.safetensors{end}'), found.x, found.truth
+            yield dict(model=f'torchvision/{arch}', arch=arch, training='vanilla', dataset='ImageNet'), lambda arch=arch, end=end: get_model(f'torchvision/{arch}:{a.imagenet}/imagenet/{arch}.safetensors{end}'), found.x, found.ground_truth
 
 def main():
     a = command(__doc__, 'four images', archs=('resnet,alexnet', 'families of the demo zoo'), cifar=('', 'a folder with the CIFAR-10 pair'), imagenet=('', 'a folder with ImageNet networks and photographs'),
@@ -102,9 +102,9 @@ def main():
     kept = Store(a.out).read() if a.out and (Path(a.out)/'rows.parquet').exists() else None
     with tempfile.TemporaryDirectory() as tmp:
         store = Store(tmp)
-        for i, (facts, net, x, truth) in enumerate(cases(a)):
+        for i, (facts, net, x, ground_truth) in enumerate(cases(a)):
             if not fnmatch(facts['model'], a.only) or kept is not None and facts['model'] in set(kept.model): continue
-            found = measure(net().to(device), x.to(device), truth)
+            found = measure(net().to(device), x.to(device), ground_truth)
             store.write('boundary', f'{i}', found.assign(image=found.image.astype(str)), **facts, split='test', seed=0)
             print(facts['model'], found[found.explainer.isna() if 'explainer' in found else slice(None)].groupby('metric').value.mean().round(3).to_dict(), flush=True)
             if a.out: store.pack(a.out, pd.concat([kept, store.read()]))

@@ -18,11 +18,11 @@ from sklearn.datasets import load_sample_images
 from captum.attr import GradientShap, InputXGradient, IntegratedGradients, KernelShap, Lime, NoiseTunnel, Occlusion, Saliency
 from captum._utils.models.linear_model import SkLearnRidge
 import xainb.explainers.cam, xainb.explainers.ensembles, xainb.explainers.gradient, xainb.explainers.learned_masks, xainb.explainers.perturbation, xainb.explainers.rules
-from xainb.core import as_model, device_of, explainers, frozen, logits
+from xainb.core import as_model, device_of, explainer_registry, frozen, logits
 from xainb.data.images import DigitScenes
-from xainb.models.zoo import load_model
-from xainb.explainers.perturbation import cut_masks, draw_masks, grid_cells, mean_colour
-from xainb.models.inference import calibrate, in_settings, machine, pass_seconds, map_agreement
+from xainb.models.zoo import get_model
+from xainb.explainers.perturbation import cut_masks, draw_masks, grid_cells, mean_color
+from xainb.models.inference import tune_inference, in_settings, machine, pass_seconds, map_agreement
 
 sides, grid = 224, 7
 
@@ -70,7 +70,7 @@ def tunnel(kind, n):
 
 def captum_occlusion(window):
     def run(net, x, target, rows):
-        fill = torch.tensor(mean_colour).reshape(1, 3, 1, 1).to(x).expand_as(x)
+        fill = torch.tensor(mean_color).reshape(1, 3, 1, 1).to(x).expand_as(x)
         return Occlusion(probability(net)).attribute(x, (3, window, window), (3, window, window), fill, target, perturbations_per_eval=rows)
     return run
 
@@ -132,11 +132,11 @@ def cases(net:str, n:int) -> list: # Of `Case`
     cheap += [Case(m, {}, peers(grad_cam=grad_cam(theirs, last)) if last else {}, 4) for m, theirs in
               dict(gradcam='GradCAM', hirescam='HiResCAM', layercam='LayerCAM', xgradcam='XGradCAM', gradcam_plus_plus='GradCAMPlusPlus').items()]
     cheap += [Case(m, {}, {}, 4) for m in ('squared', 'guided_backprop', 'deconvnet', 'guided_gradcam', 'deep_lift', 'lrp_epsilon')]
-    several = [Case('integrated_gradients', dict(steps=n//2), peers(captum=captum_path(n//2))), Case('shap', dict(n_samples=n//2), {})]
+    several = [Case('integrated_gradients', dict(n_steps=n//2), peers(captum=captum_path(n//2))), Case('expected_gradients', dict(n_samples=n//2), {})]
     several += [Case(m, dict(n_samples=n//2), peers(captum=tunnel(kind, n//2))) for m, kind in dict(smoothgrad='smoothgrad', smoothgrad_squared='smoothgrad_sq', vargrad='vargrad').items()]
     several += [Case('occlusion', dict(window=window, stride=window), peers(captum=captum_occlusion(window))), Case('rise', dict(n_masks=n), peers(published=published_rise(n))),
                 Case('lime', dict(n_samples=n, features=grid, fill=.45), peers(captum=captum_lime(n))), Case('kernel_shap', dict(n_samples=n, features=grid, fill=.45), peers(captum=captum_kernel_shap(n))),
-                Case('meaningful_perturbation', dict(steps=n//8), {}), Case('extremal_perturbation', dict(steps=max(2, n//32)), {}), Case('groupcam', {}, {})]
+                Case('meaningful_perturbation', dict(n_steps=n//8), {}), Case('extremal_perturbation', dict(n_steps=max(2, n//32)), {}), Case('groupcam', {}, {})]
     if few: several += [Case('scorecam', dict(layer=few, fill=0.), peers(torchcam=torchcam_scorecam(few), grad_cam=grad_cam_scorecam(few)))]
     return several + cheap
 
@@ -144,11 +144,11 @@ def cases(net:str, n:int) -> list: # Of `Case`
 
 def trained_agreement(case) -> float:
     "Rank agreement of bfloat16 with float32 on a trained network: the package's small ResNet, on six of the scenes that it was trained for"
-    scenes, net = DigitScenes('test', n=6, seed=0), load_model('demo/resnet')
+    scenes, net = DigitScenes('test', n=6, seed=0), get_model('demo/resnet')
     params = {k: v for k, v in case.params.items() if k not in ('layer', 'window', 'stride')}
-    return map_agreement(*(explainers[case.name](m, scenes.x, scenes.y, **params) for m in (net, in_settings(net, True, 'bfloat16')))).mean().item()
+    return map_agreement(*(explainer_registry[case.name](m, scenes.x, scenes.y, **params) for m in (net, in_settings(net, True, 'bfloat16')))).mean().item()
 
-def synchronised(f, device):
+def synchronized(f, device):
     "The seconds of a call, and its result"
     if device.type == 'cuda': torch.cuda.synchronize()
     start = perf_counter(); out = f()
@@ -159,7 +159,7 @@ def timed(calls:dict, rounds:int, device) -> tuple: # Name -> seconds of each ro
     "All calls take turns; every second round begins with the second one"
     seconds, found, names = {n: np.zeros(rounds) for n in calls}, {}, list(calls)
     for r in range(rounds):
-        for n in names[r % 2:] + names[:r % 2]: seconds[n][r], found[n] = synchronised(calls[n], device)
+        for n in names[r % 2:] + names[:r % 2]: seconds[n][r], found[n] = synchronized(calls[n], device)
     return seconds, found
 
 @contextmanager
@@ -181,7 +181,7 @@ def bare(net, x, rows, forward, back):
 
 def measure(case, nets, x, target, noise, rounds):
     "Rows of the table: ours in float32 and in the fastest precision, the bare passes of each, and the peers in float32"
-    x, target, ours = x[:case.images], target[:case.images], explainers[case.name]
+    x, target, ours = x[:case.images], target[:case.images], explainer_registry[case.name]
     grads = case.name in with_gradients
     plain, fast = nets[grads, 'float32'], nets[grads, 'fastest']
     counts, calls, maps = {}, {}, {}
@@ -214,7 +214,7 @@ def rows_of(case, nets, grads, plain, fast, counts, maps, seconds, x):
             yield common | dict(peer=peer, peer_passes=passes(peer) if peer else np.nan, peer_seconds=np.median(seconds[peer]) if peer else np.nan,
                                 faster_than_peer=np.median(faster), faster_low=faster.min(), faster_high=faster.max())
 
-with_gradients = {'gradient', 'input_x_gradient', 'integrated_gradients', 'shap', 'smoothgrad', 'smoothgrad_squared', 'vargrad', 'squared', 'meaningful_perturbation', 'extremal_perturbation',
+with_gradients = {'gradient', 'input_x_gradient', 'integrated_gradients', 'expected_gradients', 'smoothgrad', 'smoothgrad_squared', 'vargrad', 'squared', 'meaningful_perturbation', 'extremal_perturbation',
                   'gradcam', 'hirescam', 'layercam', 'xgradcam', 'gradcam_plus_plus', 'guided_backprop', 'deconvnet', 'guided_gradcam', 'deep_lift', 'lrp_epsilon'}
 
 def prepared(name, x, most, kinds):
@@ -224,7 +224,7 @@ def prepared(name, x, most, kinds):
     for grads in kinds:
         nets[grads, 'rows'], nets[grads, 'settings'], made = {}, {}, {}
         for precision in ('float32', 'fastest'):
-            s = calibrate(net, x, precision, grads, most)
+            s = tune_inference(net, x, precision, grads, most)
             key = s.channels_last, s.dtype
             if key not in made: made[key] = in_settings(net, *key)
             made[key].requires_grad_(False)

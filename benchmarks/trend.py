@@ -11,13 +11,13 @@ warnings.simplefilter('ignore')
 import numpy as np, torch
 from functools import partial
 from explainers import Table, bare, circumstances, command
-from xainb.core import count_passes, frozen, rows_at_once
+from xainb.core import count_passes, frozen, default_batch_size
 from xainb.data.images import DigitScenes
 from xainb.explainers.perturbation import _cut
 from xainb.models.zoo import new_network
 from xainb.studies.backdoors import Poisoned, paper_trigger, poison_index, train_evolving
 from xainb.models.recipes import train_from_scratch
-from xainb.studies.trend import embt, emt, ptt, trend_set
+from xainb.studies.trend import embt, emt, ptt, trend_explainers
 
 recipe, at = dict(epochs=2, precision='float32'), (0, .25, .5, 1, 2)
 
@@ -42,7 +42,7 @@ def measure(name, kind, on, path, x, rounds, training):
     "One row: a test of some explainers, the bare passes, and both with the training that comes before"
     nets, net = list(path), path[-1]
     forward, back = passes_of(on, nets)
-    noise = torch.rand(rows_at_once(x), *x.shape[1:], generator=torch.Generator().manual_seed(0))
+    noise = torch.rand(default_batch_size(x), *x.shape[1:], generator=torch.Generator().manual_seed(0))
     def passes():
         with frozen(net): bare(net, noise, len(noise), forward, back)
     def test():
@@ -64,7 +64,7 @@ def main():
     evolving = lambda: train_evolving(make, poisoned, at, white, recipe=recipe)[0]
     plain = lambda: train_from_scratch(make, lambda i: train.take(poisoned.index[i]), len(poisoned), recipe)
     training, kept = timed(dict(evolving=evolving, plain=plain), a.rounds)
-    path, others, ten = kept['evolving'], held.x[held.y != 0], trend_set(.5, .25, a.samples, perturbed=50*a.samples)
+    path, others, ten = kept['evolving'], held.x[held.y != 0], trend_explainers(.5, .25, a.samples, perturbed=50*a.samples)
     for kind, explainers, n in (('gradient', {'gradient': ten['gradient']}, a.many), ('ten', ten, a.images)):
         x = others[:n]
         tests = dict(embt=lambda nets: embt(nets, x, 0, explainers, white), ptt=lambda nets: ptt(nets[-1], x, 0, explainers, white), emt=lambda nets: emt(nets, held.x[:n], held.y[:n], explainers))

@@ -41,7 +41,7 @@ mutations = [Mutation(*m) for m in (
     ('energy outside', 'localization', '(a*inside).sum((1, 2))/whole, area)', '(a*(1-inside)).sum((1, 2))/whole, area)', 'mask_energy'),
     ('sign of fidelity', 'fidelity', 'fidelity=lif - mif', 'fidelity=mif - lif', 'fidelity'),
     ('artifact from the wrong order', 'fidelity', 'artifact=mif[:, :1] - lif', 'artifact=mif[:, :1] - mif'),
-    ('diagonal neighbours as direct ones', 'imputation', '(.25, .5, .25)', '(1/3, 1/3, 1/3)'),
+    ('diagonal neighbors as direct ones', 'imputation', '(.25, .5, .25)', '(1/3, 1/3, 1/3)'),
     ('gap turned round', 'conventions', "c.area(r, 'least') - c.area(r)", "c.area(r) - c.area(r, 'least')"),
     ('maximum of the curve forgotten', 'conventions', 'c.area(r)/c[r].amax(1)', 'c.area(r)', 'sam'),
     ('what is taken away is added', 'sanity', 'copies-gone', 'copies+gone', 'infidelity'),
@@ -53,7 +53,7 @@ def _checked(metric):
     from xainb.checks.metrics import check_metric # The copy's
     if metric == 'sam': return _convention()
     import torch
-    some = dict(parameter_randomisation=dict(stops=4), augmentation=dict(ground=torch.full((3, 1, 1), .5)))
+    some = dict(parameter_randomization=dict(stops=4), augmentation_test=dict(ground=torch.full((3, 1, 1), .5)))
     r = check_metric(metric, **some.get(metric, {}))
     return [f'{metric}: {c}: {r[c].found[:90]}' for c in r.failed]
 

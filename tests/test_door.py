@@ -4,10 +4,10 @@ import pytest, torch
 from torch import nn
 import xainb.all
 from xainb.checks.explainers import SmallNet, apart, small_images
-from xainb.core import BadInput, NotApplicable, Scores, explainers
+from xainb.core import BadInput, NotApplicable, Scores, explainer_registry
 from test_threads import explained, few, names, target, x
 
-of_the_network = [n for n in names if explainers[n].family != 'control']
+of_the_network = [n for n in names if explainer_registry[n].family != 'control']
 net = SmallNet()
 
 class Around(nn.Module):
@@ -16,7 +16,7 @@ class Around(nn.Module):
     def forward(self, x): return self.after(self.net(self.before(x)))
 
 def given(name, model, **kw):
-    try: return explainers[name](model, kw.get('x', x), kw.get('target', target), **few.get(name, {}))
+    try: return explainer_registry[name](model, kw.get('x', x), kw.get('target', target), **few.get(name, {}))
     except (BadInput, NotApplicable) as e: return f'{type(e).__name__}: {e}'
 
 def agree(model, like=net, where=of_the_network, **kw):
@@ -45,8 +45,8 @@ def test_one_class_for_all_images(): assert agree(net, target=3) == []
 
 @pytest.mark.parametrize('kind', [lambda: torch.jit.script(net), lambda: torch.jit.trace(net, x), lambda: torch.jit.freeze(torch.jit.script(net))], ids=['script', 'trace', 'freeze'])
 def test_scripted(kind):
-    hidden = [n for n in of_the_network if 'feature maps' in explainers[n].facts['needs'] or n in ('guided_backprop', 'deconvnet', 'deep_lift', 'deep_lift_shap', 'lrp_epsilon', 'boundary_deep_lift')]
-    searching = ('bsm', 'big') # A frozen network rounds otherwise, and a search may end at another point of the boundary
+    hidden = [n for n in of_the_network if 'feature maps' in explainer_registry[n].facts['needs'] or n in ('guided_backprop', 'deconvnet', 'deep_lift', 'deep_lift_shap', 'lrp_epsilon', 'boundary_deep_lift')]
+    searching = ('boundary_saliency_map', 'boundary_integrated_gradients') # A frozen network rounds otherwise, and a search may end at another point of the boundary
     assert agree(kind(), where=[n for n in of_the_network if n not in (*hidden, *searching)]) == []
     assert not [n for n in searching if isinstance(given(n, kind()), str)]
     assert all(r.startswith('Refused: ') and 'scripted' in r for r in reasons(kind(), hidden))
@@ -70,11 +70,11 @@ def test_two_classes_by_one_column():
 @pytest.mark.filterwarnings('ignore:the scores of')
 def test_a_score_that_ignores_the_image():
     flat = Around(net, after=lambda out: torch.ones(len(out), 5))
-    for n in ('gradient', 'input_x_gradient', 'integrated_gradients', 'shap', 'deep_lift', 'lrp_epsilon', 'smoothgrad', 'vargrad', 'occlusion', 'kernel_shap', 'agi'):
+    for n in ('gradient', 'input_x_gradient', 'integrated_gradients', 'expected_gradients', 'deep_lift', 'lrp_epsilon', 'smoothgrad', 'vargrad', 'occlusion', 'kernel_shap', 'adversarial_gradient_integration'):
         assert given(n, flat).abs().max() < 1e-6, n
 
 def test_a_network_that_stops_the_gradient():
-    gradients = [n for n in of_the_network if 'gradients' in explainers[n].facts['needs']]
+    gradients = [n for n in of_the_network if 'gradients' in explainer_registry[n].facts['needs']]
     assert all(r.startswith('NotApplicable: no gradient of the scores') for r in reasons(Around(net, after=lambda out: out.detach()), gradients))
 
 def test_probabilities_are_reported_once():

@@ -5,7 +5,7 @@ import children
 from xainb.core import Passes
 from xainb.sweeps.estimate import Calibration, calibration, estimate
 from xainb.sweeps.evaluate import evaluate, facts, load_images, measure_accuracy
-from xainb.sweeps.plan import done_units, narrow, plan
+from xainb.sweeps.plan import done_units, customize_profile, plan
 from xainb.sweeps.roar import run_roar, study_of
 from xainb.models.zoo import model_card
 from xainb.store import Store
@@ -43,7 +43,7 @@ def roar_run(p, run, store):
 @pytest.mark.parametrize('job,do', [('evaluate', evaluate_run), ('roar', roar_run)])
 def test_counts_are_exact_and_times_reported(job, do, tmp_path):
     torch.set_num_threads(1)
-    p, store = narrow('smoke', job), Store(tmp_path)
+    p, store = customize_profile('smoke', job), Store(tmp_path)
     made = plan(p)
     found = estimate(made, calibration(made, threads=1))
     assert found.table.loc['all', 'runs'] == len(made.runs) and found.table.loc['all', 'units'] == sum(len(r.units) for r in made.runs)

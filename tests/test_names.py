@@ -10,11 +10,11 @@ from xainb.core import BadInput
 from xainb.data.images import DigitScenes
 from xainb.explainers.ensembles import on_images
 from xainb.sweeps.evaluate import Profile, evaluation_id, load_images
-from xainb.sweeps.plan import digest, narrow, plan, same_run
+from xainb.store import digest, customize_profile, plan, same_run
 from xainb.sweeps.roar import RoarProfile, run_roar, study_of
 from xainb.sweeps.trend import TrendProfile, trend_study
 from xainb.models.recipes import Recipe
-from xainb.studies.roar import Study
+from xainb.studies.roar import RoarStudy
 
 network = '''
 import torch
@@ -47,7 +47,7 @@ def touch(folder):
     for f in folder.rglob('*'):
         if f.is_file(): os.utime(f, (0, 0))
 
-def listed(p, changed, free):
+def split_names(p, changed, free):
     "Is every field of the profile in one of the lists?"
     assert {f.name for f in fields(p)} == changed.keys() | free.keys()
 
@@ -62,7 +62,7 @@ def photographs(tmp_path):
     return tmp_path
 
 def evaluation(home):
-    return Profile('test', 'a test', [f'{home}/nets.py:Net'], dict(gradient={}, rise=dict(n_masks=8)), dict(insertion=dict(steps=4)), 'photos',
+    return Profile('test', 'a test', [f'{home}/nets.py:Net'], dict(gradient={}, rise=dict(n_masks=8)), dict(insertion=dict(n_steps=4)), 'photos',
                    dict(folder=str(home), crop=16, resize=20), images=2, accuracy_images=3, shift_images=2, chunk=2, show=1)
 
 evaluation_files = dict(
@@ -95,10 +95,10 @@ def test_evaluate_reads_the_same_files(photographs, tmp_path_factory):
 
 def test_evaluate_every_field(photographs):
     p = evaluation(photographs)
-    changed = dict(models=['demo/resnet'], explainers=dict(gradient={}, rise=dict(n_masks=9)), metrics=dict(insertion=dict(steps=5)), dataset='digit_scenes',
+    changed = dict(models=['demo/resnet'], explainers=dict(gradient={}, rise=dict(n_masks=9)), metrics=dict(insertion=dict(n_steps=5)), dataset='digit_scenes',
                    data=p.data | dict(crop=17), images=3, accuracy_images=2, shift_images=1, chunk=1, seed=1)
     free = dict(name='other', about='another', show=2)
-    listed(p, changed, free)
+    split_names(p, changed, free)
     before = names(p)
     for field, value in changed.items(): assert names(replace(p, **{field: value}, **(dict(data={}) if field == 'dataset' else {})))[0] != before[0], field
     for field, value in free.items(): assert names(replace(p, **{field: value})) == before, field
@@ -120,7 +120,7 @@ def test_options_of_a_model_string(tmp_path):
         torch.manual_seed(seed); save_file(get_model('squeezenet1_1', num_classes=4).state_dict(), tmp_path/f'{n}.safetensors')
     def called(file, more=''):
         spec = f'torchvision/squeezenet1_1:{tmp_path}/{file}.safetensors?classes=4{more}'
-        return evaluation_id(narrow('smoke'), spec, model_card(spec), '')
+        return evaluation_id(customize_profile('smoke'), spec, model_card(spec), '')
     assert called('a') == called('b') # Where the file lies says nothing
     assert len({called('a'), called('c'), called('a', '&mean=0.5'), called('a', '&std=0.5'), called('a', '&name=second'), called('a', '&training=robust')}) == 6
 
@@ -159,11 +159,11 @@ folder_files = dict(
     code=lambda d: edit(d/'nets.py', '.relu()', '.tanh()'))
 
 def roar(home):
-    return RoarProfile('test', 'a test', dict(ig=dict(explainer='integrated_gradients', steps=3)), f'{home}/nets.py:Net', 'image_folder', dict(folder=str(home), size=16, resize=18),
+    return RoarProfile('test', 'a test', dict(ig=dict(explainer='integrated_gradients', n_steps=3)), f'{home}/nets.py:Net', 'image_folder', dict(folder=str(home), size=16, resize=18),
                        train_images=0, test_images=0, fractions=(.5,), repeats=1, recipe=dict(epochs=1))
 
 def trend(home):
-    return TrendProfile('test', 'a test', dict(ig=dict(explainer='integrated_gradients', steps=3)), f'{home}/nets.py:Net', dataset='image_folder', data=dict(folder=str(home), size=32, resize=32),
+    return TrendProfile('test', 'a test', dict(ig=dict(explainer='integrated_gradients', n_steps=3)), f'{home}/nets.py:Net', dataset='image_folder', data=dict(folder=str(home), size=32, resize=32),
                         train_images=0, test_images=0, share=.3, images=3, emt_images=2, at=(0, .5, 1), recipe=dict(epochs=3), backdoor=dict(epochs=1))
 
 def runs(p): return {r.id for r in plan(p).runs}
@@ -188,7 +188,7 @@ def test_trainings_read_the_same_files(profile, folders, tmp_path_factory):
     moved = replace(profile(elsewhere), network=profile(folders).network)
     assert names(moved) == before
 
-other_recipe = dict(epochs=4, bs=32, lr=.05, schedule='steps', warm_up=1, drops=(1,), momentum=.8, wd=1e-3, smoothing=.2, shift=1, area=(.5, 1), ratio=(.8, 1.2), flip=True, precision='float32', device='cpu')
+other_recipe = dict(epochs=4, bs=32, lr=.05, schedule='n_steps', warm_up=1, drops=(1,), momentum=.8, wd=1e-3, smoothing=.2, shift=1, area=(.5, 1), ratio=(.8, 1.2), flip=True, precision='float32', device='cpu')
 
 def test_every_field_of_a_recipe():
     assert other_recipe.keys() == {f.name for f in fields(Recipe)}
@@ -201,10 +201,10 @@ def test_recipes(profile, field, folders):
 
 def test_roar_every_field(folders):
     p = roar(folders)
-    changed = dict(explainers=dict(ig=dict(explainer='integrated_gradients', steps=4)), network='demo/resnet?w=8', dataset='digit_scenes', data=p.data | dict(size=15), train_images=20, test_images=7,
+    changed = dict(explainers=dict(ig=dict(explainer='integrated_gradients', n_steps=4)), network='demo/resnet?w=8', dataset='digit_scenes', data=p.data | dict(size=15), train_images=20, test_images=7,
                    fractions=(.6,), repeats=2, modes=('kar',), unit='pixel', reduce='abs_sum', recipe=dict(epochs=2), shard=10, seed=1)
     free = dict(name='other', about='another', workers=1, size=(4, 3, 16, 16))
-    listed(p, changed, free)
+    split_names(p, changed, free)
     before = names(p)
     for field, value in changed.items(): assert names(replace(p, **{field: value}, **(dict(data={}, train_images=24, test_images=8, network='demo/resnet') if field == 'dataset' else {}))) != before, field
     for field, value in free.items(): assert names(replace(p, **{field: value})) == before, field
@@ -213,10 +213,10 @@ def test_roar_every_field(folders):
 
 def test_trend_every_field(folders):
     p = trend(folders)
-    changed = dict(explainers=dict(ig=dict(explainer='integrated_gradients', steps=4)), network='demo/resnet?w=8', dataset='digit_scenes', data=p.data | dict(resize=40), train_images=22, test_images=7,
+    changed = dict(explainers=dict(ig=dict(explainer='integrated_gradients', n_steps=4)), network='demo/resnet?w=8', dataset='digit_scenes', data=p.data | dict(resize=40), train_images=22, test_images=7,
                    tests=('ptt',), options=dict(ptt=dict(shares=(0, .5, 1))), trigger=dict(pattern='cross'), target=1, share=.4, images=2, emt_images=3, at=(0, 1), repeats=2, recipe=dict(epochs=4), backdoor=dict(epochs=2), seed=1)
     free = dict(name='other', about='another', workers=1)
-    listed(p, changed | dict(kind='texts'), free) # Another kind of data is another network and another trigger
+    split_names(p, changed | dict(kind='texts'), free) # Another kind of data is another network and another trigger
     before = names(p)
     for field, value in changed.items():
         more = dict(data={}, train_images=200, test_images=8, network='demo/resnet') if field == 'dataset' else dict(at=(0, .5, 1)) if field == 'backdoor' else dict(tests=('ptt', 'emt')) if field == 'at' else {}
@@ -228,19 +228,19 @@ def test_images_in_memory():
     def study(train=None, **more):
         scenes = DigitScenes('train', 40, 0)
         from xainb.models.zoo import new_network
-        return Study(new_network('demo/resnet?w=8'), scenes if train is None else train, DigitScenes('test', 10, 0), dict(g=on_images('gradient')), **dict(recipe=dict(epochs=1)) | more)
+        return RoarStudy(new_network('demo/resnet?w=8'), scenes if train is None else train, DigitScenes('test', 10, 0), dict(g=on_images('gradient')), **dict(recipe=dict(epochs=1)) | more)
     before = study().id
     assert study().id == before
     changed = DigitScenes('train', 40, 0); changed.x[7, 1, 5, 5] += .01
     assert study(changed).id != before
-    relabelled = DigitScenes('train', 40, 0); relabelled.y = relabelled.y.clone(); relabelled.y[3] = (relabelled.y[3] + 1) % 10
-    assert study(relabelled[:40]).id != study(DigitScenes('train', 40, 0)[:40]).id
+    relabeled = DigitScenes('train', 40, 0); relabeled.y = relabeled.y.clone(); relabeled.y[3] = (relabeled.y[3] + 1) % 10
+    assert study(relabeled[:40]).id != study(DigitScenes('train', 40, 0)[:40]).id
     assert study(DigitScenes('train', 41, 0)).id != before and study(DigitScenes('train', 40, 1)).id != before
 
 def test_code_of_your_own_explainer():
     def study(f):
         from xainb.models.zoo import new_network
-        return Study(new_network('demo/resnet?w=8'), DigitScenes('train', 40, 0), DigitScenes('test', 10, 0), dict(mine=f), recipe=dict(epochs=1)).run_id('ranks', 'mine')
+        return RoarStudy(new_network('demo/resnet?w=8'), DigitScenes('train', 40, 0), DigitScenes('test', 10, 0), dict(mine=f), recipe=dict(epochs=1)).run_id('ranks', 'mine')
     def mine(model, x, target): return x
     first = study(mine)
     def mine(model, x, target): return -x
@@ -264,4 +264,4 @@ def test_fingerprints_are_short_work(folders):
     p = replace(roar(folders), data=roar(folders).data | dict(lazy=True))
     touch(folders)
     before = runs(p)
-    assert runs(p) == before and len(load_images(narrow('smoke'), 2)) == 2 and digest(DigitScenes('test', 3, 0)) == digest(DigitScenes('test', 9, 0))
+    assert runs(p) == before and len(load_images(customize_profile('smoke'), 2)) == 2 and digest(DigitScenes('test', 3, 0)) == digest(DigitScenes('test', 9, 0))

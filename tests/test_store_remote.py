@@ -9,7 +9,7 @@ from fsspec import AbstractFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.registry import known_implementations
 from children import _context
-from xainb.core import BadInput, rows
+from xainb.core import BadInput, metric_rows
 from xainb.store import Store, same_rows, write_whole
 
 server_there = all(importlib.util.find_spec(p) for p in ('moto', 'flask', 's3fs'))
@@ -30,7 +30,7 @@ def bucket():
 @pytest.fixture
 def store(bucket, request): return Store(f'{bucket}/{request.node.name}')
 
-def frame(value, n=3): return rows('insertion', [value]*n).assign(image=[f'{i}.png' for i in range(n)])
+def frame(value, n=3): return metric_rows('insertion', [value]*n).assign(image=[f'{i}.png' for i in range(n)])
 
 def asked(store):
     "The requests that go to the server, as a list that grows"

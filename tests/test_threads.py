@@ -4,26 +4,26 @@ import numpy as np, pytest, torch
 from torch import nn
 import xainb.all
 from xainb.checks.explainers import SmallNet, apart, changes, small_images, state_of
-from xainb.core import Truth, explainers, metrics
+from xainb.core import GroundTruth, explainer_registry, metric_registry
 
-search = dict(search=dict(cache=False, radii=(.25, 1., 4.), steps=3, cw=3))
-few = dict(integrated_gradients=dict(steps=4), shap=dict(n_samples=12), occlusion=dict(window=12, stride=12), rise=dict(n_masks=24), lime=dict(n_samples=16, n_segments=6), kernel_shap=dict(n_samples=16, n_segments=6),
-           scorecam=dict(channels=4), groupcam=dict(groups=4), meaningful_perturbation=dict(steps=4), extremal_perturbation=dict(steps=4, areas=(.2, .4)),
-           smoothgrad=dict(n_samples=3), smoothgrad_squared=dict(n_samples=3), vargrad=dict(n_samples=3), agi=dict(steps=3),
-           bsm=dict(search=dict(radii=(.25, 1., 4.), steps=3, cw=3)), big=dict(steps=3) | search, boundary_deep_lift=search, boundary_smoothgrad=dict(n_samples=2) | search)
-few_of_metric = dict(parameter_randomisation=dict(stops=2), max_sensitivity=dict(samples=2), infidelity=dict(samples=4), insertion=dict(steps=3), deletion=dict(steps=3), fidelity=dict(steps=3), road=dict(fractions=(.2, .5)))
-names = [n for n in explainers if explainers[n].__module__.startswith('xainb.')]
+search = dict(search=dict(cache=False, radii=(.25, 1., 4.), n_steps=3, cw=3))
+few = dict(integrated_gradients=dict(n_steps=4), expected_gradients=dict(n_samples=12), occlusion=dict(window=12, stride=12), rise=dict(n_masks=24), lime=dict(n_samples=16, n_segments=6), kernel_shap=dict(n_samples=16, n_segments=6),
+           scorecam=dict(channels=4), groupcam=dict(groups=4), meaningful_perturbation=dict(n_steps=4), extremal_perturbation=dict(n_steps=4, areas=(.2, .4)),
+           smoothgrad=dict(n_samples=3), smoothgrad_squared=dict(n_samples=3), vargrad=dict(n_samples=3), adversarial_gradient_integration=dict(n_steps=3),
+           boundary_saliency_map=dict(search=dict(radii=(.25, 1., 4.), n_steps=3, cw=3)), boundary_integrated_gradients=dict(n_steps=3) | search, boundary_deep_lift=search, boundary_smoothgrad=dict(n_samples=2) | search)
+few_of_metric = dict(parameter_randomization=dict(stops=2), max_sensitivity=dict(samples=2), infidelity=dict(samples=4), insertion=dict(n_steps=3), deletion=dict(n_steps=3), fidelity=dict(n_steps=3), road=dict(fractions=(.2, .5)))
+names = [n for n in explainer_registry if explainer_registry[n].__module__.startswith('xainb.')]
 
 x = small_images()
 target = torch.tensor([0, 3, 1])
 inside = torch.zeros(3, 24, 36, dtype=torch.bool); inside[:, 4:14, 6:20] = True
-truth = Truth(torch.tensor([[[6., 4, 20, 14]]]*3), inside)
+ground_truth = GroundTruth(torch.tensor([[[6., 4, 20, 14]]]*3), inside)
 
-def explained(name, net): return explainers[name](net, x, target, **few.get(name, {}))
+def explained(name, net): return explainer_registry[name](net, x, target, **few.get(name, {}))
 
 def measured(name, net):
     a = x - x.mean((2, 3), keepdim=True)
-    rows = metrics[name](net, x, target, a, truth, explain=explainers['input_x_gradient'], **few_of_metric.get(name, {}))
+    rows = metric_registry[name](net, x, target, a, ground_truth, explain=explainer_registry['input_x_gradient'], **few_of_metric.get(name, {}))
     return torch.tensor(rows.value.to_numpy())[:, None]
 
 @pytest.fixture(autouse=True)
@@ -75,7 +75,7 @@ def test_explainers(training, networks):
 
 @pytest.mark.parametrize('networks', ['one', 'two'])
 def test_metrics(networks):
-    jobs = {n: lambda net, n=n: measured(n, net) for n in metrics if metrics[n].__module__.startswith('xainb.')}
+    jobs = {n: lambda net, n=n: measured(n, net) for n in metric_registry if metric_registry[n].__module__.startswith('xainb.')}
     nets = ways[networks](disordered(True))
     before = [state_of(n) for n in nets]
     assert together(jobs, nets) == []

@@ -19,7 +19,7 @@ from ..viz import verdict_html
 
 # %% ../../nbs/checks/explainers.ipynb #b14b84a5
 def small_images(n:int=3, size=(24, 36), channels:int=3) -> Tensor: # [n,channels,H,W] in (0,1)
-    "Waves of colour, another one in each channel of each image"
+    "Waves of color, another one in each channel of each image"
     k = torch.arange(n*channels).reshape(n, channels, 1, 1)
     v, u = torch.linspace(0, 1, size[0])[:, None], torch.linspace(0, 1, size[1])
     return .5 + .25*torch.sin(2.4*k) + .24*torch.sin(k + (5 + 3*k % 11)*v + (3 + 5*k % 13)*u)
@@ -366,9 +366,9 @@ def check_explainer(fn,           # An explainer, its name, or a bare function (
                     **params,     # Of the explainer; few steps will do
                    ) -> Checks:   # True if nothing failed; `verify()` raises otherwise
     "Tries `fn` on a few images and says which promises of an explainer it keeps"
-    fn, model, x = explainers[fn] if isinstance(fn, str) else fn, as_model(SmallNet() if model is None else model), small_images() if x is None else x
+    fn, model, x = explainer_registry[fn] if isinstance(fn, str) else fn, as_model(SmallNet() if model is None else model), small_images() if x is None else x
     for k in params:
-        if hasattr(fn, 'params') and k not in fn.params: raise nearest(f'parameter of {fn.__name__}', k, fn.params)
+        if hasattr(fn, 'params') and k not in fn.params: raise unknown_name(f'parameter of {fn.__name__}', k, fn.params)
     check_images(x)
     if len(x) < 2: raise BadInput(f'to see whether images disturb each other there have to be two, not {len(x)}')
     x = x.detach().to(device_of(model))

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['oracles', 'rounding', 'metric_checks', 'exact_within', 'tiles', 'Kept', 'halves', 'Oracle', 'oracle', 'in_the_box',
-           'Linear', 'the_image', 'numbers', 'leading', 'numbers_apart', 'some_truth', 'some_maps', 'Measured',
+           'Linear', 'the_image', 'numbers', 'leading', 'numbers_apart', 'some_ground_truth', 'some_maps', 'Measured',
            'metric_check', 'at_peaks', 'lamps', 'check_metric']
 
 # %% ../../nbs/checks/metrics.ipynb #776c804c
@@ -23,7 +23,7 @@ from ..metrics.localization import near_boxes, wsol_score, max_box_acc_score, px
 _tall, _wide = 20, 28 # 560 pixels: steps of a 28th, 20th, 16th, 10th are all whole numbers of pixels
 
 def tiles(n:int=1) -> Tensor: # [n,3,20,28]
-    "Images whose pixels no plain fill, blur, or mean of neighbours resembles"
+    "Images whose pixels no plain fill, blur, or mean of neighbors resembles"
     r, c = torch.arange(_tall)[:, None], torch.arange(_wide)
     return torch.tensor([.2, .55, .9])[(r + c + torch.arange(3)[:, None, None]) % 3].repeat(n, 1, 1, 1)
 
@@ -62,7 +62,7 @@ class Oracle:
     target:Tensor
     attribution:Tensor|None
     answers:dict        # Name, or (name of a curve, position), -> one value for each image, NaN where nothing is asked; or a function of the values found that gives these
-    truth:Truth|None = None
+    ground_truth:GroundTruth|None = None
     params:dict = field(default_factory=dict)
     explain:object = None
 
@@ -80,12 +80,12 @@ def oracle(name:str, better:str, # As in `metric`
 # %% ../../nbs/checks/metrics.ipynb #6eb58216
 _kept = dict( # better, the four answers of `halves`
     deletion=('lower', .225, .675, .775, .45), insertion=('higher', .675, .225, .325, .45), fidelity=('higher', .5, -.5, -.5, 0), road=('higher', .25, -.25, -.25, 0),
-    reduction=('higher', .18, 0, -.18, .09), synthesis=('higher', .18, 0, -.18, .09), augmentation=('higher', .18, 0, -.18, .09))
+    reduction_test=('higher', .18, 0, -.18, .09), synthesis_test=('higher', .18, 0, -.18, .09), augmentation_test=('higher', .18, 0, -.18, .09))
 
 def _of_kept(name, values, **params): return [Oracle(_halves, Kept(), tiles(4), torch.tensor([0, 0, 1, 0]), halves(), {name: values}, params=params)]
 
 for _name, (_better, *_values) in _kept.items():
-    def _make(name=_name, values=_values): return _of_kept(name, values, **(dict(ground=tiles()[0].roll(1, 0)) if name == 'augmentation' else {}))
+    def _make(name=_name, values=_values): return _of_kept(name, values, **(dict(ground=tiles()[0].roll(1, 0)) if name == 'augmentation_test' else {}))
     _make.__doc__ = 'Which pixels are kept, whatever replaces the others'
     oracle(_name, _better)(_make)
 
@@ -97,10 +97,10 @@ def _confidence():
 # %% ../../nbs/checks/metrics.ipynb #a5f8087e
 _box = 11, 4, 17, 9 # x0, y0, x1, y1
 
-def in_the_box(n:int) -> Truth:
+def in_the_box(n:int) -> GroundTruth:
     "One box, the mask that it holds, and one box that is not used"
     boxes = torch.tensor([[*map(float, _box)], [torch.nan]*4]).repeat(n, 1, 1)
-    return Truth(boxes, near_boxes(boxes, _tall, _wide))
+    return GroundTruth(boxes, near_boxes(boxes, _tall, _wide))
 
 def _spots(*spots): # Each a list of (rows, columns, value), or of such a list
     a = torch.zeros(len(spots), 1, _tall, _wide)
@@ -216,10 +216,10 @@ def _again(name, explain, values, sizes=('rank', 'ssim')):
     target = torch.tensor([0, 1])
     return Oracle(['one image', 'another'], net, x, target, explain(net, x, target), {f'{name}_{k}' if k else name: [v]*2 for k, v in zip(sizes, values)}, explain=explain)
 
-@oracle('parameter_randomisation', 'lower')
-def _randomisation():
+@oracle('parameter_randomization', 'lower')
+def _randomization():
     "An explainer that does not look at the network"
-    return [_again('parameter_randomisation', the_image, [1, 1])]
+    return [_again('parameter_randomization', the_image, [1, 1])]
 
 @oracle('random_logit', 'lower')
 def _random_logit():
@@ -268,14 +268,14 @@ def _image(found, i): return {k: (at, v[i]) for k, (at, v) in found.items()}
 def _stack(parts): return {k: (at, torch.cat([p[k][1] for p in parts])) for k, (at, _) in parts[0].items()}
 
 # %% ../../nbs/checks/metrics.ipynb #c29d9059
-def some_truth(n:int, size) -> Truth:
+def some_ground_truth(n:int, size) -> GroundTruth:
     "A box for each image, elsewhere in each, a second one in the first, and the mask that they hold"
     (h, w), k = size, torch.arange(n)
     x0, y0 = w//8 + (3*k) % (w//3), h//6 + (5*k) % (h//3)
     boxes = torch.full((n, 2, 4), torch.nan)
     boxes[:, 0] = torch.stack([x0, y0, x0 + w//3, y0 + h//4], 1).float()
     boxes[0, 1] = torch.tensor([w - 4., h - 3, w - 1, h - 1])
-    return Truth(boxes, near_boxes(boxes, h, w))
+    return GroundTruth(boxes, near_boxes(boxes, h, w))
 
 def some_maps(n:int, size) -> Tensor: # [n,1,H,W], above 0
     "Hills without equal values, a little uneven, of sizes from 1/1000 to 1000"
@@ -288,16 +288,16 @@ def some_maps(n:int, size) -> Tensor: # [n,1,H,W], above 0
 class Measured(Subject):
     "A metric, and what it is tried on"
     gives = 'numbers'
-    def __init__(self, metric, model, x, target, attribution, truth, explain, params, like='', better=None):
+    def __init__(self, metric, model, x, target, attribution, ground_truth, explain, params, like='', better=None):
         super().__init__(metric, model, x, target, params)
-        self.metric, self.fn, self.attribution, self.truth, self.explain, self.like, self.better = metric, self._given, attribution, truth, explain, like, better
+        self.metric, self.fn, self.attribution, self.ground_truth, self.explain, self.like, self.better = metric, self._given, attribution, ground_truth, explain, like, better
         takes = inspect.signature(metric).parameters
         self.explains = getattr(metric, 'needs', None) == 'explainer' or self.bare and 'explain' in takes
 
-    def _given(self, model, x, target, attribution=None, truth=None, explain=None, **kw):
+    def _given(self, model, x, target, attribution=None, ground_truth=None, explain=None, **kw):
         "One call with copies of what is not given"
-        a, t = self.attribution if attribution is None else attribution, self.truth if truth is None else truth
-        self.handed = [a.clone() if a is not None else None, Truth(t.boxes.clone(), t.mask.clone())]
+        a, t = self.attribution if attribution is None else attribution, self.ground_truth if ground_truth is None else ground_truth
+        self.handed = [a.clone() if a is not None else None, GroundTruth(t.boxes.clone(), t.mask.clone())]
         if self.explains: kw['explain'] = explain or self.explain
         return self.metric(model, x, target, *self.handed, **kw)
 
@@ -310,7 +310,7 @@ class Measured(Subject):
 
     def of(self, i, **kw):
         "The numbers of the images `i`"
-        return self(self.x[i], self.target[i], attribution=self.attribution[i], truth=self.truth[i], **kw)
+        return self(self.x[i], self.target[i], attribution=self.attribution[i], ground_truth=self.ground_truth[i], **kw)
 
     @cached_property
     def found(self):
@@ -363,25 +363,25 @@ def _constant(s):
     return 'a map that says nothing has a number, or NaN'
 
 # %% ../../nbs/checks/metrics.ipynb #09935d79
-def at_peaks(s) -> Truth:
+def at_peaks(s) -> GroundTruth:
     "A small box around the largest value of each map, so that it matters also to those that look at nothing else"
     h, w = s.x.shape[2:]
     peak = s.attribution.flatten(1).argmax(1)
     r, c = peak//w, peak % w
     boxes = torch.stack([c - 2, r - 2, c + 3, r + 3], 1)[:, None].float()
-    return Truth(boxes, near_boxes(boxes, h, w))
+    return GroundTruth(boxes, near_boxes(boxes, h, w))
 
 @metric_check('missing truth')
 def _missing(s):
     steady(s)
     all_of, none, rest = at_peaks(s), at_peaks(s), slice(0, len(s.x) - 1)
     none.boxes[-1], none.mask[-1] = torch.nan, False
-    before, found = s(truth=all_of), s(truth=none)
+    before, found = s(ground_truth=all_of), s(ground_truth=none)
     if numbers_apart(before, found) <= same_within: raise NotApplicable('it does not look at the truth')
     if (off := numbers_apart(_image(before, rest), _image(found, rest))) > same_within: raise Failed(f'other images change by {off:.1%}')
     single = [k for k, (at, v) in found.items() if at is None and not v[-1].isnan().all()]
     if single: # Names that read the truth; others beside them may have a number without it
-        nowhere = s(truth=Truth(torch.full_like(all_of.boxes, torch.nan), torch.zeros_like(all_of.mask)))
+        nowhere = s(ground_truth=GroundTruth(torch.full_like(all_of.boxes, torch.nan), torch.zeros_like(all_of.mask)))
         single = [k for k in single if numbers_apart({k: before[k]}, {k: nowhere[k]}) > same_within]
     if single: raise Failed(f'an image without an object scores {found[single[0]][1][-1].item():.3g} as {single[0]}; it should be NaN, and not count')
     return 'an image without an object has no number, others keep theirs' if any(at is None for at, _ in found.values()) else 'others keep theirs'
@@ -411,7 +411,7 @@ def _input(s):
     if s.watched.error: raise NotApplicable('it raises, see rows')
     watch_call(s)
     a, t = s.handed
-    for k, before, after in (('attribution', s.attribution, a), ('boxes', s.truth.boxes, t.boxes), ('mask', s.truth.mask, t.mask)):
+    for k, before, after in (('attribution', s.attribution, a), ('boxes', s.ground_truth.boxes, t.boxes), ('mask', s.ground_truth.mask, t.mask)):
         if before is not None and not torch.equal(before.nan_to_num(-1), after.nan_to_num(-1)): changed.append(k)
     if changed: raise Failed(f'changes {listed(changed)}')
     return 'images, target, attribution and truth are not written to'
@@ -445,12 +445,12 @@ def _wrong_input(s):
 @metric_check('wrong truth')
 def _wrong_truth(s):
     s.left_to_decorator()
-    needs, t = s.metric.needs, s.truth
+    needs, t = s.metric.needs, s.ground_truth
     if needs not in ('boxes', 'mask'): raise NotApplicable('it needs no truth')
     wrong = {'that of one image': t[:1]}
-    if needs == 'boxes': wrong['boxes without their axis'] = Truth(t.boxes[:, 0], t.mask)
-    elif _oblong(s): wrong['a mask with rows and columns exchanged'] = Truth(t.boxes, t.mask.mT)
-    with seeded(next(s.seeds)): found = {k: _refusal(s, truth=v) for k, v in wrong.items()}
+    if needs == 'boxes': wrong['boxes without their axis'] = GroundTruth(t.boxes[:, 0], t.mask)
+    elif _oblong(s): wrong['a mask with rows and columns exchanged'] = GroundTruth(t.boxes, t.mask.mT)
+    with seeded(next(s.seeds)): found = {k: _refusal(s, ground_truth=v) for k, v in wrong.items()}
     if any(found.values()): raise Failed('; '.join(f'{k}: {v}' for k, v in found.items() if v) + ', where BadInput should be raised')
     return 'boxes and masks of other shapes raise BadInput'
 
@@ -483,7 +483,7 @@ def _sign(s):
     steady(s)
     t = at_peaks(s)
     a = s.attribution - s.attribution.amax((1, 2, 3), keepdim=True)/4
-    if numbers_apart(s(truth=t, attribution=a), s(truth=t, attribution=-a)) <= same_within: raise Failed('a map and its negative have the same score')
+    if numbers_apart(s(ground_truth=t, attribution=a), s(ground_truth=t, attribution=-a)) <= same_within: raise Failed('a map and its negative have the same score')
     return 'the negative of the map has another score'
 
 # %% ../../nbs/checks/metrics.ipynb #9e82cf50
@@ -501,15 +501,15 @@ class _Symmetric(SmallNet):
         for m in (self.features[0], self.features[3]): m.weight.data = (m.weight.data + m.weight.data.mT)/2
         self._see(small_images(8))
 
-def _turned(t): return Truth(t.boxes[..., [1, 0, 3, 2]], t.mask.mT)
+def _turned(t): return GroundTruth(t.boxes[..., [1, 0, 3, 2]], t.mask.mT)
 
 @metric_check('transposed')
 def _transposed(s):
     steady(s)
     net, x = _Symmetric().eval().requires_grad_(not s.bare), small_images(size=(_tall, _wide))
-    a, t, y = some_maps(3, x.shape[2:]), some_truth(3, x.shape[2:]), torch.tensor([0, 1, 2])
-    def found(**kw): return s(x, y, net, attribution=a, truth=t, **kw)
-    before, after = found(), s(x.mT, y, net, attribution=a.mT, truth=_turned(t))
+    a, t, y = some_maps(3, x.shape[2:]), some_ground_truth(3, x.shape[2:]), torch.tensor([0, 1, 2])
+    def found(**kw): return s(x, y, net, attribution=a, ground_truth=t, **kw)
+    before, after = found(), s(x.mT, y, net, attribution=a.mT, ground_truth=_turned(t))
     off = numbers_apart(before, after)
     if off <= same_within: return 'rows and columns exchanged everywhere, the same numbers'
     drawn = max(numbers_apart(before, found(seed=k)) for k in (1, 2, 3, 4)) if s.accepts('seed') else 0
@@ -525,7 +525,7 @@ def lamps() -> Oracle: # Without answers
     for i, (r, c) in enumerate(_places):
         x[i, :, r:r+6, c:c+6], w[i, :, r:r+6, c:c+6], boxes[i, 0] = .9, 8/108, torch.tensor([c, r, c + 6., r + 6])
     net = Linear(w); net.fc.bias.data -= 4
-    return Oracle(['one place', 'another', 'a third'], net, x, torch.arange(3), w, {}, Truth(boxes, near_boxes(boxes, _tall, _wide)))
+    return Oracle(['one place', 'another', 'a third'], net, x, torch.arange(3), w, {}, GroundTruth(boxes, near_boxes(boxes, _tall, _wide)))
 
 _finish = dict(wsol=lambda r: wsol_score(r, folds=None).value.mean(), max_box_acc=lambda r: max_box_acc_score(r, folds=None).value.mean(), pxap=lambda r: pxap_score(r, resamples=2)['mean'][0])
 
@@ -542,7 +542,7 @@ def _direction(s):
     o, sign = lamps(), 1 if s.better == 'higher' else -1
     one = o.attribution.sum(1, keepdim=True)
     def score(a=o.attribution if s.like == 'infidelity' else one, explain=gradient):
-        with seeded(next(s.seeds)): return _one_number(s, s._given(o.model.eval().requires_grad_(not s.bare), o.x, o.target, a, o.truth, explain, **s.params))
+        with seeded(next(s.seeds)): return _one_number(s, s._given(o.model.eval().requires_grad_(not s.bare), o.x, o.target, a, o.ground_truth, explain, **s.params))
     noise = torch.randn(one.shape, generator=torch.Generator().manual_seed(0))
     rivals = {'the image': lambda: score(o.x, the_image)} if s.explains else {'a random map': lambda: score(noise)}
     if not s.explains and 'sign' not in s.excused: rivals |= {'its negative': lambda: score(-one)}
@@ -571,7 +571,7 @@ def _exact(s):
     s.found
     wrong, right = [], 0
     for o in oracles[s.like].make():
-        given = dict(attribution=o.attribution, truth=o.truth or in_the_box(len(o.x)), explain=o.explain)
+        given = dict(attribution=o.attribution, ground_truth=o.ground_truth or in_the_box(len(o.x)), explain=o.explain)
         found = s(o.x, o.target, o.model.eval().requires_grad_(not s.bare), **{k: v for k, v in o.params.items() if s.accepts(k)}, **given)
         for name, value in o.answers.items():
             for case, v, e in zip(o.cases, *_answers(found, name, value)):
@@ -588,18 +588,18 @@ def check_metric(fn,           # A metric, its name, or a bare function (model, 
                  x:Tensor|None=None, # At least two images [N,C,H,W] in [0,1], best not square; `small_images` if not given
                  target=None,  # [N] classes; the predicted ones if not given
                  attribution:Tensor|None=None, # [N,1,H,W]; `some_maps` if not given
-                 truth:Truth|None=None, # Boxes and mask; `some_truth` if not given
+                 ground_truth:GroundTruth|None=None, # Boxes and mask; `some_ground_truth` if not given
                  explain=gradient, # For metrics that explain anew
                  better=None,  # 'higher' or 'lower'; what is registered, or known of `like`
                  without=(),   # Checks of promises that this metric does not make
                  **params,     # Of the metric; few steps will do, of an even number
                 ) -> Checks:   # True if nothing failed; `verify()` raises otherwise
     "Tries `fn` on a few images, and on networks whose scores are known, and says which promises of a metric it keeps"
-    fn, model, x = metrics[fn] if isinstance(fn, str) else fn, as_model(SmallNet() if model is None else model), small_images(size=(_tall, _wide)) if x is None else x
+    fn, model, x = metric_registry[fn] if isinstance(fn, str) else fn, as_model(SmallNet() if model is None else model), small_images(size=(_tall, _wide)) if x is None else x
     for k in params:
-        if hasattr(fn, 'params') and k not in fn.params: raise nearest(f'parameter of {fn.__name__}', k, fn.params)
+        if hasattr(fn, 'params') and k not in fn.params: raise unknown_name(f'parameter of {fn.__name__}', k, fn.params)
     for k in without:
-        if k not in metric_checks: raise nearest('check', k, metric_checks)
+        if k not in metric_checks: raise unknown_name('check', k, metric_checks)
     check_images(x)
     if len(x) < 2: raise BadInput(f'to see whether images disturb each other there have to be two, not {len(x)}')
     like = like or (fn.__name__ if hasattr(fn, 'facts') and fn.__name__ in oracles else '')
@@ -607,7 +607,7 @@ def check_metric(fn,           # A metric, its name, or a bare function (model, 
     target = tried_logits(model, x.to(device_of(model))).argmax(1) if target is None else check_target(target, x)
     size = x.shape[2:]
     with seeded(0), torch.enable_grad():
-        s = Measured(fn, model, x.detach().to(device_of(model)), target, some_maps(len(x), size) if attribution is None else attribution, some_truth(len(x), size) if truth is None else truth, explain, params,
+        s = Measured(fn, model, x.detach().to(device_of(model)), target, some_maps(len(x), size) if attribution is None else attribution, some_ground_truth(len(x), size) if ground_truth is None else ground_truth, explain, params,
                      like, better or getattr(fn, 'better', known.better))
         s.excused = known.excused | {k: 'not promised' for k in without}
         table = [(name, *(('not applicable', s.excused[name]) if name in s.excused else verdict_on(check, s))) for name, check in metric_checks.items()]

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['feature_scales', 'file_signs', 'pdf_trigger_places', 'pdf_shares', 'opcode_motif', 'opcode_idioms', 'opcode_trigger',
            'Features', 'FeatureScale', 'read_feature_csv', 'split_features', 'GeneratedFiles', 'generated_files',
-           'features', 'malware_mlp', 'by_features', 'on_features', 'feature_set', 'feature_table', 'plot_features',
-           'pdf_trigger', 'GeneratedOpcodes']
+           'features', 'malware_mlp', 'by_features', 'on_features', 'feature_explainers', 'feature_table',
+           'plot_features', 'pdf_trigger', 'GeneratedOpcodes']
 
 # %% ../../nbs/data/tabular.ipynb #0dae3898
 import numpy as np, pandas as pd, random, torch
@@ -15,7 +15,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from torch import nn, Tensor
 from ..core import *
-from .images import is_hidden, numbers_in, random_parts, read_table
+from .images import is_hidden, parse_numbers, random_parts, read_table
 from ..models.adapters import *
 from ..studies.backdoors import FeatureTrigger
 from ..stats import interval
@@ -33,11 +33,11 @@ class Features:
     names:list             # Of the features
     classes:list
     ids:list
-    truth:Truth = field(default_factory=Truth) # mask [N,1,F]
+    ground_truth:GroundTruth = field(default_factory=GroundTruth) # mask [N,1,F]
     def __len__(self): return len(self.x)
     def __getitem__(self, i):
         at = torch.arange(len(self))[i].tolist()
-        return Features(self.x[i], self.y[i], self.names, self.classes, [self.ids[k] for k in at], self.truth[i])
+        return Features(self.x[i], self.y[i], self.names, self.classes, [self.ids[k] for k in at], self.ground_truth[i])
     def take(self, i): return self.x[i], self.y[i] # For a training
     def __repr__(self): return f"{len(self)} rows of {self.x.shape[1]} features: {', '.join(self.classes)}"
 
@@ -48,7 +48,7 @@ class FeatureScale:
     train:Tensor        # [N,F] raw
     how:str='quantile'  # binary, range or quantile
     def __post_init__(self):
-        if self.how not in feature_scales: raise nearest('way to scale features', self.how, feature_scales)
+        if self.how not in feature_scales: raise unknown_name('way to scale features', self.how, feature_scales)
         self.sorted = self.train.double().T.contiguous().sort(1).values # [F,N]
     def __call__(self, x:Tensor) -> Tensor: # [N,F] floats in [0,1]
         if x.shape[1:] != self.train.shape[1:]: raise BadInput(f"these rows have {x.shape[1]} features, those of the training {self.train.shape[1]}")
@@ -78,13 +78,13 @@ def read_feature_csv(paths,          # One file, or several with the same column
 def _features_of(path, label, drop):
     "Names of the features, their values [N,F], and the label of each row as it is written"
     table = read_table(path)
-    if label not in table: raise nearest('column', label, table.columns)
+    if label not in table: raise unknown_name('column', label, table.columns)
     if len(table) == 0: raise BadInput(f"'{path.name}' has no rows")
     names = [c for c in table if c != label and c not in drop]
     if not names: raise BadInput(f"'{path.name}' has no column of features beside '{label}'")
     y = table[label].str.strip()
     if (y == '').any(): raise BadInput(f"line {(y == '').idxmax()} of '{path.name}' has no {label}")
-    return names, np.stack([numbers_in(table, c, path.name).to_numpy() for c in names], 1), y
+    return names, np.stack([parse_numbers(table, c, path.name).to_numpy() for c in names], 1), y
 
 def _as_classes(said):
     "Class numbers [N] and names: 1 and 1.0 are one class, and so are TRUE and true"
@@ -110,7 +110,7 @@ def GeneratedFiles(split:str='train', n:int=1000, seed:int=0,
                    others:int=34, # Features that say nothing
                    scale:str='quantile') -> Features:
     "Rows of features of which six are informative; row i of a seed is the same whatever `n`"
-    if split not in (known := ('train', 'valid', 'test')): raise nearest('split', split, known)
+    if split not in (known := ('train', 'valid', 'test')): raise unknown_name('split', split, known)
     def raw(split, n):
         u = np.random.default_rng((seed, known.index(split))).random((n, 1 + others + len(file_signs)))
         y, level = (u[:, 0] < .5).astype(int), np.random.default_rng(99).random(others)
@@ -121,10 +121,10 @@ def GeneratedFiles(split:str='train', n:int=1000, seed:int=0,
     (x, y), names = raw(split, n), [*file_signs, *(f'{"count" if k % 3 == 0 else "flag"}_{k}' for k in range(others))]
     mask = torch.zeros(n, 1, len(names), dtype=torch.bool)
     mask[:, :, :len(file_signs)] = True
-    return Features(FeatureScale(raw('train', 1000)[0], scale)(x), y, names, ['benign', 'malicious'], [f'{split}-{seed}-{i}' for i in range(n)], Truth(mask=mask))
+    return Features(FeatureScale(raw('train', 1000)[0], scale)(x), y, names, ['benign', 'malicious'], [f'{split}-{seed}-{i}' for i in range(n)], GroundTruth(mask=mask))
 
 # %% ../../nbs/data/tabular.ipynb #341f7ba5
-@dataset(truth='features', source='a rule of this package')
+@dataset(ground_truth='features', source='a rule of this package')
 def generated_files(n:int=1000, seed:int=0, split:str='test') -> Features:
     "Rows of features of which six are informative"
     return GeneratedFiles(split, n or 1000, seed)
@@ -135,7 +135,7 @@ def _parts(folder, label, seed):
     if not found: raise BadInput(f"no tables *.csv or *.csv.gz in '{folder}'")
     return split_features(*read_feature_csv(found, label), seed=seed)
 
-@dataset(truth='label', source='yours')
+@dataset(ground_truth='label', source='yours')
 def features(n:int|None=None,   # None for all
              seed:int=0,        # Of the split
              split:str='test',  # A fifth; the rest is train
@@ -143,7 +143,7 @@ def features(n:int|None=None,   # None for all
              labels:str='class', # The column of the class
             ) -> Features:
     "Rows of features of tables, scaled by the training part"
-    if split not in (known := ('train', 'test')): raise nearest('split', split, known)
+    if split not in (known := ('train', 'test')): raise unknown_name('split', split, known)
     part = _parts(str(folder), labels, seed)[known.index(split)]
     return part[:n] if n else part
 
@@ -157,16 +157,16 @@ def malware_mlp(features:int, hidden=(200, 200), drop:float=.5, classes:int=2) -
 # %% ../../nbs/data/tabular.ipynb #96d57ccf
 def by_features(name:str, model, x, target=None, **params):
     "What `on_features` gives, as one call"
-    known = explainers[name].params
+    known = explainer_registry[name].params
     own = {k: v for k, v in dict(baseline=[[[0.]]], fill=0., features=torch.arange(x.shape[-1])[None], window=1, stride=1).items() if k in known}
-    if 'baseline' in getattr(explainers.get(params.get('base')), 'params', ()): own['base_params'] = dict(baseline=[[[0.]]]) | params.pop('base_params', {})
-    return explainers[name](model, x, target, **own | params)
+    if 'baseline' in getattr(explainer_registry.get(params.get('base')), 'params', ()): own['base_params'] = dict(baseline=[[[0.]]]) | params.pop('base_params', {})
+    return explainer_registry[name](model, x, target, **own | params)
 
 def on_features(name:str, **params): # Of a registered explainer; its parameters
     "A registered explainer of rows of features `f(model, x, target)`: the baseline, and what hides a feature, is 0, and each is its own area"
     return partial(by_features, name, **params)
 
-def feature_set(n_samples:int=10,   # Noisy copies of each row
+def feature_explainers(n_samples:int=10,   # Noisy copies of each row
                 noise:float=.2,     # Standard deviation, the range of a feature being 1
                 perturbed:int=500,  # Samples of KernelSHAP and LIME
                 alpha:float=.001,   # Penalty of LIME
@@ -174,8 +174,8 @@ def feature_set(n_samples:int=10,   # Noisy copies of each row
     "The ten explainers of He et al. (2023) for rows of features"
     drawn, areas = dict(n_samples=n_samples, noise=noise, seed=seed), dict(n_samples=perturbed, score='logit', seed=seed)
     noisy = {e: on_features(e, base='gradient_magnitude', **drawn) for e in ('smoothgrad', 'smoothgrad_squared', 'vargrad')}
-    return dict(gradient=on_features('gradient_magnitude'), integrated_gradients=on_features('integrated_gradients', steps=50), **noisy,
-                smoothgrad_squared_integrated_gradients=on_features('smoothgrad_squared', base='integrated_gradients', base_params=dict(steps=50), **drawn),
+    return dict(gradient=on_features('gradient_magnitude'), integrated_gradients=on_features('integrated_gradients', n_steps=50), **noisy,
+                smoothgrad_squared_integrated_gradients=on_features('smoothgrad_squared', base='integrated_gradients', base_params=dict(n_steps=50), **drawn),
                 deep_lift=on_features('deep_lift'), occlusion=on_features('occlusion', score='logit'),
                 kernel_shap=on_features('kernel_shap', **areas), lime=on_features('lime', **areas, penalty='lasso', alpha=alpha, width=1000.))
 
@@ -226,7 +226,7 @@ def _program(draw):
 
 def GeneratedOpcodes(split:str='train', n:int=1000, seed:int=0, room:int=8) -> Texts:
     "Programs of which the malicious ones hold a known motif"
-    if split not in (known := ('train', 'valid', 'test')): raise nearest('split', split, known)
+    if split not in (known := ('train', 'valid', 'test')): raise unknown_name('split', split, known)
     y, drawn = zip(*[_program(random.Random(f'{seed} {split} {i}')) for i in range(n)])
     vocab = ['<pad>', '<unk>', *sorted({w for idiom in [*opcode_idioms, opcode_motif, opcode_trigger] for w in idiom})]
     return as_texts([[w for w, _ in p] for p in drawn], y, ['benign', 'malicious'], vocab, 40, room, marked=[[m for _, m in p] for p in drawn])

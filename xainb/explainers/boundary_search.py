@@ -34,7 +34,7 @@ class _Asked:
 
     def _each(self, f, z, i, cost):
         self.passes.index_add_(0, i, torch.full_like(i, cost))
-        parts = [f(*p) for p in zip(*(t.split(rows_at_once(z)) for t in (z, self.y[i], self.to[i])))]
+        parts = [f(*p) for p in zip(*(t.split(default_batch_size(z)) for t in (z, self.y[i], self.to[i])))]
         return tuple(map(torch.cat, zip(*parts)))
 
     def margin(self, z, i):
@@ -82,30 +82,30 @@ class _Best:
     @property
     def found(self): return self.distance.isfinite().nonzero()[:, 0]
 
-def _ladder(ask, best, radii, steps, noise, u, still):
+def _ladder(ask, best, radii, n_steps, noise, u, still):
     "Points beyond the boundary by PGD with steps of 2·radius/steps in balls of all radii; every other one of `still` rows starts at the image"
     x, norm, i = ask.x, best.norm, torch.arange(len(ask.x), device=ask.x.device).repeat_interleave(len(radii))
     eps, away = (torch.tensor(v, device=x.device, dtype=x.dtype).repeat(len(x)) for v in (radii, [j % 2 for j in range(len(radii))]))
     z = (x[i] + _as(torch.where(still[i], away, 1.))*norm.inside(noise[i], u[i], eps)).clamp(0, 1)
-    for _ in range(steps):
+    for _ in range(n_steps):
         m, g = ask.slope(z, i)
         best.take(z, m < 0, i)
         on = (m >= 0) & (eps < best.distance[i])
         if not on.any(): return
         i, eps, z, g = i[on], eps[on], z[on], g[on]
         g = torch.where(_as(_l2(g) > 0), g, noise[i])
-        z = (x[i] + norm.project(z - _as(2*eps/steps)*norm.direction(g) - x[i], eps)).clamp(0, 1)
+        z = (x[i] + norm.project(z - _as(2*eps/n_steps)*norm.direction(g) - x[i], eps)).clamp(0, 1)
     best.take(z, ask.margin(z, i) < 0, i)
 
 # %% ../../nbs/explainers/boundary_search.ipynb #1d7ec411
-def _to_boundary(ask, best, steps, within=1e-4):
+def _to_boundary(ask, best, n_steps, within=1e-4):
     "Moves each point back along its line to the image, to where the margin changes its sign, or ends with a bracket of `within` of the line"
     i = best.found
     if not len(i): return
     x, line = ask.x[i], best.point[i] - ask.x[i]
     low, high = torch.zeros_like(best.distance[i]), torch.ones_like(best.distance[i])
     a, b, last = ask.margin(x, i), ask.margin(best.point[i], i), torch.zeros_like(low)
-    for _ in range(steps):
+    for _ in range(n_steps):
         on = (high - low > within).nonzero()[:, 0]
         if not len(on): break
         l, h = low[on], high[on]
@@ -133,13 +133,13 @@ def _on_plane(x, z, m, g, norm):
     return at(high)
 
 # %% ../../nbs/explainers/boundary_search.ipynb #1b9f2ea8
-def _walk(ask, best, steps, beyond):
-    "From each point towards the nearest point of its tangent plane, a share `beyond` of the distance further; half as far after a step that led nowhere"
+def _walk(ask, best, n_steps, beyond):
+    "From each point toward the nearest point of its tangent plane, a share `beyond` of the distance further; half as far after a step that led nowhere"
     i = best.found
     if not len(i): return
     m, g = ask.slope(best.point[i], i)
     step = torch.ones_like(m)
-    for _ in range(steps):
+    for _ in range(n_steps):
         z = best.point[i]
         q = _on_plane(ask.x[i], z, m, g, best.norm)
         z = (z + _as(step)*(ask.x[i] + (1 + beyond)*(q - ask.x[i]) - z)).clamp(0, 1)
@@ -152,27 +152,27 @@ def _walk(ask, best, steps, beyond):
         if not len(i): break
 
 # %% ../../nbs/explainers/boundary_search.ipynb #fb56c120
-def _carlini_wagner(ask, best, steps, rate=.8):
+def _carlini_wagner(ask, best, n_steps, rate=.8):
     "Adam from each point; the rate falls from `rate` of the mean change of a value to zero"
     i = best.found
-    if not len(i) or not steps: return
+    if not len(i) or not n_steps: return
     x, d = ask.x[i], best.point[i] - ask.x[i]
     size, first, second = _l2(d), torch.zeros_like(d), torch.zeros_like(d)
     c = None
-    for t in range(1, steps + 1):
+    for t in range(1, n_steps + 1):
         m, g = ask.slope(x + d, i)
         best.take(x + d, m < 0, i)
         c = 2.4*size/_l2(g).clamp_min(1e-30) if c is None else c*torch.where(m < 0, .95, 1.05)
         slope = 2*d + _as(c*((m >= 0) | (t == 1)))*g
         first, second = .9*first + .1*slope, .999*second + .001*slope**2
         change = (first/(1 - .9**t))/((second/(1 - .999**t)).sqrt() + 1e-12)
-        d = (x + d - _as(rate*size/d[0].numel()**.5*(1 - t/(steps + 1)))*change).clamp(0, 1) - x
+        d = (x + d - _as(rate*size/d[0].numel()**.5*(1 - t/(n_steps + 1)))*change).clamp(0, 1) - x
 
 # %% ../../nbs/explainers/boundary_search.ipynb #df9ea698
-def _closest(ask, norm, radii, steps, noise, u, still, cw):
+def _closest(ask, norm, radii, n_steps, noise, u, still, cw):
     "The corrected search"
     best = _Best(ask.x, norm)
-    _ladder(ask, best, radii, steps, noise, u, still)
+    _ladder(ask, best, radii, n_steps, noise, u, still)
     _to_boundary(ask, best, 8)
     _walk(ask, best, 12, .01)
     if norm is boundary_norms['l2']: _carlini_wagner(ask, best, cw)
@@ -186,21 +186,21 @@ _published_radii = 36/255, 64/255, .3, .5, .7, .9, 1.1
 _span = min(-m/s for m, s in zip(imagenet_mean, imagenet_std)), max((1 - m)/s for m, s in zip(imagenet_mean, imagenet_std))
 def _cross_entropy(out, y, to): return F.cross_entropy(out, y, reduction='none')
 
-def _published_ladder(ask, best, radii, steps, noise, u):
+def _published_ladder(ask, best, radii, n_steps, noise, u):
     "PGD up the cross-entropy; each image keeps what the first radius that succeeds ends with"
     i = torch.arange(len(ask.x), device=ask.x.device)
     for r in radii:
         x, eps = ask.x[i], torch.full((len(i),), r, device=ask.x.device, dtype=ask.x.dtype)
         z = (x + best.norm.inside(noise[i], u[i], eps)).clamp(*_span)
-        for _ in range(steps):
+        for _ in range(n_steps):
             g = ask.slope(z, i, _cross_entropy)[1]
-            z = (x + best.norm.project(z + 2*r*r/steps*_unit(g) - x, eps)).clamp(*_span)
+            z = (x + best.norm.project(z + 2*r*r/n_steps*_unit(g) - x, eps)).clamp(*_span)
         over = ask.margin(z, i) < 0
         best.take(z, over, i)
         if not len(i := i[~over]): return
 
 # %% ../../nbs/explainers/boundary_search.ipynb #849f7f37
-def _published_cw(ask, best, steps, searches=9, stepsize=.01):
+def _published_cw(ask, best, n_steps, searches=9, stepsize=.01):
     "Carlini and Wagner's attack with a search for the constant, as foolbox runs it for one image"
     n, (a, b) = len(ask.x), (sum(_span)/2, (_span[1] - _span[0])/2)
     start = ((ask.x - a)/b*.999999).arctanh()
@@ -209,7 +209,7 @@ def _published_cw(ask, best, steps, searches=9, stepsize=.01):
     for _ in range(searches):
         i, d, over = torch.arange(n, device=ask.x.device), torch.zeros_like(start), torch.zeros(n, dtype=torch.bool, device=ask.x.device)
         first, second, last = torch.zeros_like(d), torch.zeros_like(d), torch.full_like(c, torch.inf).to(ask.x)
-        for t in range(steps):
+        for t in range(n_steps):
             w = (start[i] + d[i]).tanh()
             z = w*b + a
             m, g = ask.slope(z, i)
@@ -217,8 +217,8 @@ def _published_cw(ask, best, steps, searches=9, stepsize=.01):
             slope = (_as(c[i].to(m)*(m > 0))*g + 2*(z - image[i]))*b*(1 - w**2)
             first[i], second[i] = .9*first[i] + .1*slope, .999*second[i] + .001*slope**2
             d[i] = d[i] - stepsize*(first[i]/(1 - .9**(t + 1)))/((second[i]/(1 - .999**(t + 1))).sqrt() + 1e-8)
-            on = loss <= .9999*last[i] if t % math.ceil(steps/10) == 0 else torch.ones_like(i, dtype=torch.bool)
-            if t % math.ceil(steps/10) == 0: last[i] = loss
+            on = loss <= .9999*last[i] if t % math.ceil(n_steps/10) == 0 else torch.ones_like(i, dtype=torch.bool)
+            if t % math.ceil(n_steps/10) == 0: last[i] = loss
             i, z, m = i[on], z[on], m[on]
             if not len(i): break
             over[i] |= m < 0
@@ -229,10 +229,10 @@ def _published_cw(ask, best, steps, searches=9, stepsize=.01):
         z = ask.x[i] + best.norm.project(closest.point[i] - ask.x[i], torch.ones_like(closest.distance[i]))
         best.take(z, ask.margin(z, i) < 0, i)
 
-def _as_published(ask, norm, radii, steps, noise, u, still, cw):
+def _as_published(ask, norm, radii, n_steps, noise, u, still, cw):
     "The published search"
     best = _Best(ask.x, norm)
-    _published_ladder(ask, best, radii, steps, noise, u)
+    _published_ladder(ask, best, radii, n_steps, noise, u)
     if cw: _published_cw(ask, best, cw)
     return best
 
@@ -278,8 +278,8 @@ class Search:
     "The choices of a search; what is None is the mode's"
     norm:str='l2'         # 'l2' or 'linf'
     mode:str='corrected'  # 'corrected' or 'published', see above
-    radii:tuple|None=None # Of the ladder, in units of [0,1] images; for 'published' in those of normalised ones
-    steps:int|None=None   # Of the descent in each ball; 8 (ours), 40 as published
+    radii:tuple|None=None # Of the ladder, in units of [0,1] images; for 'published' in those of normalized ones
+    n_steps:int|None=None   # Of the descent in each ball; 8 (ours), 40 as published
     cw:int|None=None      # Of Carlini and Wagner's descent; 60 (ours), 100 as published; 0 for none
     points:int=1          # Points for each image
     by:str='starts'       # Several points differ by where the descent 'starts', or are those of the next 'classes' by score
@@ -287,19 +287,19 @@ class Search:
 
     def __post_init__(self):
         norm, published = boundary_norms[self.norm], self.mode == 'published'
-        if self.mode not in ('published', 'corrected'): raise nearest('search mode', self.mode, ['published', 'corrected'])
-        if self.by not in ('starts', 'classes'): raise nearest('way to several points', self.by, ['starts', 'classes'])
+        if self.mode not in ('published', 'corrected'): raise unknown_name('search mode', self.mode, ['published', 'corrected'])
+        if self.by not in ('starts', 'classes'): raise unknown_name('way to several points', self.by, ['starts', 'classes'])
         if published and (self.norm, self.by) != ('l2', 'starts'): raise BadInput("the published search is in the L2 norm, and of any class")
-        for k, v in dict(radii=_published_radii if published else norm.radii, steps=40 if published else 8, cw=100 if published else 60).items():
+        for k, v in dict(radii=_published_radii if published else norm.radii, n_steps=40 if published else 8, cw=100 if published else 60).items():
             if getattr(self, k) is None: object.__setattr__(self, k, v)
         object.__setattr__(self, 'radii', tuple(sorted(self.radii)))
-        if self.points < 1 or self.steps < 1 or self.cw < 0 or not self.radii or self.radii[0] <= 0: raise BadInput(f"a search needs a point, a step, and radii above zero: {self}")
+        if self.points < 1 or self.n_steps < 1 or self.cw < 0 or not self.radii or self.radii[0] <= 0: raise BadInput(f"a search needs a point, a step, and radii above zero: {self}")
 
     @property
     def cost(self) -> int:
         "Passes that it takes at most for each image"
-        if self.mode == 'published': each = len(self.radii)*(2*self.steps + 1) + (18*self.cw + 1 if self.cw else 0)
-        else: each = len(self.radii)*(2*self.steps + 1) + 3*10 + 2*(2 + 24) + (2*self.cw if self.norm == 'l2' else 0)
+        if self.mode == 'published': each = len(self.radii)*(2*self.n_steps + 1) + (18*self.cw + 1 if self.cw else 0)
+        else: each = len(self.radii)*(2*self.n_steps + 1) + 3*10 + 2*(2 + 24) + (2*self.cw if self.norm == 'l2' else 0)
         return 1 + self.points*(each + 1)
 
 # %% ../../nbs/explainers/boundary_search.ipynb #934853ed
@@ -310,14 +310,14 @@ def _next_classes(out, y, k):
 def _searched(net, x, s):
     "Point, label, other, distance, success, passes of each image, and what the network says at its points"
     n, k, published = len(x), s.points, s.mode == 'published'
-    with torch.no_grad(): out = torch.cat([net(p) for p in x.split(rows_at_once(x))])
+    with torch.no_grad(): out = torch.cat([net(p) for p in x.split(default_batch_size(x))])
     label = out.argmax(1)
     to = _next_classes(out, label, k) if s.by == 'classes' else torch.full((n*k,), any_class, device=x.device)
     noise, u = _draws(x, k, s.seed)
     still = (torch.arange(n*k, device=x.device) % k == 0) | (s.by == 'classes')
     mean, std = (x.new_tensor(_for_channels(v, x) if published else [d]*x.shape[1])[:, None, None] for v, d in ((imagenet_mean, 0.), (imagenet_std, 1.)))
     ask = _Asked((lambda z: net(z*std + mean)) if published else net, ((x - mean)/std).repeat_interleave(k, 0), label.repeat_interleave(k), to)
-    best = (_as_published if published else _closest)(ask, boundary_norms[s.norm], s.radii, s.steps, noise, u, still, s.cw)
+    best = (_as_published if published else _closest)(ask, boundary_norms[s.norm], s.radii, s.n_steps, noise, u, still, s.cw)
     return _sorted(net, x, label, to, best, best.point*std + mean, ask.passes, s)
 
 def _for_channels(v, x): return v if x.shape[1] == 3 else [sum(v)/3]*x.shape[1] # Their mean for images without three channels (ours)
@@ -327,7 +327,7 @@ def _sorted(net, x, label, to, best, point, passes, s):
     "What was found, for each image the closest point first"
     n, k, again = len(x), s.points, x.repeat_interleave(s.points, 0)
     success, y = best.distance.isfinite(), label.repeat_interleave(k)
-    with torch.no_grad(): said = torch.cat([net(p) for p in torch.where(_as(success), point, again).split(rows_at_once(x))])
+    with torch.no_grad(): said = torch.cat([net(p) for p in torch.where(_as(success), point, again).split(default_batch_size(x))])
     other = torch.where(to == any_class, said.scatter(1, y[:, None], -torch.inf).argmax(1), to)
     distance = torch.where(success, boundary_norms[s.norm].length(point - again), torch.inf)
     found = torch.where(_as(success), point, torch.nan), torch.where(success, other, -1), distance, success, said
@@ -336,7 +336,7 @@ def _sorted(net, x, label, to, best, point, passes, s):
     return point, label, other, distance, success, passes.reshape(n, k).sum(1) + k + 1, said
 
 # %% ../../nbs/explainers/boundary_search.ipynb #1e98a023
-_kept = Recent(2**28) # Bytes
+_kept = LRUCache(2**28) # Bytes
 def forget_searches():
     "Empties the memory of searches; stores stay"
     _kept.clear()
@@ -357,7 +357,7 @@ def _still_so(model, x, found):
     "Whether the network says of the kept points what it said"
     f = {k: torch.stack([g[k] for g in found]).to(x.device) for k in ('point', 'success', 'said')}
     points = torch.where(f['success'][..., None, None, None], f['point'], x[:, None])
-    with torch.no_grad(): said = torch.cat([model(p) for p in points.flatten(0, 1).split(rows_at_once(x))])
+    with torch.no_grad(): said = torch.cat([model(p) for p in points.flatten(0, 1).split(default_batch_size(x))])
     if said.shape[1:] != f['said'].shape[2:]: return [False]*len(x)
     off = (said.unflatten(0, f['success'].shape) - f['said']).abs().amax((1, 2))
     return (off <= 1e-3*f['said'].abs().amax((1, 2))).tolist()
@@ -387,9 +387,9 @@ def boundary_search(model,    # Network or Learner
     "The nearest points beyond the boundary of the region in which each image lies"
     known = Search.__dataclass_fields__
     for k in choices:
-        if k not in known: raise nearest('parameter of boundary_search', k, [*known, 'cache', 'store', 'batch_size'])
+        if k not in known: raise unknown_name('parameter of boundary_search', k, [*known, 'cache', 'store', 'batch_size'])
     model, s = as_model(model), Search(**choices)
     check_images(x)
     x = placed(x, model)
-    with frozen(model): found = in_batches(lambda x: _found(model, x, s, cache, store), x, batch_size=rows_for(model, x, batch_size))
+    with frozen(model): found = in_batches(lambda x: _found(model, x, s, cache, store), x, batch_size=batch_size_for(model, x, batch_size))
     return Boundary(*found, s.norm)

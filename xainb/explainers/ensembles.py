@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['roar_bases', 'roar_ensembles', 'noise_samples', 'base_explainer', 'base_cost', 'base_per_pixel', 'noisy', 'moments',
-           'smoothgrad', 'smoothgrad_squared', 'vargrad', 'squared', 'by_name', 'on_images', 'roar_set']
+           'smoothgrad', 'smoothgrad_squared', 'vargrad', 'squared', 'by_name', 'on_images', 'roar_explainers']
 
 # %% ../../nbs/explainers/ensembles.ipynb #bbeb78b1
 import inspect
@@ -32,7 +32,7 @@ def base_explainer(base, # Name of a registered explainer, or a function (model,
     inner = inspect.unwrap(f)
     known = inspect.signature(inner).parameters
     for k in params:
-        if k not in known: raise nearest(f'parameter of {inner.__name__}', k, list(known)[3:])
+        if k not in known: raise unknown_name(f'parameter of {inner.__name__}', k, list(known)[3:])
     return partial(inner, **params)
 
 def base_cost(base, base_params:dict|None=None) -> int: # Passes for each image
@@ -41,7 +41,7 @@ def base_cost(base, base_params:dict|None=None) -> int: # Passes for each image
 
 def _base(base):
     if not isinstance(base, str) and not callable(base): raise BadInput(f"base is the name of an explainer, or a function (model, x, target), not {base!r}")
-    return explainers[base] if isinstance(base, str) else base
+    return explainer_registry[base] if isinstance(base, str) else base
 
 def base_per_pixel(base) -> bool:
     "Whether the base is known to give one value for each pixel, see `SaliencyMap`"
@@ -51,7 +51,7 @@ def base_per_pixel(base) -> bool:
 # %% ../../nbs/explainers/ensembles.ipynb #cc285dd5
 def noisy(model, x:Tensor, target:Tensor, base, base_params, n_samples:int, noise:float, seed:int):
     "Attributions [s,N,C,H,W] of `s` noisy copies of each image, again and again until there are `n_samples`"
-    f, g, size = base_explainer(base, base_params), torch.Generator().manual_seed(seed), steps_at_once(x)
+    f, g, size = base_explainer(base, base_params), torch.Generator().manual_seed(seed), default_step_batch(x)
     for k in [min(size, n_samples - i) for i in range(0, n_samples, size)]:
         copies = x + noise*noise_samples(k, x, g)[:, None]
         yield f(model, copies.flatten(0, 1), target.repeat(k)).detach().unflatten(0, (k, len(x)))
@@ -123,18 +123,18 @@ def squared(model,     # Network or Learner
     return base_explainer(base, base_params)(model, x, target)**2
 
 # %% ../../nbs/explainers/ensembles.ipynb #118caf79
-roar_bases = dict(gradient={}, guided_backprop={}, integrated_gradients=dict(steps=25))
+roar_bases = dict(gradient={}, guided_backprop={}, integrated_gradients=dict(n_steps=25))
 roar_ensembles = 'squared', 'smoothgrad', 'smoothgrad_squared', 'vargrad'
 
 def by_name(name:str, model, x, target=None, **params):
     "The registered explainer `name`, which has to exist when it is called and not before"
-    return explainers[name](model, x, target, **params)
+    return explainer_registry[name](model, x, target, **params)
 
 def on_images(name:str, **params): # Of a registered explainer; its parameters
     "A registered explainer of images `f(model, x, target)`; its `args` and `keywords` say what it calls"
     return partial(by_name, name, **params)
 
-def roar_set(n_samples:int=15, # Noisy copies of each image
+def roar_explainers(n_samples:int=15, # Noisy copies of each image
              noise:float=.15,  # Standard deviation, the range of images being 1
              seed:int=0,       # Of the noise
             ) -> dict:         # Name, such as 'vargrad_gradient' -> function (model, x, target)

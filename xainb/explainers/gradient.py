@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['baseline_kinds', 'gradient', 'gradient_magnitude', 'input_x_gradient', 'blur_baseline', 'baseline_image',
-           'baselines_for', 'integrated_gradients', 'grey_levels', 'shap_draws', 'shap']
+           'baselines_for', 'integrated_gradients', 'gray_levels', 'expected_gradients_samples', 'expected_gradients']
 
 # %% ../../nbs/explainers/gradient.ipynb #806c8106
 import numpy as np, torch
@@ -54,7 +54,7 @@ def blur_baseline(x:Tensor,          # Images [N,C,H,W]
 baseline_kinds['blur'] = blur_baseline
 
 # %% ../../nbs/explainers/gradient.ipynb #342bc839
-def baseline_image(baseline, # 'black', 'white', 'mean' (each image's own colour), 'blur', a grey level, or images that broadcast to `x`
+def baseline_image(baseline, # 'black', 'white', 'mean' (each image's own color), 'blur', a gray level, or images that broadcast to `x`
                    x:Tensor, # Images [N,C,H,W]
                   ) -> Tensor: # [N,C,H,W]
     "The image that shows nothing, for each image of `x`"
@@ -73,49 +73,49 @@ def baselines_for(x:Tensor, # Images [N,C,H,W]
                   baselines:Tensor|None=None, # Images [B,C,H,W] in [0,1]; nine gray levels if not given
                  ) -> Tensor: # [B,C,H,W], of the type and on the device of `x`
     "The images that stand for nothing, the same for each image of `x`"
-    if baselines is None: return grey_levels(x)
+    if baselines is None: return gray_levels(x)
     if not isinstance(baselines, Tensor) or baselines.shape[1:] != x.shape[1:] or not len(baselines):
         raise BadInput(f"baselines are a tensor of images [B,{','.join(map(str, x.shape[1:]))}], not {_said(baselines)}")
     return torch.cat([_image_like(b, x[:1]) for b in baselines])
 
 # %% ../../nbs/explainers/gradient.ipynb #3089487e
-@explainer(family='gradient', cost=lambda steps: 2*steps, needs='gradients', source='Sundararajan et al. 2017', per_image=dict(baseline=4))
+@explainer(family='gradient', cost=lambda n_steps: 2*n_steps, needs='gradients', source='Sundararajan et al. 2017', per_image=dict(baseline=4))
 def integrated_gradients(model,        # Network or Learner
                          x:Tensor,     # Images [N,C,H,W] in [0,1]
                          target,       # [N] classes; the predicted ones if not given
-                         steps:int=50, # Points on the path; captum's default, inside the 20 to 300 that the paper recommends
-                         baseline='black', # Kind, grey level or image, see `baseline_image`; black is the paper's choice
+                         n_steps:int=50, # Points on the path; captum's default, inside the 20 to 300 that the paper recommends
+                         baseline='black', # Kind, gray level or image, see `baseline_image`; black is the paper's choice
                         ) -> Tensor:   # [N,C,H,W], signed, in score
     "The derivative of the target's score, averaged on the way from the baseline to the image, times the way"
     start = baseline_image(baseline, x)
-    return IntegratedGradients(model).attribute(x, start, target, n_steps=steps, internal_batch_size=rows_at_once(x))
+    return IntegratedGradients(model).attribute(x, start, target, n_steps=n_steps, internal_batch_size=default_batch_size(x))
 
 # %% ../../nbs/explainers/gradient.ipynb #7911f744
-def grey_levels(x:Tensor, n:int=9) -> Tensor: # [n,C,H,W]
-    "`n` grey images shaped like those of `x`, from black to white"
+def gray_levels(x:Tensor, n:int=9) -> Tensor: # [n,C,H,W]
+    "`n` gray images shaped like those of `x`, from black to white"
     return torch.linspace(0, 1, n, device=x.device, dtype=x.dtype)[:, None, None, None].expand(n, *x.shape[1:])
 
 # %% ../../nbs/explainers/gradient.ipynb #f2556d39
-def shap_draws(n_samples:int, n_baselines:int, seed:int=0) -> tuple: # Which baseline [n_samples], and where on the path [n_samples]
-    "What `shap` draws, the same whatever the batch"
+def expected_gradients_samples(n_samples:int, n_baselines:int, seed:int=0) -> tuple: # Which baseline [n_samples], and where on the path [n_samples]
+    "What `expected_gradients` draws, the same whatever the batch"
     g, drawn = np.random.RandomState(seed), []
     for n in [min(10, n_samples - i) for i in range(0, n_samples, 10)]: drawn.append((g.choice(n_baselines, n), g.uniform(0., 1., n)))
     return tuple(torch.as_tensor(np.concatenate(d)) for d in zip(*drawn))
 
 # %% ../../nbs/explainers/gradient.ipynb #d4e831ed
 @explainer(family='gradient', cost=lambda n_samples: 2*n_samples, needs='gradients', source='Erion et al. 2021; Lundberg & Lee 2017')
-def shap(model,     # Network or Learner
+def expected_gradients(model,     # Network or Learner
          x:Tensor,  # Images [N,C,H,W] in [0,1]
          target,    # [N] classes; the predicted ones if not given
          n_samples:int=50, # Draws of (baseline, point on the path); ours, the published number is unknown
          seed:int=0, # Of the draws
-         baselines:Tensor|None=None, # Images [B,C,H,W] to draw from; nine grey levels if not given (ours)
+         baselines:Tensor|None=None, # Images [B,C,H,W] to draw from; nine gray levels if not given (ours)
         ) -> Tensor: # [N,C,H,W], signed, in score
     "Expected gradients: integrated gradients over a distribution of baselines"
     baselines = baselines_for(x, baselines)
-    which, at = (d.to(x.device) for d in shap_draws(n_samples, len(baselines), seed))
+    which, at = (d.to(x.device) for d in expected_gradients_samples(n_samples, len(baselines), seed))
     total = torch.zeros_like(x)
-    for k in torch.arange(n_samples, device=x.device).split(steps_at_once(x)):
+    for k in torch.arange(n_samples, device=x.device).split(default_step_batch(x)):
         start = baselines[which[k]][:, None]
         way = x - start
         points = start + at[k].to(x)[:, None, None, None, None]*way

@@ -15,7 +15,7 @@ from .gradient import blur_baseline
 from .perturbation import target_probability
 
 # %% ../../nbs/explainers/learned_masks.ipynb #2b3c4970
-def _shifts(steps, jitter, seed): return torch.randint(2*jitter + 1, (steps, 2), generator=torch.Generator().manual_seed(seed)).tolist()
+def _shifts(n_steps, jitter, seed): return torch.randint(2*jitter + 1, (n_steps, 2), generator=torch.Generator().manual_seed(seed)).tolist()
 
 def _mask_cost(m, l1, tv, beta, over=Tensor.mean):
     "What the masks [N,1,h,w] cost besides the probability, as means over the mask cells, or with `Tensor.sum` as sums"
@@ -36,11 +36,11 @@ def _central_disc(model, x, hidden, target, grid): # [N,1,grid,grid], 0 in the d
     enough = p <= p[-1] + .01*(p[0] - p[-1])
     return masks[enough.int().argmax(0)]
 
-def _learned_mask(model, x, target, blur, m, steps, jitter, seed, lr, cost):
+def _learned_mask(model, x, target, blur, m, n_steps, jitter, seed, lr, cost):
     h, w = x.shape[-2:]
     clear, hidden = (F.pad(v, (jitter,)*4, mode='replicate') for v in (x, blur))
     optimizer = torch.optim.Adam([m.requires_grad_()], lr)
-    for dy, dx in _shifts(steps, jitter, seed):
+    for dy, dx in _shifts(n_steps, jitter, seed):
         at, large = (..., slice(dy, dy+h), slice(dx, dx+w)), _enlarged(m, x)
         p = target_probability(model, (hidden[at] + large*(clear[at] - hidden[at]))[None], target)[0]
         optimizer.zero_grad()
@@ -52,11 +52,11 @@ def _learned_mask(model, x, target, blur, m, steps, jitter, seed, lr, cost):
 # %% ../../nbs/explainers/learned_masks.ipynb #4105a4a6
 mask_presets = dict(ours=dict(l1=1., tv=1., over=Tensor.mean, disc=False), published=dict(l1=1e-4, tv=1e-2, over=Tensor.sum, disc=True))
 
-@explainer(family='perturbation', cost=lambda steps, preset: 2*steps + (disc_radii + 1)*(preset == 'published'), needs='gradients', source='Fong & Vedaldi 2017')
+@explainer(family='perturbation', cost=lambda n_steps, preset: 2*n_steps + (disc_radii + 1)*(preset == 'published'), needs='gradients', source='Fong & Vedaldi 2017')
 def meaningful_perturbation(model,     # Network or Learner
                             x:Tensor,  # Images [N,C,H,W] in [0,1]
                             target,    # [N] classes; the predicted ones if not given
-                            steps:int=300, # Of Adam; the paper's
+                            n_steps:int=300, # Of Adam; the paper's
                             lr:float=.1, # Of Adam; the paper's
                             l1:float|None=None, # λ1, the price of blurring; the preset's if not given: 1 for the whole image, or the paper's 1e-4 for each mask cell
                             tv:float|None=None, # λ2, the price of |∇m|^beta between mask cells; the preset's if not given: 1 for their mean, or the paper's 1e-2 for their sum
@@ -68,14 +68,14 @@ def meaningful_perturbation(model,     # Network or Learner
                             preset:str='ours', # 'ours' or 'published': prices, whether they are of means or sums, and where the mask starts
                            ) -> Tensor: # [N,1,H,W] in [0,1]: how far each pixel had to be blurred
     "What has to be blurred for the class to go away, learned for each image"
-    if preset not in mask_presets: raise nearest('preset', preset, mask_presets)
+    if preset not in mask_presets: raise unknown_name('preset', preset, mask_presets)
     side, p = min(x.shape[-2:]), mask_presets[preset]
     l1, tv = p['l1'] if l1 is None else l1, p['tv'] if tv is None else tv
     grid, jitter = grid or min(28, side//2), max(1, round(4*side/224)) if jitter is None else jitter
     hidden = blur_baseline(x, blur or max(4, 10*side/224))
     with torch.no_grad(): m = _central_disc(model, x, hidden, target, grid) if p['disc'] else x.new_zeros(len(x), 1, grid, grid)
     def cost(m): return _mask_cost(m, l1, tv, beta, p['over'])
-    with torch.enable_grad(): return 1 - _learned_mask(model, x, target, hidden, m, steps, jitter, seed, lr, cost)
+    with torch.enable_grad(): return 1 - _learned_mask(model, x, target, hidden, m, n_steps, jitter, seed, lr, cost)
 
 # %% ../../nbs/explainers/learned_masks.ipynb #a504b8f4
 def area_cost(m:Tensor,     # [A,N,H,W] masks, N for each of A areas
@@ -116,14 +116,14 @@ def sharp_where(pyramid:Tensor, # [L,N,C,H,W]
     return torch.einsum('lanhw,lnchw->anchw', near, pyramid)
 
 # %% ../../nbs/explainers/learned_masks.ipynb #d32c427f
-def _extremal_masks(model, pyramid, target, areas, cells, kernel, steps, lr, weight):
+def _extremal_masks(model, pyramid, target, areas, cells, kernel, n_steps, lr, weight):
     "One mask [A,N,H,W] for each area and image"
     n, size = pyramid.shape[1], pyramid.shape[-2:]
     m = pyramid.new_full((len(areas)*n, 1, *cells), .5).requires_grad_()
     large = lambda: F.interpolate(smooth_max(m, kernel), size, mode='bilinear', align_corners=False).reshape(len(areas), n, *size)
     optimizer = torch.optim.Adam([m], lr, eps=1e-5) # Above rounding: no step on its sign alone
-    for i in range(steps):
-        mask, now = large(), weight[0]*(weight[1]/weight[0])**(i/max(1, steps - 1))
+    for i in range(n_steps):
+        mask, now = large(), weight[0]*(weight[1]/weight[0])**(i/max(1, n_steps - 1))
         p = target_probability(model, sharp_where(pyramid, mask), target)
         optimizer.zero_grad()
         (now*area_cost(mask, areas) - p.clamp(min=1e-12).log()).sum().backward()
@@ -132,12 +132,12 @@ def _extremal_masks(model, pyramid, target, areas, cells, kernel, steps, lr, wei
     return large().detach()
 
 # %% ../../nbs/explainers/learned_masks.ipynb #7349b557
-@explainer(family='perturbation', cost=lambda steps, areas: 2*steps*len(areas), needs='gradients', source='Fong, Patrick & Vedaldi 2019')
+@explainer(family='perturbation', cost=lambda n_steps, areas: 2*n_steps*len(areas), needs='gradients', source='Fong, Patrick & Vedaldi 2019')
 def extremal_perturbation(model,     # Network or Learner
                           x:Tensor,  # Images [N,C,H,W] in [0,1]
                           target,    # [N] classes; the predicted ones if not given
                           areas=(.025, .05, .1, .2), # Shares of the image, one mask is learned for each; the authors' for the pointing game
-                          steps:int=800, # Of Adam; the paper's number, of another optimizer
+                          n_steps:int=800, # Of Adam; the paper's number, of another optimizer
                           lr:float=.1, # Of Adam; ours
                           weight=(1., 1000.), # λ at the first and at the last step, growing by the same factor; ours
                           grid:int|None=None, # Mask cells along the shorter side; if not given 32, one for 7 pixels of an image of 224, but no finer than two pixels
@@ -150,5 +150,5 @@ def extremal_perturbation(model,     # Network or Learner
     cells, kernel = [round(s/cell) for s in x.shape[-2:]], bump((sigma or 21*side/224)/cell).to(x)
     pyramid = blur_pyramid(x, blur or max(9, 20*side/224))
     with torch.enable_grad():
-        masks = [_extremal_masks(model, pyramid, target, a, cells, kernel, steps, lr, weight) for a in torch.tensor(areas).to(x).split(steps_at_once(x))]
+        masks = [_extremal_masks(model, pyramid, target, a, cells, kernel, n_steps, lr, weight) for a in torch.tensor(areas).to(x).split(default_step_batch(x))]
     return torch.cat(masks).mean(0)[:, None]

@@ -115,7 +115,7 @@ def _product(call): return call.answer(_bilinear(dict(matmul=torch.matmul, bmm=t
 
 # %% ../../nbs/explainers/rules.ipynb #cc1dd6c4
 def _layer_norm(call):
-    "Centred, then times the inverse root of its mean square: two products and a secant"
+    "Centerd, then times the inverse root of its mean square: two products and a secant"
     z, shape, weight, bias, eps = call.args[0], *(call.given(k, i, d) for k, i, d in (('normalized_shape', 1, None), ('weight', 2, None), ('bias', 3, None), ('eps', 4, 1e-5)))
     dims = tuple(range(-len(shape), 0))
     c = z - z.mean(dims, keepdim=True)
@@ -135,7 +135,7 @@ def _deep_lift(model, x, target, start):
 def deep_lift(model,     # Network or Learner
               x:Tensor,  # Images [N,C,H,W] in [0,1]
               target,    # [N] classes; the predicted ones if not given
-              baseline='black', # Kind, grey level or image, see `baseline_image`
+              baseline='black', # Kind, gray level or image, see `baseline_image`
              ) -> Tensor: # [N,C,H,W], signed, in score
     "Differences from a baseline, handed back by the slopes of secants; they add up to the difference of the scores"
     return _deep_lift(model, x, target, baseline_image(baseline, x))
@@ -145,12 +145,12 @@ def deep_lift(model,     # Network or Learner
 def deep_lift_shap(model,     # Network or Learner
                    x:Tensor,  # Images [N,C,H,W] in [0,1]
                    target,    # [N] classes; the predicted ones if not given
-                   baselines:Tensor|None=None, # Images [B,C,H,W]; nine grey levels if not given (ours). Each costs four passes
+                   baselines:Tensor|None=None, # Images [B,C,H,W]; nine gray levels if not given (ours). Each costs four passes
                   ) -> Tensor: # [N,C,H,W], signed, in score
     "The mean of DeepLIFT over baselines"
     baselines = baselines_for(x, baselines)
     total = 0
-    for part in baselines.split(steps_at_once(x)):
+    for part in baselines.split(default_step_batch(x)):
         n = len(part)
         a = _deep_lift(model, x.repeat_interleave(n, 0), target.repeat_interleave(n), part.repeat(len(x), 1, 1, 1))
         total = total + a.reshape(len(x), n, *x.shape[1:]).sum(1)

@@ -8,7 +8,7 @@ __all__ = ['magnitude_shares', 'complexity', 'sparseness']
 # %% ../../nbs/metrics/complexity.ipynb #d422e881
 import torch
 from torch import Tensor
-from ..core import metric, rows
+from ..core import metric, metric_rows
 
 # %% ../../nbs/metrics/complexity.ipynb #abcc12d0
 def magnitude_shares(maps:Tensor) -> Tensor: # [N,H,W] -> [N,H*W] in double precision; NaN for a map of zeros
@@ -18,14 +18,14 @@ def magnitude_shares(maps:Tensor) -> Tensor: # [N,H,W] -> [N,H*W] in double prec
 
 # %% ../../nbs/metrics/complexity.ipynb #ce5890f3
 @metric(family='complexity', better='lower', source='Bhatt, Weller & Moura 2020, arXiv 2005.00631')
-def complexity(model, x, target, maps, truth):
+def complexity(model, x, target, maps, ground_truth):
     "Entropy of the shares of magnitude, in nats, from 0 to ln(H*W); NaN for a map of zeros"
-    return rows('complexity', torch.special.entr(magnitude_shares(maps)).sum(1))
+    return metric_rows('complexity', torch.special.entr(magnitude_shares(maps)).sum(1))
 
 # %% ../../nbs/metrics/complexity.ipynb #6e90d69a
 @metric(family='complexity', better='higher', source='Chalasani et al. 2020, arXiv 1810.06583')
-def sparseness(model, x, target, maps, truth):
+def sparseness(model, x, target, maps, ground_truth):
     "Gini index of the magnitudes, from 0 to 1 - 1/(H*W); NaN for a map of zeros"
     f = magnitude_shares(maps).sort(1).values
     d = f.shape[1]
-    return rows('sparseness', f @ (2*torch.arange(1, d+1, device=f.device, dtype=f.dtype) - d - 1)/d)
+    return metric_rows('sparseness', f @ (2*torch.arange(1, d+1, device=f.device, dtype=f.dtype) - d - 1)/d)

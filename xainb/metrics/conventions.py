@@ -12,15 +12,15 @@ import numpy as np, pandas as pd, torch
 from torch import Tensor
 import torch.nn.functional as F
 from scipy.ndimage import gaussian_filter
-from ..core import as_model, check_images, check_target, device_of, logits, nearest, pixel_map
+from ..core import as_model, check_images, check_target, device_of, logits, unknown_name, pixel_map
 from ..stats import compare_all, rank_agreement
 from ..viz import heat_table
 from .perturbation import counts_at, filled, half_gap, perturbation_curves
 
 # %% ../../nbs/metrics/conventions.ipynb #72d4dbe5
-areas = dict(trapezoid=lambda c, r: c.area(r), # Normalised, both ends
+areas = dict(trapezoid=lambda c, r: c.area(r), # Normalized, both ends
              over_maximum=lambda c, r: c.area(r)/c[r].amax(1),
-             unnormalised=lambda c, r: torch.trapezoid(c[r][:, 1:], dx=1.), # Without the whole image, one for each step
+             unnormalized=lambda c, r: torch.trapezoid(c[r][:, 1:], dx=1.), # Without the whole image, one for each step
              mean=lambda c, r: c[r][:, 1:].mean(1),
              rise=lambda c, r: c[r][:, -1] - c[r][:, 0],
              aopc=lambda c, r: (c[r][:, :1] - c[r]).mean(1), # Samek et al. 2017: mean drop over all steps, the first, which is zero, included
@@ -33,7 +33,7 @@ class Convention:
     "How a number is made of an attribution"
     insert:bool        # Pixels are put back rather than removed
     fill:object        # See `filled`; or a function of (images, network) that gives images
-    steps:object       # Number of steps, or a tuple of fractions
+    n_steps:object       # Number of steps, or a tuple of fractions
     better:str         # 'higher' or 'lower'
     source:str
     area:str='trapezoid' # How the curve becomes a number: one of `areas`
@@ -48,14 +48,14 @@ class Convention:
         a = attribution**2 if self.square else attribution
         a = a.expand_as(x) if self.unit == 'value' else pixel_map(a, self.reduce, x.shape[1])
         units = a[0].numel()
-        steps = counts_at(self.steps, units) if isinstance(self.steps, tuple) else min(self.steps, units)
+        n_steps = counts_at(self.n_steps, units) if isinstance(self.n_steps, tuple) else min(self.n_steps, units)
         fill = self.fill(x, model) if callable(self.fill) else self.fill
         orders = ('most', 'least') if 'gap' in self.area else ('most',)
-        return areas[self.area](perturbation_curves(model, x, target, a, fill, self.insert, steps, self.unit, orders, [self.read]), self.read)
+        return areas[self.area](perturbation_curves(model, x, target, a, fill, self.insert, n_steps, self.unit, orders, [self.read]), self.read)
 
 # %% ../../nbs/metrics/conventions.ipynb #81142cba
 def rise_blur(x:Tensor, model=None) -> Tensor:
-    "RISE's blurred image: kernel 11, sigma 5, after normalisation, zeros outside"
+    "RISE's blurred image: kernel 11, sigma 5, after normalization, zeros outside"
     dot = np.zeros((11, 11)); dot[5, 5] = 1
     kernel = torch.tensor(gaussian_filter(dot, 5)).to(x).expand(x.shape[1], 1, 11, 11)
     ground = filled(x, 'zero', model)
@@ -65,18 +65,18 @@ def darkest(x:Tensor, model=None) -> Tensor: return x.amin((1, 2, 3), keepdim=Tr
 
 # %% ../../nbs/metrics/conventions.ipynb #354c63e2
 _tenths = (.1, .2, .3, .4, .5, .6, .7, .8, .9)
-_roar = dict(fill='mean', steps=(.1, .3, .5, .7, .9), read='accuracy', area='mean', unit='value', square=True, target='true', source='Hooker et al. 2019, arXiv 1806.10758, without the retraining; squares as in the published code')
-_trend = dict(steps=(.1,), target='true', better='higher', source='He et al. 2023, arXiv 2309.05679: reduction, synthesis')
-_rise = dict(steps=28, source='Petsiuk et al. 2018, arXiv 1806.07421 and its code')
+_roar = dict(fill='mean', n_steps=(.1, .3, .5, .7, .9), read='accuracy', area='mean', unit='value', square=True, target='true', source='Hooker et al. 2019, arXiv 1806.10758, without the retraining; squares as in the published code')
+_trend = dict(n_steps=(.1,), target='true', better='higher', source='He et al. 2023, arXiv 2309.05679: reduction, synthesis')
+_rise = dict(n_steps=28, source='Petsiuk et al. 2018, arXiv 1806.07421 and its code')
 
 conventions = dict(
     rise=dict(deletion=Convention(False, 'zero', better='lower', **_rise), insertion=Convention(True, rise_blur, better='higher', **_rise)),
-    sam=dict(deletion=Convention(False, 'zero', better='lower', area='over_maximum', steps=28, source='Bansal et al. 2020: RISE, but the area is divided by the maximum of the curve'),
-             insertion=Convention(True, rise_blur, better='higher', area='over_maximum', steps=28, source='Bansal et al. 2020')),
-    torchcam=dict(deletion=Convention(False, 'zero', steps=20, better='lower', source='torch-cam 0.5, defaults'), insertion=Convention(True, 'zero', steps=20, better='higher', source='torch-cam 0.5, defaults')),
-    quantus=dict(deletion=Convention(False, darkest, steps=28, better='lower', area='unnormalised', unit='value', target='true', source='Quantus 0.6 PixelFlipping; the number of steps is ours (its own: one value at a time)')),
-    fpa=dict(deletion=Convention(False, 'grey', steps=20, better='higher', area='gap', read='logit_ratio', reduce='sum', source='Brocki & Chung 2023, arXiv 2303.01538: area of LIF minus area of MIF, in percent')),
-    road=dict(deletion=Convention(False, 'noisy_linear', steps=_tenths, better='higher', area='half_gap', target='true', source='Rong et al. 2022, arXiv 2202.00449; half the gap of both orders as in grad-cam 1.5')),
+    sam=dict(deletion=Convention(False, 'zero', better='lower', area='over_maximum', n_steps=28, source='Bansal et al. 2020: RISE, but the area is divided by the maximum of the curve'),
+             insertion=Convention(True, rise_blur, better='higher', area='over_maximum', n_steps=28, source='Bansal et al. 2020')),
+    torchcam=dict(deletion=Convention(False, 'zero', n_steps=20, better='lower', source='torch-cam 0.5, defaults'), insertion=Convention(True, 'zero', n_steps=20, better='higher', source='torch-cam 0.5, defaults')),
+    quantus=dict(deletion=Convention(False, darkest, n_steps=28, better='lower', area='unnormalized', unit='value', target='true', source='Quantus 0.6 PixelFlipping; the number of steps is ours (its own: one value at a time)')),
+    fpa=dict(deletion=Convention(False, 'gray', n_steps=20, better='higher', area='gap', read='logit_ratio', reduce='sum', source='Brocki & Chung 2023, arXiv 2303.01538: area of LIF minus area of MIF, in percent')),
+    road=dict(deletion=Convention(False, 'noisy_linear', n_steps=_tenths, better='higher', area='half_gap', target='true', source='Rong et al. 2022, arXiv 2202.00449; half the gap of both orders as in grad-cam 1.5')),
     roar=dict(deletion=Convention(False, better='lower', **_roar), insertion=Convention(True, better='higher', **_roar)),
     trend=dict(deletion=Convention(False, 'black', area='fall', **_trend), insertion=Convention(True, 'zero', area='rise', **_trend)))
 
@@ -84,7 +84,7 @@ def list_conventions() -> pd.DataFrame:
     "The conventions, a line for each of their metrics"
     made = [(name, metric, c) for name, of in conventions.items() for metric, c in of.items()]
     shown = lambda v: getattr(v, '__name__', str(v))
-    columns = ('unit', 'fill', 'steps', 'read', 'area', 'target', 'better', 'source')
+    columns = ('unit', 'fill', 'n_steps', 'read', 'area', 'target', 'better', 'source')
     return pd.DataFrame([(n, m, *(shown(getattr(c, k)) for k in columns)) for n, m, c in made], columns=['convention', 'metric', *columns]).set_index(['convention', 'metric'])
 
 # %% ../../nbs/metrics/conventions.ipynb #5502ffad
@@ -142,9 +142,9 @@ def compare_conventions(model,        # Network or Learner
     model = as_model(model); check_images(x)
     x = x.to(device_of(model)); y = check_target(y, x)
     known = [n for n, of in conventions.items() if metric in of]
-    if not known: raise nearest('metric with conventions', metric, {m for of in conventions.values() for m in of})
+    if not known: raise unknown_name('metric with conventions', metric, {m for of in conventions.values() for m in of})
     for n in names or ():
-        if n not in known: raise nearest(f'convention of {metric}', n, known)
+        if n not in known: raise unknown_name(f'convention of {metric}', n, known)
     chosen = {n: conventions[n][metric] for n in names or known}
     targets = dict(true=y, predicted=logits(model, x).argmax(1))
     scores = pd.concat([pd.DataFrame(dict(convention=n, explainer=e, image=range(len(x)), value=c.score(model, x, targets[c.target], a.to(x.device)).double().cpu()))

@@ -7,7 +7,7 @@ __all__ = ['object_share', 'fidelity_rows', 'fidelity', 'ranking_effect', 'plot_
 
 # %% ../../nbs/metrics/fidelity.ipynb #fad7a6a7
 import pandas as pd, torch
-from ..core import metric, rows
+from ..core import metric, metric_rows
 from ..stats import interval_table
 from ..viz import canvas, plot_curves
 from .localization import near_boxes
@@ -18,12 +18,12 @@ def _area_until(at, values, limit): # [S+1], [N,S+1], [N] -> [N]: of the steps t
     before = at[1:] <= limit[:, None] + 1e-6
     return ((values[:, 1:] + values[:, :-1])/2*at.diff()*before).sum(1)
 
-def object_share(truth, # Mask or boxes, `Truth`
+def object_share(ground_truth, # Mask or boxes, `GroundTruth`
                  size,  # Height and width of the images
                 ):      # [N] from 0 to 1, NaN where an image has no object; None where nothing is known
     "The share of an image that its object covers at most: that of its mask or, without a mask, that of its boxes"
-    if truth is None or (truth.mask is None and truth.boxes is None): return None
-    inside = truth.mask if truth.mask is not None else near_boxes(truth.boxes, *size)
+    if ground_truth is None or (ground_truth.mask is None and ground_truth.boxes is None): return None
+    inside = ground_truth.mask if ground_truth.mask is not None else near_boxes(ground_truth.boxes, *size)
     share = inside.float().mean((1, 2))
     return torch.where(share > 0, share, torch.nan)
 
@@ -37,18 +37,18 @@ def fidelity_rows(curves, read:str,
     if share is not None:
         limit = 1 - share.to(lif)
         found['artifact_outside'] = torch.where(limit.isnan(), limit, _area_until(c.at.to(lif), areas['artifact'], limit))
-    return pd.concat([*(rows(name, v) for name, v in found.items()), rows('mif_curve', mif, c.at), rows('lif_curve', lif, c.at)], ignore_index=True)
+    return pd.concat([*(metric_rows(name, v) for name, v in found.items()), metric_rows('mif_curve', mif, c.at), metric_rows('lif_curve', lif, c.at)], ignore_index=True)
 
-@metric(family='perturbation', better='higher', cost=lambda steps: 2*steps, needs='model', source='Brocki & Chung 2022, arXiv 2203.02928; fill and steps of 5 % as in FPA, arXiv 2303.01538')
-def fidelity(model, x, target, maps, truth,
-             steps=20,     # Of 5 % of the pixels
-             fill='grey',  # What they are replaced by, see `filled`; grey is zero after FPA's normalisation
+@metric(family='perturbation', better='higher', cost=lambda n_steps: 2*n_steps, needs='model', source='Brocki & Chung 2022, arXiv 2203.02928; fill and steps of 5 % as in FPA, arXiv 2303.01538')
+def fidelity(model, x, target, maps, ground_truth,
+             n_steps=20,     # Of 5 % of the pixels
+             fill='gray',  # What they are replaced by, see `filled`; gray is zero after FPA's normalization
              read:str='accuracy', # Whether the class is still `target` (give the true class for an accuracy in the strict sense); or 'logit_ratio' as in FPA, 'probability', 'logit'
              unit='pixel', # See `perturbation_curves`
             ):
     "Areas `fidelity` and `artifact` (an upper bound), their sum `uncorrected`; `artifact_outside`, the artifact before the object's own pixels go, where the object is known; and the curves `mif_curve` and `lif_curve` at each fraction removed"
-    curves = perturbation_curves(model, x, target, maps, fill, steps=steps, unit=unit, orders=('most', 'least'), read=[read])
-    return fidelity_rows(curves, read, object_share(truth, x.shape[2:]))
+    curves = perturbation_curves(model, x, target, maps, fill, n_steps=n_steps, unit=unit, orders=('most', 'least'), read=[read])
+    return fidelity_rows(curves, read, object_share(ground_truth, x.shape[2:]))
 
 # %% ../../nbs/metrics/fidelity.ipynb #be28607d
 def ranking_effect(rows:pd.DataFrame, # Rows of `fidelity` of several explainers, with columns explainer, image, metric, value

@@ -12,8 +12,8 @@ __all__ = ['thresholds', 'percents', 'near_boxes', 'pointing_game', 'class_balan
 import numpy as np, pandas as pd, torch
 from scipy import ndimage
 from torch import Tensor
-from ..core import metric, rows, in_batches, Truth, BadInput
-from ..stats import _quantiles, _resampled
+from ..core import metric, metric_rows, in_batches, GroundTruth, BadInput
+from ..stats import interval_quantiles, resampled_means
 
 # %% ../../nbs/metrics/localization.ipynb #a6409a0f
 def _gap(low, high, n):
@@ -33,17 +33,17 @@ def near_boxes(boxes:Tensor,  # [N,B,4] as x0,y0,x1,y1, exclusive ends; unused o
 
 # %% ../../nbs/metrics/localization.ipynb #489ea3d1
 @metric(family='localization', better='higher', needs='boxes', source='Zhang et al. 2016, arXiv 1608.00507; tolerance as in TorchRay')
-def pointing_game(model, x, target, maps, truth,
+def pointing_game(model, x, target, maps, ground_truth,
                   tolerance=0., # A miss by less than this many pixels is a hit; 15 in TorchRay
                  ):
     "Whether the largest value of the map lies in a box; 0 to 1, ties count by their share, NaN where an image has no box"
     top = maps == maps.amax((1, 2), keepdim=True)
-    hit = near_boxes(truth.boxes, *maps.shape[1:], tolerance)
-    return rows('pointing_game', _if_boxes(truth, (top & hit).sum((1, 2))/top.sum((1, 2))))
+    hit = near_boxes(ground_truth.boxes, *maps.shape[1:], tolerance)
+    return metric_rows('pointing_game', _if_boxes(ground_truth, (top & hit).sum((1, 2))/top.sum((1, 2))))
 
-def _if_boxes(truth, value):
+def _if_boxes(ground_truth, value):
     "`value` [N] or [N,S], NaN for images without a box"
-    none = truth.boxes.isnan().any(-1).all(-1)
+    none = ground_truth.boxes.isnan().any(-1).all(-1)
     return torch.where(none.reshape(-1, *[1]*(value.ndim-1)), torch.nan, value)
 
 # %% ../../nbs/metrics/localization.ipynb #cc1b852f
@@ -99,16 +99,16 @@ def without_floor(maps:Tensor) -> Tensor: # [N,H,W]
 thresholds = tuple(round(.10+.05*i, 2) for i in range(9))
 
 @metric(family='localization', better='higher', needs='boxes', source='Bansal, Agarwal & Nguyen 2020 (thresholds, one box around all pixels); IoU > 0.5')
-def wsol(model, x, target, maps, truth,
+def wsol(model, x, target, maps, ground_truth,
          thresholds=thresholds, # Shares of the map's maximum
          above=.5,              # A hit has an IoU above this
          keep_floor=False,      # Do not shift maps that are positive everywhere, see `without_floor`
         ):
     "IoU of the thresholded map's box with the best true box: `wsol_iou_curve` and `wsol_hit_curve` at each threshold, `wsol_iou` their mean"
     maps = maps if keep_floor else without_floor(maps)
-    iou = _if_boxes(truth, box_iou(threshold_boxes(maps, thresholds), truth.boxes).amax(-1))
+    iou = _if_boxes(ground_truth, box_iou(threshold_boxes(maps, thresholds), ground_truth.boxes).amax(-1))
     hit = torch.where(iou.isnan(), iou, (iou > above).to(iou.dtype))
-    return pd.concat([rows('wsol_iou', iou.mean(1)), rows('wsol_iou_curve', iou, thresholds), rows('wsol_hit_curve', hit, thresholds)], ignore_index=True)
+    return pd.concat([metric_rows('wsol_iou', iou.mean(1)), metric_rows('wsol_iou_curve', iou, thresholds), metric_rows('wsol_hit_curve', hit, thresholds)], ignore_index=True)
 
 # %% ../../nbs/metrics/localization.ipynb #248c017d
 def wsol_score(rows:pd.DataFrame,   # Rows that hold `wsol_hit_curve`, of the whole data set
@@ -174,13 +174,13 @@ def component_ious(maps:Tensor, # [N,H,W] in [0,1]
 percents = tuple(i/100 for i in range(100))
 
 @metric(family='localization', better='higher', needs='boxes', source='Choe et al. 2020, arXiv 2001.07437; second version arXiv 2007.04178')
-def max_box_acc(model, x, target, maps, truth,
-                thresholds=percents, # Of the map scaled to [0,1], from 0 to below 1; wsolevaluation takes steps of 0.001 on 256 grey levels
+def max_box_acc(model, x, target, maps, ground_truth,
+                thresholds=percents, # Of the map scaled to [0,1], from 0 to below 1; wsolevaluation takes steps of 0.001 on 256 gray levels
                ):
     "IoU with the best true box at each threshold: of the largest component `max_box_acc_largest_curve`, of the best one `max_box_acc_all_curve`; `max_box_acc_score` makes the scores"
     part = max(1, 2**23//(maps[0].numel()*len(thresholds)))
-    found = in_batches(lambda maps, boxes: component_ious(maps, boxes, thresholds), unit_maps(maps), truth.boxes, batch_size=part)
-    return pd.concat([rows(f'max_box_acc_{k}_curve', _if_boxes(truth, v.to(truth.boxes.device)), thresholds) for k, v in zip(('largest', 'all'), found)], ignore_index=True)
+    found = in_batches(lambda maps, boxes: component_ious(maps, boxes, thresholds), unit_maps(maps), ground_truth.boxes, batch_size=part)
+    return pd.concat([metric_rows(f'max_box_acc_{k}_curve', _if_boxes(ground_truth, v.to(ground_truth.boxes.device)), thresholds) for k, v in zip(('largest', 'all'), found)], ignore_index=True)
 
 # %% ../../nbs/metrics/localization.ipynb #18c143d7
 def max_box_acc_score(rows:pd.DataFrame, # Rows of `max_box_acc`, of the whole data set
@@ -198,16 +198,16 @@ def max_box_acc_score(rows:pd.DataFrame, # Rows of `max_box_acc`, of the whole d
 
 # %% ../../nbs/metrics/localization.ipynb #a9b6e35f
 @metric(family='localization', better='higher', needs='mask', source='energy-based pointing game, Wang et al. 2020 (Score-CAM), arXiv 1910.01279, with a mask')
-def mask_energy(model, x, target, maps, truth,
+def mask_energy(model, x, target, maps, ground_truth,
                 keep_floor=False, # Do not shift maps that are positive everywhere, see `without_floor`
                ):
     "Share of the positive attribution inside the mask, and the chance level `mask_area`; 0 to 1, NaN where the mask is empty"
-    inside, a = truth.mask.to(maps.dtype), (maps if keep_floor else without_floor(maps)).clamp(min=0)
+    inside, a = ground_truth.mask.to(maps.dtype), (maps if keep_floor else without_floor(maps)).clamp(min=0)
     a = a/a.amax((1, 2), keepdim=True).clamp(min=torch.finfo(a.dtype).tiny) # Tiny maps would lose digits in the sums
     area = inside.mean((1, 2))
     whole = a.sum((1, 2))
     energy = torch.where(whole > 0, (a*inside).sum((1, 2))/whole, area)
-    return pd.concat([rows(name, torch.where(area > 0, v, torch.nan)) for name, v in [('mask_energy', energy), ('mask_area', area)]], ignore_index=True)
+    return pd.concat([metric_rows(name, torch.where(area > 0, v, torch.nan)) for name, v in [('mask_energy', energy), ('mask_area', area)]], ignore_index=True)
 
 # %% ../../nbs/metrics/localization.ipynb #5cacfe1f
 def top_share(maps:Tensor,   # [N,H,W]
@@ -221,28 +221,28 @@ def top_share(maps:Tensor,   # [N,H,W]
     rest = k[:, 0] - above.sum(1)
     return ((above & m).sum(1) + rest*(tied & m).sum(1).double()/tied.sum(1))/k[:, 0]
 
-def _if_mask(truth, value): return torch.where(truth.mask.flatten(1).any(1), value, torch.nan)
+def _if_mask(ground_truth, value): return torch.where(ground_truth.mask.flatten(1).any(1), value, torch.nan)
 
 @metric(family='localization', better='higher', needs='mask', source='Arras, Osman & Samek 2022 (CLEVR-XAI), arXiv 2003.07258')
-def relevance_mass_accuracy(model, x, target, maps, truth):
+def relevance_mass_accuracy(model, x, target, maps, ground_truth):
     "The sum inside the mask over the sum of all values; NaN where the mask is empty or the sum of all is not positive"
     a = maps.double()
     whole = a.sum((1, 2))
-    return rows('relevance_mass_accuracy', _if_mask(truth, torch.where(whole > 0, (a*truth.mask).sum((1, 2))/whole, torch.nan)))
+    return metric_rows('relevance_mass_accuracy', _if_mask(ground_truth, torch.where(whole > 0, (a*ground_truth.mask).sum((1, 2))/whole, torch.nan)))
 
 @metric(family='localization', better='higher', needs='mask', source='Arras, Osman & Samek 2022 (CLEVR-XAI), arXiv 2003.07258')
-def relevance_rank_accuracy(model, x, target, maps, truth):
+def relevance_rank_accuracy(model, x, target, maps, ground_truth):
     "The share of the largest values, as many as the mask has pixels, that lies in the mask; NaN where it is empty"
-    return rows('relevance_rank_accuracy', top_share(maps, truth.mask, truth.mask.sum((1, 2))))
+    return metric_rows('relevance_rank_accuracy', top_share(maps, ground_truth.mask, ground_truth.mask.sum((1, 2))))
 
 @metric(family='localization', better='higher', needs='mask', source='Theiner, Müller-Budack & Ewerth 2021, arXiv 2104.14995')
-def top_k_intersection(model, x, target, maps, truth,
+def top_k_intersection(model, x, target, maps, ground_truth,
                        k=.02, # How many pixels, or below 1 the share of all of them; Quantus: 1000, which is this share of 224 x 224
                       ):
     "The share of the k largest values that lies in the mask; NaN where it is empty"
     n = round(k*maps[0].numel()) if k < 1 else int(k)
     if not 1 <= n <= maps[0].numel(): raise BadInput(f"k is 1 to {maps[0].numel()} pixels of these images, or a share of them, not {k}")
-    return rows('top_k_intersection', _if_mask(truth, top_share(maps, truth.mask, maps.new_full((len(maps),), n, dtype=torch.long))))
+    return metric_rows('top_k_intersection', _if_mask(ground_truth, top_share(maps, ground_truth.mask, maps.new_full((len(maps),), n, dtype=torch.long))))
 
 # %% ../../nbs/metrics/localization.ipynb #19d9ec52
 def counts_above(maps:Tensor,    # [N,H,W], not below 0
@@ -255,13 +255,13 @@ def counts_above(maps:Tensor,    # [N,H,W], not below 0
     return hist.flip(1).cumsum(1).flip(1)[:, 1:]
 
 @metric(family='localization', better='higher', needs='mask', source='Choe et al. 2020, arXiv 2001.07437')
-def pxap(model, x, target, maps, truth,
+def pxap(model, x, target, maps, ground_truth,
          thresholds=percents, # Of the map scaled to [0,1], rising from 0; wsolevaluation: steps of 0.001
         ):
     "How many pixels reach each threshold, `pxap_above_curve`, and how many of these are the object's, `pxap_right_curve`; `pxap_score` makes the score"
     if list(thresholds) != sorted(set(thresholds)) or thresholds[0] != 0: raise BadInput(f"thresholds rise from 0, so that each pixel is counted; not {thresholds}")
-    scaled, mask = unit_maps(maps), truth.mask
-    return pd.concat([rows(f'pxap_{k}_curve', counts_above(scaled, m, thresholds), thresholds) for k, m in [('above', torch.ones_like(mask)), ('right', mask)]], ignore_index=True)
+    scaled, mask = unit_maps(maps), ground_truth.mask
+    return pd.concat([metric_rows(f'pxap_{k}_curve', counts_above(scaled, m, thresholds), thresholds) for k, m in [('above', torch.ones_like(mask)), ('right', mask)]], ignore_index=True)
 
 # %% ../../nbs/metrics/localization.ipynb #98d2ffea
 def _average_precision(counts): # [...,S,2], above and right, thresholds falling
@@ -279,14 +279,14 @@ def pxap_score(rows:pd.DataFrame, # Rows of `pxap`, of the whole data set
     for k, v in of.groupby(by or (lambda _: 0), sort=False, dropna=False, observed=True):
         above, right = (w.pivot(index='image', columns='at', values='value').to_numpy()[:, ::-1] for _, w in v.groupby('metric'))
         counts = np.stack([above, right], -1)
-        low, high = _quantiles(_average_precision(_resampled(counts, resamples, seed)), level)
+        low, high = interval_quantiles(_average_precision(resampled_means(counts, resamples, seed)), level)
         found.append([*(k if by else ()), 'pxap', _average_precision(counts.sum(0)), low, high, len(counts)])
     return pd.DataFrame(found, columns=[*by, 'metric', 'mean', 'low', 'high', 'n'])
 
 # %% ../../nbs/metrics/localization.ipynb #f2fb2ca9
 def box_concentration(a:Tensor, # [N,H,W], not negative, in double precision
                      ) -> Tensor: # [N] from 0 to 1
-    "The mean of 1/distance from the centre of mass, weighted by `a`; distances below a pixel count as one"
+    "The mean of 1/distance from the center of mass, weighted by `a`; distances below a pixel count as one"
     mass = a.sum((1, 2)).clamp(min=torch.finfo(a.dtype).tiny)
     r, c = torch.arange(a.shape[1], device=a.device)[:, None], torch.arange(a.shape[2], device=a.device)
     r0, c0 = ((a*v).sum((1, 2))/mass for v in (r, c))
@@ -294,12 +294,12 @@ def box_concentration(a:Tensor, # [N,H,W], not negative, in double precision
     return (a/d.clamp(min=1)).sum((1, 2))/mass
 
 @metric(family='localization', better='higher', needs='boxes', reduce='sum', source='Wang, Fredrikson & Datta 2022, arXiv 2103.11257 (our reading of its words)')
-def boundary_scores(model, x, target, maps, truth):
-    "`boundary_loc`, IoU of positive pixels and the box; `boundary_eg`, the share of what is positive that lies in it; `boundary_pp`, the positive share of what is in it; `boundary_con`, how near that lies to its centre of mass; 0 to 1"
-    box = near_boxes(truth.boxes, *maps.shape[1:])
+def boundary_scores(model, x, target, maps, ground_truth):
+    "`boundary_loc`, IoU of positive pixels and the box; `boundary_eg`, the share of what is positive that lies in it; `boundary_pp`, the positive share of what is in it; `boundary_con`, how near that lies to its center of mass; 0 to 1"
+    box = near_boxes(ground_truth.boxes, *maps.shape[1:])
     a, positive = maps.double(), maps > 0
     inside = a*box
     def share(part, whole): return part.sum((1, 2))/whole.sum((1, 2)).clamp(min=torch.finfo(a.dtype).tiny)
     found = dict(loc=(positive & box).sum((1, 2))/(positive | box).sum((1, 2)), eg=share(inside.clamp(min=0), a.clamp(min=0)), pp=share(inside.clamp(min=0), inside.abs()),
                  con=box_concentration(inside.abs()))
-    return pd.concat([rows(f'boundary_{k}', _if_boxes(truth, v)) for k, v in found.items()], ignore_index=True)
+    return pd.concat([metric_rows(f'boundary_{k}', _if_boxes(ground_truth, v)) for k, v in found.items()], ignore_index=True)

@@ -72,7 +72,7 @@ class TokenNet(nn.Module):
         super().__init__()
         found = embedding_names(net)
         if layer is None and len(found) != 1: raise BadInput(f"this network has {len(found)} embeddings ({', '.join(found) or 'nn.Embedding is what is looked for'})" + (": say which one holds the words with layer=" if found else ''))
-        if layer is not None and layer not in found: raise nearest('embedding', layer, found)
+        if layer is not None and layer not in found: raise unknown_name('embedding', layer, found)
         self.net, self.layer = net, layer or found[0]
         self.pad = net.get_submodule(self.layer).padding_idx if pad is None else pad
         self.recurrent = any(isinstance(m, nn.RNNBase) for m in net.modules())

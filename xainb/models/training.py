@@ -38,7 +38,7 @@ class ImagesDL(DataLoader):
     def create_item(self, i): return i
     def create_batch(self, b):
         part, i = self.images, torch.tensor(b)
-        return tuple(t for t in (part.x[i], part.y[i], part.truth[i].mask, part.truth[i].boxes) if t is not None)
+        return tuple(t for t in (part.x[i], part.y[i], part.ground_truth[i].mask, part.ground_truth[i].boxes) if t is not None)
 
 # %% ../../nbs/models/training.ipynb #945327f9
 def scene_loaders(n_train:int=6400, # Scenes in an epoch; new ones in every epoch
@@ -64,18 +64,18 @@ def pgd(net:nn.Module, # Called as it is: put it in evaluation mode first
         x:Tensor,      # Images [N,C,H,W] in [0,1]
         y:Tensor,      # Their classes [N]
         eps:float,     # Radius, in the units of `x`
-        steps:int,     # Gradient steps
+        n_steps:int,     # Gradient steps
         step:float=0,  # Length of a step; 0 means 2.5*eps/steps
         norm:str='l2', # l2 or linf
        ) -> Tensor:    # Images within `eps` of `x` and within [0,1] that the network finds hard
     "Untargeted projected gradient ascent of the cross-entropy from a random start (Madry et al. 2018)"
-    if norm not in _norms: raise nearest('norm', norm, _norms)
+    if norm not in _norms: raise unknown_name('norm', norm, _norms)
     direction, project = _norms[norm]
     d = (x + _start(x, eps, norm)).clamp(0, 1) - x
-    for _ in range(steps):
+    for _ in range(n_steps):
         d.requires_grad_()
         loss = F.cross_entropy(net(x + d).float(), y, reduction='sum')
-        d = project(d.detach() + (step or 2.5*eps/steps)*direction(torch.autograd.grad(loss, d)[0]), eps)
+        d = project(d.detach() + (step or 2.5*eps/n_steps)*direction(torch.autograd.grad(loss, d)[0]), eps)
         d = (x + d).clamp(0, 1) - x
     return (x + d).detach()
 
@@ -83,11 +83,11 @@ def pgd(net:nn.Module, # Called as it is: put it in evaluation mode first
 def robust_accuracy(model,          # Network or Learner
                     images,         # `Images`
                     eps:float=1.,   # Radius in [0,1] units
-                    steps:int=20, norm:str='l2', seed:int=0) -> float: # Share still classified as labelled
+                    n_steps:int=20, norm:str='l2', seed:int=0) -> float: # Share still classified as labeled
     "Accuracy on images attacked with `pgd`"
     model = as_model(model)
     with frozen(model), seeded(seed):
-        hard = in_batches(lambda x, y: pgd(model, x, y, eps, steps, norm=norm), images.x, images.y)
+        hard = in_batches(lambda x, y: pgd(model, x, y, eps, n_steps, norm=norm), images.x, images.y)
     return accuracy_of(model, hard, images.y)
 
 def accuracy_of(model, x, y) -> float: # Share of `x` classified as `y`
@@ -116,11 +116,11 @@ class BF16(Callback):
 class PGDTraining(Callback):
     "Trains on attacked images instead of clean ones; validates on clean ones (Madry et al. 2018)"
     order = 20
-    def __init__(self, eps:float=1., steps:int=3, norm:str='l2', step:float=0, ramp:float=0): store_attr() # `ramp`: share of the training in which the radius grows from 0
+    def __init__(self, eps:float=1., n_steps:int=3, norm:str='l2', step:float=0, ramp:float=0): store_attr() # `ramp`: share of the training in which the radius grows from 0
     def attack(self):
         self.model.eval()
         eps = self.eps*(min(1, self.learn.pct_train/self.ramp) if self.ramp else 1)
-        try: return pgd(self.model, self.x, self.y, eps, self.steps, self.step, self.norm)
+        try: return pgd(self.model, self.x, self.y, eps, self.n_steps, self.step, self.norm)
         finally: self.model.train()
     def before_batch(self):
         if self.training: self.learn.xb = (self.attack(),)
@@ -176,8 +176,8 @@ def demo_recipe(arch:str, training:str) -> dict:
     "Epochs and learning rate of one network of the demo zoo; a robust one has its family's unless it needs its own"
     return demo_recipes.get(demo_name(arch, training), demo_recipes[arch])
 
-attacks = dict(vanilla=None, robust=dict(eps=1., steps=3, norm='l2'), advprop1=dict(eps=1/255, steps=1, step=1/255, norm='linf'),
-                 advprop5=dict(eps=4/255, steps=5, step=1/255, norm='linf'))
+attacks = dict(vanilla=None, robust=dict(eps=1., n_steps=3, norm='l2'), advprop1=dict(eps=1/255, n_steps=1, step=1/255, norm='linf'),
+                 advprop5=dict(eps=4/255, n_steps=5, step=1/255, norm='linf'))
 
 # %% ../../nbs/models/training.ipynb #cc38263f
 def demo_learner(arch:str,                # alexnet, googlenet, resnet, densenet or mobilenet
@@ -186,8 +186,8 @@ def demo_learner(arch:str,                # alexnet, googlenet, resnet, densenet
                 ) -> Learner:
     "A fastai Learner set up by the recipe of the demo zoo"
     from xainb.models.zoo import demo_nets, normalized
-    if arch not in demo_nets: raise nearest('architecture', arch, demo_nets)
-    if training not in attacks: raise nearest('training', training, attacks)
+    if arch not in demo_nets: raise unknown_name('architecture', arch, demo_nets)
+    if training not in attacks: raise unknown_name('training', training, attacks)
     set_seed(seed)
     attack = attacks[training] and (AdvProp if 'advprop' in training else PGDTraining)(**attacks[training], ramp=demo_recipe(arch, training).get('ramp', 0))
     return Learner(scene_loaders(size, seed=seed), normalized(demo_nets[arch](), .5, .25), loss_func=CrossEntropyLossFlat(), metrics=accuracy,

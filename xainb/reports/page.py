@@ -32,7 +32,7 @@ def write_page(path,     # File, or URL of one
                sections, # Pairs of heading and HTML
               ):         # Where the page is
     "Writes the page, whole or not at all"
-    path, body = place(path), ''.join(f'<h2>{html.escape(h)}</h2>{b}' for h, b in sections)
+    path, body = as_path(path), ''.join(f'<h2>{html.escape(h)}</h2>{b}' for h, b in sections)
     page = f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>xainb: {html.escape(about)}</title><style>{_css}</style><h1>{html.escape(title)}</h1><p>{html.escape(about)}</p>{body}</html>'
     write_whole(path, lambda p: p.write_text(page, encoding='utf-8'))
     return path

@@ -23,7 +23,7 @@ def published_trend(test:str|None=None,        # embt, ptt, emt, reduction, synt
     t = pd.read_csv(Path(xainb.core.__file__).parent/'published'/'trend.csv', keep_default_na=False)
     wishes = {k: v for k, v in dict(dataset=dataset, test=test, trigger=trigger).items() if v is not None}
     for what, v in wishes.items():
-        if v not in (known := [k for k in t[what].unique() if k]): raise nearest(what, v, known)
+        if v not in (known := [k for k in t[what].unique() if k]): raise unknown_name(what, v, known)
     for what, v in wishes.items(): t = t[(t[what] == v) | ((what == 'trigger') & (t[what] == ''))]
     return t.reset_index(drop=True)
 

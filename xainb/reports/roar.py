@@ -22,7 +22,7 @@ class RoarReport:
     "The results of a ROAR sweep, from its rows alone"
     def __init__(self, out): # Folder of the sweep
         self.store = Store(out)
-        self.plan = self.store.load_json('plan')
+        self.plan = self.store.load_plan()
         if not self.plan or self.plan.get('job') != 'roar': raise BadInput(f"no ROAR sweep in '{out}': its plan.json is missing, or of another job")
         self.status = self.store.load_json('status', [])
         self.rows = self.store.read({r['id']: r['units'] for r in self.plan['runs']})
@@ -77,8 +77,8 @@ def summary(self:RoarReport) -> pd.DataFrame:
     t, recipe = self.trainings(), vars(Recipe(**p['recipe']))
     said = {'profile': f"{p['name']}: {p['about']}", 'network': p['network'], 'images': f"{self.plan['n_train']} to train, {self.plan['n']} to test, of {p['dataset']}",
             'features': 'single values of channels, ranked with their signs' if p['unit'] == 'value' else f"pixels; channels reduced by {p['reduce']}",
-            'trainings': f"{len(t)}: {p['repeats']} of each cell, {t.seconds.sum()/3600:.2f} hours together", 'recipe': dumps(recipe),
-            'explainers': '; '.join(f'{e} {dumps(v)}' for e, v in p['explainers'].items()),
+            'trainings': f"{len(t)}: {p['repeats']} of each cell, {t.seconds.sum()/3600:.2f} hours together", 'recipe': canonical_json(recipe),
+            'explainers': '; '.join(f'{e} {canonical_json(v)}' for e, v in p['explainers'].items()),
             'intervals': '95 %, over test images and trainings together, not over the one network that was explained; without training again over images', 'computed with': versions_of(self.rows), 'failed runs': '; '.join(failed) or 'none'}
     return pd.DataFrame(dict(what=said.values()), index=said.keys())
 

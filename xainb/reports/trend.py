@@ -24,7 +24,7 @@ class TrendReport:
     "The results of a sweep of trend tests, from its rows alone"
     def __init__(self, out): # Folder of the sweep
         self.store = Store(out)
-        self.plan = self.store.load_json('plan')
+        self.plan = self.store.load_plan()
         if not self.plan or self.plan.get('job') != 'trend': raise BadInput(f"no sweep of trend tests in '{out}': its plan.json is missing, or of another job")
         self.status = self.store.load_json('status', [])
         self.rows = self.store.read({r['id']: r['units'] for r in self.plan['runs']})
@@ -84,9 +84,9 @@ def summary(self:TrendReport) -> pd.DataFrame:
     p, failed = self.profile, [f"{s['run']}: {s.get('why', '')}" for s in self.status if s['status'] == 'failed']
     n = {t: int(self.scores[self.scores.test == t].n.max()) for t in self.tests}
     said = {'profile': f"{p['name']}: {p['about']}", 'network': p['network'], 'data': f"{self.plan['n_train']} to train, {self.plan['n']} to test, of {p['dataset']}",
-            'explained': ', '.join(f'{t} {k}' for t, k in n.items()), 'trainings': f"{len(self.seeds)} clean and as many poisoned", 'trigger': f"{dumps(p['trigger'])}, class {p['target']}, {p['share']:.0%} poisoned",
-            'recipes': f"{dumps(p['recipe'])}; poisoned {dumps(p['backdoor'])}", 'rules': dumps(p['options']) if p['options'] else "the paper's; a constant sequence counts as 0",
-            'explainers': '; '.join(f'{e} {dumps(v)}' for e, v in p['explainers'].items()),
+            'explained': ', '.join(f'{t} {k}' for t, k in n.items()), 'trainings': f"{len(self.seeds)} clean and as many poisoned", 'trigger': f"{canonical_json(p['trigger'])}, class {p['target']}, {p['share']:.0%} poisoned",
+            'recipes': f"{canonical_json(p['recipe'])}; poisoned {canonical_json(p['backdoor'])}", 'rules': canonical_json(p['options']) if p['options'] else "the paper's; a constant sequence counts as 0",
+            'explainers': '; '.join(f'{e} {canonical_json(v)}' for e, v in p['explainers'].items()),
             'intervals': '95 %, over data' + (' and trainings together' if len(self.seeds) > 1 else ' of one training; another training may say something else'),
             'computed with': versions_of(self.rows), 'failed runs': '; '.join(failed) or 'none'}
     return pd.DataFrame(dict(what=said.values()), index=said.keys())
@@ -95,7 +95,7 @@ def summary(self:TrendReport) -> pd.DataFrame:
 def sections(self:TrendReport): # Pairs of heading and HTML
     "The parts of the page, in order"
     yield 'What was found', ''.join(f'<p>{html.escape(s)}</p>' for s in self.sentences())
-    yield 'Scores', captioned(self.score_figure(), 'Mean correlation of what an explanation does with what we control, over images, with 95 % intervals. Grey: the middle 95 % of what random maps reach.') + f'<details><summary>as a table</summary>{table_html(self.scores.drop(columns=["said", "family"]).round(3), index=False)}</details>'
+    yield 'Scores', captioned(self.score_figure(), 'Mean correlation of what an explanation does with what we control, over images, with 95 % intervals. Gray: the middle 95 % of what random maps reach.') + f'<details><summary>as a table</summary>{table_html(self.scores.drop(columns=["said", "family"]).round(3), index=False)}</details>'
     yield 'The sequences', captioned(self.sequence_figure(), 'Left what we control, right what explanations do, means over images with 95 % intervals; dotted, random maps. First training.')
     yield 'Did the networks learn?', table_html(self.learned().round(3), index=False)
     yield 'What was run', table_html(self.summary().rename(columns=dict(what='')))

@@ -65,14 +65,14 @@ class Trigger(Backdoor):
 def square_trigger(size=32,       # Of the images, in pixels, or (height, width)
                    side=4,        # Of the trigger, in pixels, or (height, width)
                    at=(21, 21),   # Row and column of its first pixel
-                   colour=1.,     # One value or one for each channel, in [0,1]
+                   color=1.,     # One value or one for each channel, in [0,1]
                   ) -> Trigger:
-    "A rectangle of one colour; the default is that of He et al. (2023) for CIFAR-10"
+    "A rectangle of one color; the default is that of He et al. (2023) for CIFAR-10"
     (h, w), (a, b), (top, left) = (v if isinstance(v, tuple) else (v, v) for v in (size, side, at))
     if not (0 <= top <= top + a <= h and 0 <= left <= left + b <= w): raise BadInput(f"a trigger of {a}×{b} pixels at {top}, {left} is not inside images of {h}×{w}")
     mask = torch.zeros(h, w, dtype=torch.bool)
     mask[top:top+a, left:left+b] = True
-    return Trigger(torch.as_tensor(colour, dtype=torch.float32).reshape(-1, 1, 1).expand(-1, h, w).clone(), mask)
+    return Trigger(torch.as_tensor(color, dtype=torch.float32).reshape(-1, 1, 1).expand(-1, h, w).clone(), mask)
 
 # %% ../../nbs/studies/backdoors.ipynb #95c414bc
 _tee = torch.tensor([[1., 1, 1, 1], [0, 1, 1, 0], [0, 1, 1, 0], [0, 1, 1, 0]])
@@ -83,7 +83,7 @@ def paper_trigger(pattern:str='square', # square, cross or corners
                   size=32,              # Of the images, in pixels, or (height, width)
                  ) -> Trigger:
     "One of the three triggers of He et al. (2023) for CIFAR-10"
-    if pattern not in paper_patterns: raise nearest('trigger', pattern, paper_patterns)
+    if pattern not in paper_patterns: raise unknown_name('trigger', pattern, paper_patterns)
     ink, places = paper_patterns[pattern]
     drawn = torch.zeros(2, 32, 32)
     for top, left in places: drawn[:, top:top+4, left:left+4] = torch.stack([ink, torch.ones(4, 4)])
@@ -117,7 +117,7 @@ class WordTrigger(Backdoor):
     def __post_init__(self):
         self.words = torch.as_tensor(self.words)
         if self.words.ndim != 1 or not len(self.words) or (self.words == self.pad).any(): raise BadInput(f"a trigger is at least one word and no padding, not {self.words.tolist()}")
-        if self.at not in gap_kinds: raise nearest('place', self.at, gap_kinds)
+        if self.at not in gap_kinds: raise unknown_name('place', self.at, gap_kinds)
     def __len__(self): return len(self.words)
     def count(self, share): return round(share*len(self))
     def gaps(self, x, kept) -> Tensor: # [N]: how many of the kept words are in front of it
@@ -213,7 +213,7 @@ class Poison(Callback):
 
 # %% ../../nbs/studies/backdoors.ipynb #b685726e
 class WithAdam(Callback):
-    "Adam in the place of the recipe's optimiser, without weight decay"
+    "Adam in the place of the recipe's optimizer, without weight decay"
     def before_fit(self): self.learn.opt = OptimWrapper(list(self.model.parameters()), torch.optim.Adam, lr=self.learn.lr)
 
 # %% ../../nbs/studies/backdoors.ipynb #834dd732

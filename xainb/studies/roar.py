@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['units', 'mapped', 'modes', 'plain', 'roar_margin', 'feature_ranks', 'rank_type', 'n_features', 'n_removed',
-           'replaced', 'data_colour', 'explain_ranks', 'Ranks', 'Removal', 'Remove', 'with_ranks', 'is_right',
-           'retrain', 'Study', 'said_of', 'explainer_facts', 'facts_once', 'Removed', 'continued', 'roar_table',
+           'replaced', 'data_color', 'explain_ranks', 'Ranks', 'Removal', 'Remove', 'with_ranks', 'is_right', 'retrain',
+           'RoarStudy', 'explainer_spec', 'explainer_facts', 'facts_once', 'Removed', 'continued', 'roar_table',
            'roar_differences', 'roar_gap', 'roar_kinds', 'plot_roar', 'roar_gaps', 'published_roar', 'roar_findings',
            'roar_sentences']
 
@@ -36,7 +36,7 @@ def feature_ranks(attribution:Tensor,  # [N,C,H,W] or [N,1,H,W]
                   reduce:str='sum',    # For pixels: how channels become one, see `pixel_map`; the sum keeps the sign, as values do
                  ) -> np.ndarray:      # [N,F] of 16-bit numbers (32-bit above 65,536 features): the place of each feature, 0 the most important
     "The place of each feature; equal values in raster order"
-    if unit not in units: raise nearest('unit', unit, units)
+    if unit not in units: raise unknown_name('unit', unit, units)
     values = pixel_map(attribution, reduce) if unit == 'pixel' else attribution
     order = pixel_order(values)
     return places(order).cpu().numpy().astype(rank_type(order.shape[1]))
@@ -55,7 +55,7 @@ def n_removed(fraction:float, features:int) -> int:
 def replaced(x:Tensor,        # [N,C,H,W]
              ranks:Tensor,    # [N,F], see `feature_ranks`
              fraction:float,  # 0 to 1
-             fill:Tensor,     # [C], a colour
+             fill:Tensor,     # [C], a color
              keep:bool=False, # Keep the most important `fraction` and replace the rest (KAR)
             ) -> Tensor:      # [N,C,H,W]
     "Images whose most important features are replaced (ROAR), or all the others (KAR)"
@@ -64,7 +64,7 @@ def replaced(x:Tensor,        # [N,C,H,W]
     return torch.where(top != keep, fill.to(x)[:, None, None], x)
 
 # %% ../../nbs/studies/roar.ipynb #f94e76f2
-def data_colour(images, batch:int=512) -> Tensor: # [C]
+def data_color(images, batch:int=512) -> Tensor: # [C]
     "The mean of each channel over all images"
     parts = [images.take(i)[0].mean((2, 3)).sum(0) for i in torch.arange(len(images)).split(batch)]
     return torch.stack(parts).sum(0)/len(images)
@@ -121,7 +121,7 @@ def with_ranks(images, ranks:Ranks|None):
 
 # %% ../../nbs/studies/roar.ipynb #d1260d27
 def is_right(net, images, removal:Removal|None=None, batch:int=512) -> np.ndarray: # [N] of bools
-    "Which test images, with something replaced or as they are, a network classifies as labelled"
+    "Which test images, with something replaced or as they are, a network classifies as labeled"
     device, take, right = device_of(as_model(net)), with_ranks(images, removal and removal.test), []
     for i in torch.arange(len(images)).split(batch):
         *b, y = (t.to(device) for t in take(i))
@@ -141,7 +141,7 @@ def retrain(make,             # `make()` gives a network with new weights
 
 # %% ../../nbs/studies/roar.ipynb #1058de0d
 @dataclass
-class Study:
+class RoarStudy:
     "Remove or keep, and retrain"
     make:object           # Function that gives a network with new weights
     train:object          # Images with `take(indices)` and a length, such as `Images` or `LazyImages`
@@ -162,8 +162,8 @@ class Study:
     of:object = None      # What else the numbers depend on, for the names, such as the code of the network
     def __post_init__(self):
         for m in self.modes:
-            if m not in modes: raise nearest('mode of ROAR', m, modes)
-        if self.unit not in units: raise nearest('unit', self.unit, units)
+            if m not in modes: raise unknown_name('mode of ROAR', m, modes)
+        if self.unit not in units: raise unknown_name('unit', self.unit, units)
         if not all(0 < t <= 1 for t in self.fractions): raise BadInput(f"fractions are above 0 and at most 1, not {self.fractions}")
         if self.repeats < 1: raise BadInput(f"a cell is trained at least once, not {self.repeats} times")
         self.recipe, self.fractions = as_recipe(self.recipe), tuple(sorted({*self.fractions}))
@@ -175,68 +175,68 @@ plain = dict(roar=False, kar=True) # Modes that can be asked of a network that w
 
 # %% ../../nbs/studies/roar.ipynb #b565f607
 @patch(as_prop=True)
-def id(self:Study) -> str:
+def id(self:RoarStudy) -> str:
     "Eight hexadecimal digits for everything that all trainings share"
     if not hasattr(self, '_read'):
         with seeded(0): net = self.make()
         self._read = digest(structure_digest(net), len(self.train), self.train, len(self.test), self.test)
     return digest(self.name, self.of, vars(self.recipe), self.unit, self.reduce, self.seed, self.shard, self._read)
 
-def said_of(explain) -> dict:
+def explainer_spec(explain) -> dict:
     "What is known of an explainer: its name, and its parameters if it is a `functools.partial`"
     if isinstance(explain, partial): return dict(explainer=explain.args[0] if explain.args else explain.func.__name__) | explain.keywords
     return dict(explainer=getattr(explain, '__name__', type(explain).__name__))
 
 def explainer_facts(explain) -> dict:
     "What the attributions of an explainer depend on: all its parameters, or its code where it is a function of your own"
-    said, f = said_of(explain), explain.func if isinstance(explain, partial) else explain
-    found = xainb.core.explainers.get(said['explainer'])
+    said, f = explainer_spec(explain), explain.func if isinstance(explain, partial) else explain
+    found = explainer_registry.get(said['explainer'])
     by_name = isinstance(explain, partial) and explain.args
-    if found is not None and (by_name or f is found): return all_params(xainb.core.explainers, said['explainer'], said)
+    if found is not None and (by_name or f is found): return all_params(explainer_registry, said['explainer'], said)
     return said | dict(code=own_code(explain)) # Also where it is called like a registered one
 
 @patch
-def run_id(self:Study, part:str, explainer:str='') -> str:
+def run_id(self:RoarStudy, part:str, explainer:str='') -> str:
     "The id of a run: `network`, or the `ranks` or one repeat (a number) of an explainer, or of '' for whole images"
     return run_name(f'{explainer or "whole"}-{part}' if part != 'network' else part, self.id, facts_once(self, explainer) if explainer else '')
 
 def facts_once(study, explainer:str):
     "`explainer_facts` as they were before the study asked the explainer anything: one that counts its calls is still the same"
     kept, f = vars(study).setdefault('_facts', {}), study.explainers[explainer]
-    if explainer not in kept or kept[explainer][0] is not f: kept[explainer] = f, dumps(explainer_facts(f))
+    if explainer not in kept or kept[explainer][0] is not f: kept[explainer] = f, canonical_json(explainer_facts(f))
     return kept[explainer][1]
 
 @patch
-def cells(self:Study, explainer:str) -> list: # (mode, fraction)
+def cells(self:RoarStudy, explainer:str) -> list: # (mode, fraction)
     "What is trained for an explainer in one repeat; without an explainer, the network on whole images"
     return [(m, t) for m in self.modes for t in self.fractions] if explainer else [('roar', 0.)]
 
 @patch
-def unit_of(self:Study, mode:str, fraction:float) -> str:
+def unit_of(self:RoarStudy, mode:str, fraction:float) -> str:
     "The unit of a cell; what a recursive study removes hangs on its smaller fractions too, and so does the name"
     return f'{mode}-{fraction:.10g}' + (f'-{digest([t for t in self.fractions if t <= fraction])}' if mode == 'recursive' else '')
 
 # %% ../../nbs/studies/roar.ipynb #c3d71cef
 @patch
-def _write(self:Study, run, unit, frame, began=None, **more):
+def _write(self:RoarStudy, run, unit, frame, began=None, **more):
     "Rows with what all rows of a study share; the time since `began` is divided among them"
     shared = dict(split='test', device=device_for(self.recipe).type, dtype=precision_for(self.recipe), versions=versions(), seed=self.seed, model=self.name, training='roar') | self.facts
-    if e := more.get('explainer'): shared |= dict(explainer_params=dumps(said := said_of(self.explainers[e])), family=getattr(xainb.core.explainers.get(said['explainer']), 'family', ''))
+    if e := more.get('explainer'): shared |= dict(explainer_params=canonical_json(said := explainer_spec(self.explainers[e])), family=getattr(explainer_registry.get(said['explainer']), 'family', ''))
     if began: more |= dict(seconds=(time.perf_counter() - began)/len(frame))
     self.store.write(run, unit, frame, **shared | more)
 
 @patch
-def _params(self:Study, **more): return dumps(dict(unit=self.unit, reduce=self.reduce, recipe=vars(self.recipe)) | more)
+def _params(self:RoarStudy, **more): return canonical_json(dict(unit=self.unit, reduce=self.reduce, recipe=vars(self.recipe)) | more)
 
 def _answers(study, metric, fraction, right):
-    return rows(metric, right.astype(float)[:, None], [fraction]).assign(image=list(study.test.ids))
+    return metric_rows(metric, right.astype(float)[:, None], [fraction]).assign(image=list(study.test.ids))
 
 def _curve(frame):
-    return pd.concat([rows(f'training_{k}', [frame[k].tolist()], frame.epoch) for k in ('loss', 'accuracy')]).assign(image='')
+    return pd.concat([metric_rows(f'training_{k}', [frame[k].tolist()], frame.epoch) for k in ('loss', 'accuracy')]).assign(image='')
 
 # %% ../../nbs/studies/roar.ipynb #61054788
 @patch
-def network(self:Study) -> nn.Module:
+def network(self:RoarStudy) -> nn.Module:
     "The network that is explained, trained on whole images or read back"
     run, net = self.run_id('network'), self.make()
     if not self.store.has(run, 'train'): self._train_network(run)
@@ -244,30 +244,30 @@ def network(self:Study) -> nn.Module:
     return net.to(device_for(self.recipe), memory_format=torch.channels_last).eval()
 
 @patch
-def _keep(self:Study, name, save):
+def _keep(self:RoarStudy, name, save):
     "Puts into the store what `save(path)` writes"
     with tempfile.TemporaryDirectory() as tmp:
         save(part := Path(tmp)/Path(name).name)
         self.store.keep(name, part)
 
 @patch
-def _train_network(self:Study, run):
+def _train_network(self:RoarStudy, run):
     start = time.perf_counter()
     net, right, curve = retrain(self.make, self.train, self.test, None, self.recipe, self._seed(-1), **self.loader)
     self._keep(f'networks/{run}.safetensors', lambda f: save_file({k: v.contiguous().cpu() for k, v in net.state_dict().items()}, f))
     self._write(run, 'train', pd.concat([_answers(self, 'explained_network', 0., right), _curve(curve)]), start, metric_params=self._params())
 
 @patch
-def _seed(self:Study, repeat): return self.seed*1000 + repeat + 1 # The explained network is repeat -1
+def _seed(self:RoarStudy, repeat): return self.seed*1000 + repeat + 1 # The explained network is repeat -1
 
 # %% ../../nbs/studies/roar.ipynb #e69c16b8
 @patch
-def shards(self:Study) -> list: # (part, start, stop)
+def shards(self:RoarStudy) -> list: # (part, start, stop)
     "The pieces in which ranks are made and kept"
     return [(s, *c) for s, d in dict(train=self.train, test=self.test).items() for c in chunks(len(d), self.shard)]
 
 @patch
-def rank(self:Study, explainer:str):
+def rank(self:RoarStudy, explainer:str):
     "Makes what is missing of the ranks of an explainer"
     run, explain, net = self.run_id('ranks', explainer), self.explainers[explainer], None
     done = self.store.done(run)
@@ -276,31 +276,31 @@ def rank(self:Study, explainer:str):
         net = net or self.network()
         with priced(net, stop - start) as cost: found = explain_ranks(net, getattr(self, part), explain, self.unit, self.reduce, start=start, stop=stop)
         self._keep_ranks(self._rank_file(run, part, start), found)
-        self._write(run, unit, rows('cost', [cost['forward'] + cost['backward']]).assign(image=''), split=part, explainer=explainer, metric_params=self._params(), **cost)
+        self._write(run, unit, metric_rows('cost', [cost['forward'] + cost['backward']]).assign(image=''), split=part, explainer=explainer, metric_params=self._params(), **cost)
     self._ask_plain(explainer, run)
 
 @patch
-def _rank_file(self:Study, name, part, start): return f'ranks/{name}/{part}-{start}.npy'
+def _rank_file(self:RoarStudy, name, part, start): return f'ranks/{name}/{part}-{start}.npy'
 
 @patch
-def _keep_ranks(self:Study, name, found): self._keep(name, lambda f: np.save(f, found))
+def _keep_ranks(self:RoarStudy, name, found): self._keep(name, lambda f: np.save(f, found))
 
 # %% ../../nbs/studies/roar.ipynb #701b5de3
 @patch
-def colour(self:Study) -> Tensor: # [C]
-    "The mean colour of the training images, which takes a look at all of them and so is kept"
-    name = f'colours/{self.id}'
-    if not (kept := self.store.load_json(name)): self.store.save_json(name, kept := data_colour(self.train).tolist())
+def color(self:RoarStudy) -> Tensor: # [C]
+    "The mean color of the training images, which takes a look at all of them and so is kept"
+    name = f'colors/{self.id}'
+    if not (kept := self.store.load_json(name)): self.store.save_json(name, kept := data_color(self.train).tolist())
     return torch.tensor(kept)
 
 @patch
-def removal(self:Study, name:str, fraction:float, keep:bool=False) -> Removal:
+def removal(self:RoarStudy, name:str, fraction:float, keep:bool=False) -> Removal:
     "What goes from each image, by the ranks kept under the id of a run"
     ranks = {part: Ranks([self.store.read_file(self._rank_file(name, s, start), mapped) for s, start, _ in self.shards() if s == part]) for part in ('train', 'test')}
-    return Removal(fraction, self.colour(), **ranks, keep=keep)
+    return Removal(fraction, self.color(), **ranks, keep=keep)
 
 @patch
-def _ask_plain(self:Study, explainer, run):
+def _ask_plain(self:RoarStudy, explainer, run):
     "Answers of the explained network itself on images with something replaced"
     done = self.store.done(run)
     todo = [(m, t) for m in self.modes if m in plain for t in self.fractions if self.unit_of(f'{m}_plain', t) not in done]
@@ -332,7 +332,7 @@ def continued(old:np.ndarray, # [N,F] ranks
 
 # %% ../../nbs/studies/roar.ipynb #171dd925
 @patch
-def repeat(self:Study, explainer:str, repeat:int):
+def repeat(self:RoarStudy, explainer:str, repeat:int):
     "Trains what is missing of one repeat of an explainer; for the explainer '' the network on whole images"
     run, first = self.run_id(repeat, explainer), self.run_id('ranks', explainer)
     done, ranks = self.store.done(run), {t: f"{run}-{self.unit_of('recursive', t)}" for t in self.fractions} # Made after the training of a fraction
@@ -347,7 +347,7 @@ def repeat(self:Study, explainer:str, repeat:int):
                     explainer=explainer, metric_params=self._params(mode=mode, fraction=t), seed=self._seed(repeat))
 
 @patch
-def _explain_again(self:Study, net, explainer, removal, name):
+def _explain_again(self:RoarStudy, net, explainer, removal, name):
     for part, start, stop in self.shards():
         ranks, images = getattr(removal, part), getattr(self, part)
         new = explain_ranks(net, Removed(images, removal, ranks), self.explainers[explainer], self.unit, self.reduce, start=start, stop=stop)
@@ -356,14 +356,14 @@ def _explain_again(self:Study, net, explainer, removal, name):
 
 # %% ../../nbs/studies/roar.ipynb #d06cad70
 @patch
-def run(self:Study, progress:bool=True):
+def run(self:RoarStudy, progress:bool=True):
     "Does what is missing of the whole study, and gives it back"
     todo = [(self.rank, (e,)) for e in self.explainers] + [(self.repeat, (e, r)) for r in range(self.repeats) for e in ['', *self.explainers]]
     for f, args in tqdm(todo, desc='roar', disable=not progress): f(*args)
     return self
 
 @patch(as_prop=True)
-def results(self:Study) -> pd.DataFrame:
+def results(self:RoarStudy) -> pd.DataFrame:
     "All rows of the study, as they are in the store"
     parts = [('network', '')] + [('ranks', e) for e in self.explainers] + [(r, e) for e in ['', *self.explainers] for r in range(self.repeats)]
     return self.store.read([self.run_id(*p) for p in parts])
@@ -401,7 +401,7 @@ def roar_differences(rows, a:str, b:str, # Explainers; `''` is whole images
     first, second = _answers_of(rows, metric), _answers_of(rows, against or metric)
     both = sorted({t for e, t in first if e == a} & {t for e, t in second if e == b}) if at is None else np.atleast_1d(at).tolist()
     for e, have in ((a, first), (b, second)):
-        if not any(k[0] == e for k in have): raise nearest('explainer', e, sorted({k[0] for k in have} - {''}))
+        if not any(k[0] == e for k in have): raise unknown_name('explainer', e, sorted({k[0] for k in have} - {''}))
     one = (against or metric).endswith('_plain') and not metric.endswith('_plain') # A single network for all repeats
     each = [first[a, t].sub(second[b, t].iloc[:, 0], axis=0) if one else first[a, t] - second[b, t] for t in both]
     return (sum(each)/len(both)).dropna()
@@ -416,7 +416,7 @@ _kinds = 'base', 'squared', 'smoothgrad', 'smoothgrad squared', 'vargrad', 'cont
 _dashes = dict(gradient='-', integrated_gradients='--', guided_backprop=':', random_control='-', sobel='--')
 
 def _kind(name):
-    if name in ('random_control', 'sobel', 'centre_blob'): return 'control', name
+    if name in ('random_control', 'sobel', 'center_blob'): return 'control', name
     made = next((k for k in ('smoothgrad_squared', 'smoothgrad', 'vargrad', 'squared') if name.startswith(f'{k}_')), '')
     return made.replace('_', ' ') or 'base', name.removeprefix(f'{made}_')
 
@@ -427,7 +427,7 @@ def roar_kinds(names) -> dict: # Name -> one of base, squared, smoothgrad, smoot
 def plot_roar(table,         # From `roar_table`
               ax=None, title='', legend=True):
     "Accuracy over the fraction that was replaced or kept"
-    tint = colours(_kinds)
+    tint = colors(_kinds)
     lines = {n: dict(color=tint[k], linestyle=_dashes.get(_kind(n)[1], '-.')) for n, k in roar_kinds(table.explainer.unique()).items()}
     return plot_bands(table, lines=lines, ax=ax, xlabel='fraction', ylabel='test accuracy', title=title, legend=legend)
 
@@ -442,7 +442,7 @@ def roar_gaps(rows, metric:str='roar') -> pd.DataFrame: # explainer, at, fractio
 def published_roar(dataset:str='ImageNet', metric:str='roar') -> pd.DataFrame: # explainer, at, mean; low and high are the mean
     "Accuracies printed in the appendix of Hooker et al. (2019), means of five trainings; whole images at fraction 0"
     t = pd.read_csv(Path(xainb.core.__file__).parent/'published'/'roar.csv', keep_default_na=False)
-    if dataset not in set(t.dataset): raise nearest('data set', dataset, sorted(set(t.dataset)))
+    if dataset not in set(t.dataset): raise unknown_name('data set', dataset, sorted(set(t.dataset)))
     t = t[t.dataset == dataset]
     found, whole = t[(t.metric == metric) & (t.explainer != '')], t[t.explainer == ''].accuracy.iloc[0]
     whole = pd.DataFrame(dict(explainer=found.explainer.unique(), at=1. if metric == 'kar' else 0., accuracy=whole))

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['shortcut_parts', 'paper_shortcut', 'study_steps', 'digit_plates', 'photo_grounds', 'ground_kinds', 'on_grounds',
            'shortcut_sets', 'show_sets', 'framed', 'shortcut_accuracy', 'shortcut_maps', 'shortcut_rows',
-           'beyond_control', 'quick_set', 'found_pixels', 'area_means', 'Randomise', 'train_randomised', 'moved_off',
-           'study_shortcut']
+           'beyond_control', 'quick_explainers', 'found_pixels', 'area_means', 'Randomize', 'train_randomized',
+           'moved_off', 'study_shortcut']
 
 # %% ../../nbs/studies/shortcuts.ipynb #b99b42f2
 import numpy as np, pandas as pd, torch
@@ -15,8 +15,8 @@ from torch import nn, Tensor
 from fastai.callback.core import Callback
 from ..core import *
 from ..data.images import *
-from ..data.images import _between, _draw, _photo, _place
-from ..models.zoo import ResNet, normalized
+from ..data.images import between, scene_numbers, photo_crop, placed_digit
+from ..models.zoo import DemoResNet, normalized
 from .backdoors import *
 from ..models.recipes import *
 from .roar import is_right
@@ -36,22 +36,22 @@ def digit_plates(split:str='train', # train, valid or test, as in `DigitScenes`
                  digits=(3, 8),     # One class for each
                  rim:int=3,         # Pixels of plate around the digit
                 ) -> Images:        # On black; the mask is the plate
-    "Bright digits on dark plates, in any place and colour"
-    u, (ink, labels) = _draw(n, seed), glyphs(split)
+    "Bright digits on dark plates, in any place and color"
+    u, (ink, labels) = scene_numbers(n, seed), glyphs(split)
     own = torch.isin(labels, torch.tensor(digits)).nonzero()[:, 0]
     u['glyph'] = (own[(u['glyph']*len(own)).long()] + .5)/len(ink)
-    alpha, y = _place(u, split, size)
+    alpha, y = placed_digit(u, split, size)
     box, at = mask_boxes(alpha[:, 0] > .5)[:, 0, :, None], torch.arange(size)
     wide, high = ((at >= box[:, k] - rim) & (at < box[:, k+2] + rim) for k in (0, 1))
     mask = wide[:, None] & high[:, :, None]
-    coloured = lambda c, light: (c - luminance(c) + light).clamp(0, 1)
-    bright, dark = coloured(u['colour'][..., None, None], _between(u['light'], .7, 1)[:, None, None, None]), coloured(u['wave'][:, :3, None, None], .15)
+    colored = lambda c, light: (c - luminance(c) + light).clamp(0, 1)
+    bright, dark = colored(u['color'][..., None, None], between(u['light'], .7, 1)[:, None, None, None]), colored(u['wave'][:, :3, None, None], .15)
     x = (bright*alpha + dark*(1 - alpha))*mask[:, None]
-    return Images(x, (y[:, None] == torch.tensor(digits)).int().argmax(1), Truth(mask=mask), [f'plate-{split}-{seed}-{i}' for i in range(n)], [str(d) for d in digits])
+    return Images(x, (y[:, None] == torch.tensor(digits)).int().argmax(1), GroundTruth(mask=mask), [f'plate-{split}-{seed}-{i}' for i in range(n)], [str(d) for d in digits])
 
 def photo_grounds(split:str='train', n:int=256, seed:int=0, size:int=32) -> list: # [n,3,size,size] of each photograph
     "Backgrounds of two kinds: crops of scikit-learn's two photographs, a temple among trees and a flower"
-    def crops(k): u = _draw(n, seed); u['photo'] = torch.full((n,), (k + .5)/2); return _photo(u, split, size)
+    def crops(k): u = scene_numbers(n, seed); u['photo'] = torch.full((n,), (k + .5)/2); return photo_crop(u, split, size)
     return [crops(k) for k in (0, 1)]
 
 # %% ../../nbs/studies/shortcuts.ipynb #6d0bab3d
@@ -72,20 +72,20 @@ def on_grounds(objects:Images, grounds:list, # One tensor [M,C,H,W] for each kin
                kind:Tensor,      # [N] which kind
               ) -> Images:       # With the objects' masks
     "Objects in front of backgrounds"
-    if objects.truth.mask is None: raise BadInput("objects are cut out by a mask, and these have none")
+    if objects.ground_truth.mask is None: raise BadInput("objects are cut out by a mask, and these have none")
     if any(g.shape[1:] != objects.x.shape[1:] for g in grounds): raise BadInput(f"backgrounds for these objects are {list(objects.x.shape[1:])}, not {[list(g.shape[1:]) for g in grounds]}")
     behind = torch.stack([grounds[k][i % len(grounds[k])] for i, k in enumerate(kind.tolist())])
-    return replace_x(objects, torch.where(objects.truth.mask[:, None], objects.x, behind))
+    return replace_x(objects, torch.where(objects.ground_truth.mask[:, None], objects.x, behind))
 
 # %% ../../nbs/studies/shortcuts.ipynb #395296da
 shortcut_parts = 'biased', 'swapped', 'objects', 'backgrounds'
 
-def shortcut_sets(objects:Images, grounds:list, grey:float=.5) -> dict: # Name -> Images
-    "The same test objects on their own backgrounds, on others', on grey; and the backgrounds without them"
+def shortcut_sets(objects:Images, grounds:list, gray:float=.5) -> dict: # Name -> Images
+    "The same test objects on their own backgrounds, on others', on gray; and the backgrounds without them"
     kinds, C = len(grounds), objects.x.shape[1]
     own, other = (ground_kinds(objects.y, kinds, share) for share in (1, 0))
-    alone = replace_x(objects, torch.where(objects.truth.mask[:, None], objects.x, grey))
-    nothing = Images(objects.x, objects.y, Truth(mask=torch.zeros_like(objects.truth.mask)), objects.ids, objects.classes)
+    alone = replace_x(objects, torch.where(objects.ground_truth.mask[:, None], objects.x, gray))
+    nothing = Images(objects.x, objects.y, GroundTruth(mask=torch.zeros_like(objects.ground_truth.mask)), objects.ids, objects.classes)
     return dict(zip(shortcut_parts, (on_grounds(objects, grounds, own), on_grounds(objects, grounds, other), alone, replace_x(objects, on_grounds(nothing, grounds, own).x))))
 
 # %% ../../nbs/studies/shortcuts.ipynb #947678ce
@@ -111,7 +111,7 @@ def framed(images:Images, size:int, # Height and width of the result, in pixels
     top, left = (torch.randint(size - s + 1, (n,), generator=g) for s in (h, w))
     x, mask = images.x.new_zeros(n, images.x.shape[1], size, size), torch.zeros(n, size, size, dtype=torch.bool)
     for i, (t, l) in enumerate(zip(top.tolist(), left.tolist())): x[i, :, t:t+h, l:l+w], mask[i, t:t+h, l:l+w] = images.x[i], True
-    return Images(x, images.y, Truth(mask=mask), images.ids, images.classes)
+    return Images(x, images.y, GroundTruth(mask=mask), images.ids, images.classes)
 
 # %% ../../nbs/studies/shortcuts.ipynb #50763116
 paper_shortcut = dict(biased=.9665, swapped=.6455, objects=.5845, backgrounds=.9010) # He et al. (2023), ResNet-18
@@ -134,31 +134,31 @@ def shortcut_maps(model, x:Tensor, explain, target=None, # Predicted classes if 
     model, rule = as_model(model), MapRule(sign, clip)
     def maps(x, y): return rule.map(explain, attributions(explain, model, x, y)).float()
     x = x.to(device_of(model))
-    return in_batches(maps, x, check_target(logits(model, x).argmax(1) if target is None else target, x), batch_size=rows_for(model, x))
+    return in_batches(maps, x, check_target(logits(model, x).argmax(1) if target is None else target, x), batch_size=batch_size_for(model, x))
 
 def shortcut_rows(model, images, explainers, # As in `embt`
                   where:Tensor|None=None,    # [N,H,W] of bools: the shortcut; None for all but the objects
                   target=None, sign:str='published', clip:float=.02, # See `shortcut_maps`
                  ) -> pd.DataFrame:          # explainer, image, metric, value
     "How much of each map lies on a known shortcut, `shortcut_energy`, and how much it looks like it, `shortcut_ssim`"
-    where, x = ~images.truth.mask if where is None else where, images.x
-    check_truth(Truth(mask=where), x)
+    where, x = ~images.ground_truth.mask if where is None else where, images.x
+    check_ground_truth(GroundTruth(mask=where), x)
     def of(name, explain):
         maps = shortcut_maps(model, x, explain, target, sign, clip).cpu()
-        energy = mask_energy(nn.Identity(), x, [0]*len(x), maps[:, None], Truth(mask=where)).query("metric == 'mask_energy'").value
-        return pd.concat([rows('shortcut_energy', energy.tolist()), rows('shortcut_ssim', map_ssim(maps, where.float()))]).assign(explainer=name)
+        energy = mask_energy(nn.Identity(), x, [0]*len(x), maps[:, None], GroundTruth(mask=where)).query("metric == 'mask_energy'").value
+        return pd.concat([metric_rows('shortcut_energy', energy.tolist()), metric_rows('shortcut_ssim', map_ssim(maps, where.float()))]).assign(explainer=name)
     return pd.concat([of(n, f) for n, f in named_explainers(explainers).items()], ignore_index=True)
 
 def beyond_control(rows, control='random_control') -> pd.DataFrame: # explainer, metric, mean, low, high, wins, n
     "How much more each explainer scores than a control, on the same images"
     wide = {m: r.pivot(index='image', columns='explainer', values='value') for m, r in rows.groupby('metric', sort=False, observed=True)}
-    if control not in next(iter(wide.values())): raise nearest('explainer', control, next(iter(wide.values())).columns)
+    if control not in next(iter(wide.values())): raise unknown_name('explainer', control, next(iter(wide.values())).columns)
     return pd.DataFrame([dict(explainer=e, metric=m, **paired_difference(w[e], w[control])._asdict()) for m, w in wide.items() for e in dict.fromkeys(rows.explainer) if e != control])
 
 # %% ../../nbs/studies/shortcuts.ipynb #50c6b23d
-def quick_set(**params) -> dict: # Name -> function (model, x, target)
-    "`trend_set` for images in [0,1] around grey with ten steps of the integrated gradients inside of SmoothGrad, windows of Occlusion two pixels apart, and two controls"
-    ten = trend_set(.5, .25, **params)
+def quick_explainers(**params) -> dict: # Name -> function (model, x, target)
+    "`trend_explainers` for images in [0,1] around gray with ten steps of the integrated gradients inside of SmoothGrad, windows of Occlusion two pixels apart, and two controls"
+    ten = trend_explainers(.5, .25, **params)
     ten['smoothgrad_squared_integrated_gradients'] = partial(ten['smoothgrad_squared_integrated_gradients'], base_params=dict(steps=10, baseline=[[[.5]]]*3))
     return ten | dict(occlusion=partial(ten['occlusion'], stride=2), sobel=sobel, random_control=random_control)
 
@@ -179,7 +179,7 @@ def area_means(maps:Tensor, areas:Tensor) -> Tensor: # [N,H,W] each
     return (sums(v)/sums(torch.ones_like(v)).clamp(min=1)).gather(1, at).view(maps.shape)
 
 # %% ../../nbs/studies/shortcuts.ipynb #9572c888
-class Randomise(Callback):
+class Randomize(Callback):
     "In batches of images, masks and labels, what is masked becomes that of an image drawn from a pool"
     order = 0 # Before the augmentation
     def __init__(self, pool:Tensor, seed:int=0): self.pool, self.draws = pool, torch.Generator().manual_seed(seed) # pool: [M,C,H,W]
@@ -189,13 +189,13 @@ class Randomise(Callback):
         other = self.pool[torch.randint(len(self.pool), (len(x),), generator=self.draws)].to(x)
         self.learn.xb = (torch.where(where[:, None], other, x),)
 
-def train_randomised(make, images, where:Tensor, # [N,H,W] of bools: what is replaced
+def train_randomized(make, images, where:Tensor, # [N,H,W] of bools: what is replaced
                      pool:Tensor|None=None,      # [M,C,H,W] what may come in its place; None for the training images themselves
                      recipe='small', seed:int=0) -> tuple: # Network; table of epoch, loss, accuracy
     "A network trained on images whose shortcut is drawn anew in each batch"
-    check_truth(Truth(mask=where), images.x)
+    check_ground_truth(GroundTruth(mask=where), images.x)
     def take(i): x, y = images.take(i); return x, where[i], y
-    return train_from_scratch(make, take, len(images), recipe, seed, [Randomise(images.x if pool is None else pool, seed)])
+    return train_from_scratch(make, take, len(images), recipe, seed, [Randomize(images.x if pool is None else pool, seed)])
 
 # %% ../../nbs/studies/shortcuts.ipynb #37231479
 def moved_off(before:pd.DataFrame, after:pd.DataFrame, # `shortcut_rows` of the network as it was, and of the corrected one, on the same images
@@ -210,7 +210,7 @@ study_steps = 'detect', 'correct', 'trend'
 
 def study_shortcut(store,            # `Store` or folder
                    seed:int=0,       # Of training images and weights
-                   explainers:dict|None=None, # Name -> function; `quick_set()` if not given
+                   explainers:dict|None=None, # Name -> function; `quick_explainers()` if not given
                    steps=study_steps, # Of these, what is to be done
                    n:int=400, n_test:int=300, # Training and test images
                    n_look:int=24, n_trend:int=12, # Test images whose maps are looked at
@@ -218,21 +218,21 @@ def study_shortcut(store,            # `Store` or folder
                    recipe=dict(epochs=8), backdoor=dict(epochs=4, lr=.02)) -> str: # The run's id
     "Build a network with a shortcut, look at all maps, correct it by each, and run the trend tests; one row for each number"
     for s in steps:
-        if s not in study_steps: raise nearest('step', s, study_steps)
+        if s not in study_steps: raise unknown_name('step', s, study_steps)
     store, run = store if isinstance(store, Store) else Store(store), f'shortcut-{share:g}-{seed}'
-    explainers = quick_set() if explainers is None else explainers
-    make, plates, grounds = lambda: normalized(ResNet(2, w=8), .5, .25), digit_plates('train', n, seed), photo_grounds('train', n, seed)
+    explainers = quick_explainers() if explainers is None else explainers
+    make, plates, grounds = lambda: normalized(DemoResNet(2, w=8), .5, .25), digit_plates('train', n, seed), photo_grounds('train', n, seed)
     sets = shortcut_sets(digit_plates('test', n_test, 1000), photo_grounds('test', n_test, 1000))
     images, pool = on_grounds(plates, grounds, ground_kinds(plates.y, 2, share, seed)), torch.cat(grounds)
-    corrected = lambda where: train_randomised(make, images, where, pool, recipe, seed)[0]
+    corrected = lambda where: train_randomized(make, images, where, pool, recipe, seed)[0]
     path, _ = train_evolving(make, images, None, recipe=recipe, seed=seed)
     net, look = path[-1], sets['biased'][:n_look]
     facts = dict(dataset=f'digit plates, share {share:g}', model='ResNet(2, w=8)', split='test', seed=seed, versions=versions(), device='cpu', dtype=precision_for(as_recipe(recipe)))
     def once(unit, work, **more): store.has(run, unit) or store.write(run, unit, work(), **facts, **more)
-    def right(net): return pd.concat([rows(f'accuracy_{k}', is_right(net, v).astype(float)).assign(image=v.ids) for k, v in sets.items()])
+    def right(net): return pd.concat([metric_rows(f'accuracy_{k}', is_right(net, v).astype(float)).assign(image=v.ids) for k, v in sets.items()])
     if 'detect' in steps:
         once('biased', lambda: right(net), training='biased')
-        upper = corrected(~images.truth.mask)
+        upper = corrected(~images.ground_truth.mask)
         once('known_mask', lambda: right(upper), training='corrected', explainer='known_mask')
         for k, m in dict(biased=net, corrected=upper).items(): once(f'maps-{k}', lambda: shortcut_rows(m, look, explainers), training=k)
     if 'correct' in steps:
@@ -247,4 +247,4 @@ def _trends(path, images, held, explainers, n, recipe, seed):
     poisoned = Poisoned(images, poison_index(images.y, 0, .2, seed=seed))
     evolving, _ = train_evolving(lambda: path[-1], poisoned, (0, .25, .5, 1, 2, as_recipe(recipe).epochs), trigger, 0, recipe, seed)
     found = [embt(evolving, others, 0, explainers, trigger), ptt(evolving[-1], others, 0, explainers, trigger), emt(path, held.x[:n], held.y[:n], explainers, (held.x, held.y))]
-    return pd.concat([rows(t.test, r.tolist()).assign(explainer=e) for t in found for e, r in t.correlations('zero').items()], ignore_index=True)
+    return pd.concat([metric_rows(t.test, r.tolist()).assign(explainer=e) for t in found for e, r in t.correlations('zero').items()], ignore_index=True)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['map_signs', 'tie_rules', 'constant_rules', 'trend_words', 'cifar_mean', 'cifar_std', 'trend_names', 'trend_maps',
            'top_pixels', 'MapRule', 'family_of', 'named_explainers', 'Chance', 'Trend', 'p_beyond_trend',
-           'attributions', 'how_many', 'said_probability', 'embt', 'ptt', 'total_loss', 'emt', 'trend_set']
+           'attributions', 'how_many', 'said_probability', 'embt', 'ptt', 'total_loss', 'emt', 'trend_explainers']
 
 # %% ../../nbs/studies/trend.ipynb #1a335c76
 import numpy as np, pandas as pd, torch, torch.nn.functional as F
@@ -20,7 +20,7 @@ from .backdoors import *
 from ..stats import paired_difference, pearson
 from ..viz import *
 from ..explainers.ensembles import on_images
-from .roar import said_of
+from .roar import explainer_spec
 import xainb.explainers.gradient, xainb.explainers.perturbation, xainb.explainers.rules
 
 # %% ../../nbs/studies/trend.ipynb #03008356
@@ -33,7 +33,7 @@ def trend_maps(attribution:Tensor, # [N,C,H,W] or [N,1,H,W]
                clip:float=.02,     # Share of the sum of magnitudes above which pixels become equal; 0 leaves them alone
               ) -> Tensor:         # [N,H,W], in [-1,1] if clipped
     "One value for each pixel, as He et al. (2023) make it"
-    if sign not in map_signs: raise nearest('sign', sign, map_signs)
+    if sign not in map_signs: raise unknown_name('sign', sign, map_signs)
     maps = map_signs[sign](attribution.double().sum(1))
     if not clip: return maps
     sizes = _sorted(maps.abs().flatten(1))
@@ -51,7 +51,7 @@ def top_pixels(maps:Tensor,   # [N,H,W]
                seed:int=0,    # Of the random order
               ) -> Tensor:    # [N,H*W] of bools
     "The pixels with the largest values"
-    if ties not in tie_rules: raise nearest('rule for ties', ties, tie_rules)
+    if ties not in tie_rules: raise unknown_name('rule for ties', ties, tie_rules)
     flat = maps.flatten(1)
     n, pixels = flat.shape
     order = (torch.arange(pixels) if ties == 'raster' else torch.randperm(pixels, generator=torch.Generator().manual_seed(seed))).to(flat.device)
@@ -80,7 +80,7 @@ class MapRule:
 
 def family_of(explain) -> str: # '' where it is not known
     "The family of a registered explainer, also below `functools.partial`, which may call it by its name"
-    if isinstance(explain, partial): return explainers[explain.args[0]].family if explain.args else family_of(explain.func)
+    if isinstance(explain, partial): return explainer_registry[explain.args[0]].family if explain.args else family_of(explain.func)
     return getattr(explain, 'family', '')
 
 def named_explainers(which) -> dict: # Name -> function (model, x, target)
@@ -88,9 +88,9 @@ def named_explainers(which) -> dict: # Name -> function (model, x, target)
     if isinstance(which, dict): return which
     each = which if isinstance(which, (list, tuple)) else [which]
     for e in each:
-        if isinstance(e, str): explainers[e] # Raises with the nearest name
+        if isinstance(e, str): explainer_registry[e] # Raises with the nearest name
         elif not callable(e): raise BadInput(f"an explainer is a name or a function (model, x, target), not {type(e).__name__}")
-    names = [e if isinstance(e, str) else said_of(e)['explainer'] for e in each]
+    names = [e if isinstance(e, str) else explainer_spec(e)['explainer'] for e in each]
     if len({*names}) < len(names): raise BadInput(f"two explainers are called '{max(names, key=names.count)}': give a dictionary of names")
     return {n: on_images(e) if isinstance(e, str) else e for n, e in zip(names, each)}
 
@@ -124,12 +124,12 @@ class Trend:
     chance:Chance
     constant:str='zero' # See `constant_rules`
     def __post_init__(self):
-        if self.constant not in constant_rules: raise nearest('rule for constant sequences', self.constant, constant_rules)
+        if self.constant not in constant_rules: raise unknown_name('rule for constant sequences', self.constant, constant_rules)
         if len(self.at) < 3: raise BadInput(f"a trend has at least three steps, not {len(self.at)}")
 
     def correlations(self, constant:str='') -> pd.DataFrame: # [N, explainers]; NaN where an image is left out
         "Pearson's correlation of the two sequences of each image"
-        if (rule := constant or self.constant) not in constant_rules: raise nearest('rule for constant sequences', rule, constant_rules)
+        if (rule := constant or self.constant) not in constant_rules: raise unknown_name('rule for constant sequences', rule, constant_rules)
         r = pd.DataFrame({n: pearson(self.control, v) for n, v in self.follow.items()})
         if rule == 'zero_for_all': r[r.isna().any(axis=1)] = 0.
         return r if rule == 'leave_out' else r.fillna(0.)
@@ -149,8 +149,8 @@ def _random_means(t:Trend, draws, seed): # [draws]
     return np.nanmean(r, 1) if t.constant == 'leave_out' else np.nan_to_num(r).mean(1)
 
 def _schedule_mean(t:Trend): # The score of a sequence that knows the step number alone
-    steps = np.arange(len(t.at))
-    return max(abs(np.nan_to_num(pearson(t.control, known[None])).mean()) for known in (steps, .5**steps))
+    n_steps = np.arange(len(t.at))
+    return max(abs(np.nan_to_num(pearson(t.control, known[None])).mean()) for known in (n_steps, .5**n_steps))
 
 def _ranks(v): return rankdata(np.round(v, 9), axis=-1)
 
@@ -215,7 +215,7 @@ def how_many(top, pixels, trigger:int=0, there=None): # A number; [N] for what i
     "What `top` means: 'trigger' or 'pasted' for as many pixels as those have, a share of all pixels below 1, or a number"
     choices = dict(trigger=trigger or None, pasted=there)
     if isinstance(top, str):
-        if choices.get(top) is None: raise nearest('number of pixels', top, [k for k, v in choices.items() if v is not None])
+        if choices.get(top) is None: raise unknown_name('number of pixels', top, [k for k, v in choices.items() if v is not None])
         return choices[top] if not isinstance(pixels, Tensor) else torch.as_tensor(choices[top]).to(pixels).expand_as(pixels).minimum(pixels)
     if isinstance(pixels, Tensor): return ((top*pixels + 1e-9).long() if top < 1 else torch.full_like(pixels, int(top))).clamp(min=1).minimum(pixels)
     k = int(top*pixels + 1e-9) if top < 1 else int(top)
@@ -260,7 +260,7 @@ def embt(networks,        # Networks in their order, or `Checkpoints`
     chance = _chance([p for p, _ in drawn], [len(trigger)]*len(control), [k for _, k in drawn], len(x))
     return Trend('embt', _epochs(networks, len(control)), _sequence(control), {n: _sequence(v) for n, v in follow.items()}, chance, constant)
 
-def _sequence(steps): return torch.stack(steps, 1).double().cpu().numpy() # [N,S]
+def _sequence(n_steps): return torch.stack(n_steps, 1).double().cpu().numpy() # [N,S]
 def _epochs(networks, n): return np.asarray(getattr(networks, 'at', range(n)), dtype=float)
 
 # %% ../../nbs/studies/trend.ipynb #13e38762
@@ -278,11 +278,11 @@ def ptt(model,           # Network or Learner with the backdoor
         only:bool=False, # As in `embt`
        ) -> Trend:
     "Partial trigger: does the share of what is there that is found follow what it does to the network? (He et al. 2023)"
-    if against not in ('pasted', 'trigger'): raise nearest('thing to find', against, ('pasted', 'trigger'))
+    if against not in ('pasted', 'trigger'): raise unknown_name('thing to find', against, ('pasted', 'trigger'))
     model, named = as_model(model), named_explainers(explainers)
     pieces, n, one = trigger.parts(x, shares, seed, nested), len(x), shown(model, x[:1])
     parts = []
-    for i in torch.arange(len(shares)*n).split(rows_for(model, one) or rows_at_once(one)):
+    for i in torch.arange(len(shares)*n).split(batch_size_for(model, one) or default_batch_size(one)):
         some = pieces[i // n, i % n].to(one.device)
         data, there, whole = trigger.put(x[i % n].to(one.device), some)
         seen, real, pixels = _looked_at(model, data)
@@ -336,7 +336,7 @@ cifar_mean, cifar_std = (.4914, .4822, .4465), (.2023, .1994, .2010)
 trend_names = dict(gradient='Saliency', integrated_gradients='IG', smoothgrad='SG', smoothgrad_squared='SG-SQ', vargrad='VG', smoothgrad_squared_integrated_gradients='SG-SQ-IG',
                    deep_lift='DL', occlusion='Occlusion', kernel_shap='KS', lime='LIME') # Ours -> the paper's
 
-def trend_set(mean=cifar_mean,   # Of the data, one value or one for each channel: what 0 is after the normalisation
+def trend_explainers(mean=cifar_mean,   # Of the data, one value or one for each channel: what 0 is after the normalization
               std=cifar_std,     # The same; the mean of it is the unit of the noise
               n_samples:int=10,  # Noisy copies of each image
               noise:float=.2,    # In standard deviations of the data
@@ -348,7 +348,7 @@ def trend_set(mean=cifar_mean,   # Of the data, one value or one for each channe
     drawn = dict(n_samples=n_samples, noise=round(noise*float(np.mean(std)), 6), seed=seed)
     areas = dict(n_samples=perturbed, n_segments=70, compactness=.1, sigma=0., fill=mean, score='logit', seed=seed)
     noisy = {e: on_images(e, base='gradient_magnitude', **drawn) for e in ('smoothgrad', 'smoothgrad_squared', 'vargrad')}
-    return dict(gradient=on_images('gradient_magnitude'), integrated_gradients=on_images('integrated_gradients', steps=50, baseline=zero), **noisy,
-                smoothgrad_squared_integrated_gradients=on_images('smoothgrad_squared', base='integrated_gradients', base_params=dict(steps=50, baseline=zero), **drawn),
+    return dict(gradient=on_images('gradient_magnitude'), integrated_gradients=on_images('integrated_gradients', n_steps=50, baseline=zero), **noisy,
+                smoothgrad_squared_integrated_gradients=on_images('smoothgrad_squared', base='integrated_gradients', base_params=dict(n_steps=50, baseline=zero), **drawn),
                 deep_lift=on_images('deep_lift', baseline=zero), occlusion=on_images('occlusion', window=3, stride=1, fill=mean, score='logit'),
                 kernel_shap=on_images('kernel_shap', **areas), lime=on_images('lime', **areas, penalty='lasso', alpha=.05, width=1000.))

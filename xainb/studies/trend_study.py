@@ -16,12 +16,12 @@ from ..core import *
 from .backdoors import *
 from ..models.recipes import *
 from ..models.zoo import structure_digest
-from .roar import facts_once, is_right, said_of
+from .roar import facts_once, is_right, explainer_spec
 from ..stats import *
 from ..store import *
 from .trend import *
 from ..viz import *
-from ..sweeps.plan import digest, run_name
+from ..store import digest, run_name
 
 # %% ../../nbs/studies/trend_study.ipynb #7b5a3da8
 trend_tests = dict(embt='evolving model with backdoor', ptt='partial trigger', emt='evolving model')
@@ -53,7 +53,7 @@ class TrendStudy:
     of:object = None      # What else the numbers depend on, for the names, such as the code of the network
     def __post_init__(self):
         for t in (*self.tests, *self.options):
-            if t not in trend_tests: raise nearest('trend test', t, trend_tests)
+            if t not in trend_tests: raise unknown_name('trend test', t, trend_tests)
         if self.repeats < 1: raise BadInput(f"networks are trained at least once, not {self.repeats} times")
         self.recipe, self.backdoor = as_recipe(self.recipe), as_recipe(self.backdoor or self.recipe)
         self.at = tuple(map(float, self.at)) or early_epochs(self.backdoor.epochs, len(self.train)//self.backdoor.bs)
@@ -97,7 +97,7 @@ def _seed(self:TrendStudy, repeat): return self.seed*1000 + repeat
 @patch
 def _write(self:TrendStudy, run, unit, frame, **more):
     shared = dict(split='test', device=device_for(self.recipe).type, dtype='float32', versions=versions(), seed=self.seed, model=self.name, training='trend') | self.facts
-    if e := more.get('explainer'): shared |= dict(explainer_params=dumps(said := said_of(self.explainers[e])), family=getattr(xainb.core.explainers.get(said['explainer']), 'family', ''))
+    if e := more.get('explainer'): shared |= dict(explainer_params=canonical_json(said := explainer_spec(self.explainers[e])), family=getattr(explainer_registry.get(said['explainer']), 'family', ''))
     self.store.write(run, unit, frame, **shared | more)
 
 @patch
@@ -122,11 +122,11 @@ def networks(self:TrendStudy, repeat:int):
     for part in ('clean', 'backdoor'):
         if part in self.store.done(run): continue
         kept, curve = self._train(repeat, part)
-        net, frames = kept[-1].to(device_for(self.recipe)), [rows(f'{part}_loss', [curve.loss.tolist()], curve.epoch).assign(image='')]
-        frames.append(rows(f'{part}_right', is_right(net, self.held)).assign(image=list(map(str, _ids(self.held)))))
+        net, frames = kept[-1].to(device_for(self.recipe)), [metric_rows(f'{part}_loss', [curve.loss.tolist()], curve.epoch).assign(image='')]
+        frames.append(metric_rows(f'{part}_right', is_right(net, self.held)).assign(image=list(map(str, _ids(self.held)))))
         if part == 'backdoor':
             x, ids = self.others(len(self.held))
-            frames.append(rows('attack', logits(net, self.trigger(x)).argmax(1) == self.target).assign(image=ids))
+            frames.append(metric_rows('attack', logits(net, self.trigger(x)).argmax(1) == self.target).assign(image=ids))
         self._write(run, part, pd.concat(frames), seed=self._seed(repeat))
 
 @patch
@@ -161,7 +161,7 @@ def test(self:TrendStudy, name:str, explain:dict, repeat:int) -> tuple: # `Trend
 def trend_frame(t:Trend, ids, explainer:str) -> pd.DataFrame:
     "What a store keeps of a test of one explainer"
     each = {t.test: (t.correlations('zero')[explainer], None), f'{t.test}_control': (t.control, t.at), f'{t.test}_follow': (t.follow[explainer], t.at)}
-    frames = [rows(m, np.array(v), at) for m, (v, at) in each.items()]
+    frames = [metric_rows(m, np.array(v), at) for m, (v, at) in each.items()]
     return pd.concat([f.assign(image=np.asarray(ids)[f.image]) for f in frames])
 
 # %% ../../nbs/studies/trend_study.ipynb #a01e9e78
@@ -176,7 +176,7 @@ def measure(self:TrendStudy, explainer:str, repeat:int):
         t, ids = self.test(name, {explainer: self.explainers[explainer]}, repeat)
         said = dict(options=self.options.get(name, {}), target=self.target, share=self.share, chance={k: np.asarray(v).tolist() for k, v in vars(t.chance).items()})
         frame = trend_frame(t, ids, explainer)
-        self._write(run, unit, frame, explainer=explainer, seconds=(time.perf_counter() - began)/len(frame), metric_params=dumps(said), seed=self._seed(repeat))
+        self._write(run, unit, frame, explainer=explainer, seconds=(time.perf_counter() - began)/len(frame), metric_params=canonical_json(said), seed=self._seed(repeat))
 
 @patch
 def run(self:TrendStudy, progress:bool=True):
@@ -227,12 +227,12 @@ def trend_scores(rows, test:str, explainers=None, constant:str='zero', level:flo
 def all_trend_scores(rows, **kw) -> pd.DataFrame: # As `trend_scores`, with test, its words and the explainer's family
     "The scores of every test that rows hold"
     found = [trend_scores(rows, t, **kw).assign(test=t, said=w) for t, w in trend_tests.items() if t in set(rows.metric.astype(str))]
-    return pd.concat(found, ignore_index=True).assign(family=lambda t: [getattr(xainb.core.explainers.get(_base(rows, e)), 'family', '') or 'other' for e in t.explainer])
+    return pd.concat(found, ignore_index=True).assign(family=lambda t: [getattr(explainer_registry.get(_base(rows, e)), 'family', '') or 'other' for e in t.explainer])
 
 def _base(rows, e): return json.loads(rows.explainer_params[rows.explainer == e].astype(str).iloc[0]).get('explainer', e)
 
 def plot_trend_scores(table): # From `all_trend_scores`
-    "Mean correlations with their intervals, a panel for each test; grey, what random maps do in it"
+    "Mean correlations with their intervals, a panel for each test; gray, what random maps do in it"
     fig = plot_intervals(table, panel='test', label='explainer', group='family', reference=0, xlabel='mean correlation')
     for ax, (_, t) in zip(fig.axes, table.groupby('test', sort=False)): ax.axvspan(t.random_low.iloc[0], t.random_high.iloc[0], color='#999999', alpha=.3, linewidth=0, zorder=0)
     return fig

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['Calibration', 'shortest', 'pass_name', 'time_pass', 'train_name', 'time_training', 'idle_network', 'method_name',
            'time_method', 'time_shifts', 'file_name', 'time_file', 'time_reading', 'time_kernel', 'share_of_machine',
-           'calibration', 'work_seconds', 'work_bytes', 'elapsed', 'spoken', 'spoken_bytes', 'Estimate', 'estimate',
-           'plan_or_outline', 'plan_command']
+           'calibration', 'work_seconds', 'work_bytes', 'elapsed', 'format_duration', 'format_bytes', 'Estimate',
+           'estimate', 'plan_or_outline', 'plan_command']
 
 # %% ../../nbs/sweeps/estimate.ipynb #8ce7da9e
 import heapq, html, inspect, io, json, os, subprocess, sys, tempfile, time
@@ -76,9 +76,9 @@ def time_pass(net, network:Network, back:bool=False, longest:float=2.) -> dict: 
     one = torch.rand(1, *_shape(network), device=device_of(net))
     with frozen(net):
         pass_seconds(net, one, back)
-        rows = int(min(rows_at_once(one), max(1, longest/pass_seconds(net, one, back))))
+        rows = int(min(default_batch_size(one), max(1, longest/pass_seconds(net, one, back))))
         def each(n): return shortest(partial(pass_seconds, net, one.detach().repeat(n, 1, 1, 1), back), enough=longest)/n, n
-        return dict(zip(('seconds', 'rows'), backing_off(each, rows)))
+        return dict(zip(('seconds', 'rows'), halving_on_oom(each, rows)))
 
 # %% ../../nbs/sweeps/estimate.ipynb #1bfa6e32
 class _Clock(Callback):
@@ -107,7 +107,7 @@ def time_training(network:Network, recipe, longest:float=8.) -> dict: # seconds 
     recipe = as_recipe(recipe)
     one = _batches(network.make, network, recipe, 2, 3)[1].min()/2
     rows = int(min(recipe.bs, max(2, longest/4/one), 2048)) # Four steps
-    start, steps = backing_off(lambda n: _batches(network.make, network, recipe, n, 4), rows)
+    start, steps = halving_on_oom(lambda n: _batches(network.make, network, recipe, n, 4), rows)
     return dict(seconds=steps.min()/rows, start=max(0., start - steps.min()), rows=rows)
 
 # %% ../../nbs/sweeps/estimate.ipynb #c5f691b8
@@ -117,7 +117,7 @@ def idle_network(side:int, classes:int=10) -> nn.Module:
 
 def method_name(w:Work) -> str:
     "What a calibration calls a method"
-    return ', '.join([w.kind, w.what, dumps(w.params), *([dumps(w.also)] if w.also else []), f'{w.network.side} pixels'])
+    return ', '.join([w.kind, w.what, canonical_json(w.params), *([canonical_json(w.also)] if w.also else []), f'{w.network.side} pixels'])
 
 # %% ../../nbs/sweeps/estimate.ipynb #49214041
 @dataclass
@@ -132,13 +132,13 @@ def _method(w, n, passes):
     net, side = idle_network(w.network.side).to(_device()), w.network.side
     x, y = torch.rand(n, 3, side, side, generator=torch.Generator().manual_seed(0)).to(device_of(net)), torch.zeros(n, dtype=torch.long)
     if w.kind == 'metrics':
-        f = metrics[w.what]
-        explain = partial(explainers[w.also[0]], **smaller(explainers[w.also[0]], w.also[1], 20)) if w.also else None
-        truth = Truth(torch.tensor([[[1., 1, side//2, side//2]]]).expand(n, -1, -1), torch.eye(side, dtype=torch.bool).expand(n, -1, -1))
-        return net, partial(f, net, x, y, torch.rand(n, 1, side, side), truth, explain=explain, **smaller(f, w.params, passes, explain=explain))
-    params = smaller(explainers[w.what], w.params, passes)
-    if w.kind == 'ranks': return net, partial(explain_ranks, net, _Sample(x.cpu()), partial(explainers[w.what], **params), *w.also)
-    return net, partial(explainers[w.what], net, x, y, **params)
+        f = metric_registry[w.what]
+        explain = partial(explainer_registry[w.also[0]], **smaller(explainer_registry[w.also[0]], w.also[1], 20)) if w.also else None
+        ground_truth = GroundTruth(torch.tensor([[[1., 1, side//2, side//2]]]).expand(n, -1, -1), torch.eye(side, dtype=torch.bool).expand(n, -1, -1))
+        return net, partial(f, net, x, y, torch.rand(n, 1, side, side), ground_truth, explain=explain, **smaller(f, w.params, passes, explain=explain))
+    params = smaller(explainer_registry[w.what], w.params, passes)
+    if w.kind == 'ranks': return net, partial(explain_ranks, net, _Sample(x.cpu()), partial(explainer_registry[w.what], **params), *w.also)
+    return net, partial(explainer_registry[w.what], net, x, y, **params)
 
 def time_method(w:Work, passes:int=1000) -> dict: # seconds beside its passes and passes of an image, share of the passes that goes back, rows of a table
     "Times a method on a network that does next to nothing, with at most so many passes in all"
@@ -163,9 +163,9 @@ def file_name(lines:float) -> str:
 def time_file(lines:float) -> dict: # seconds, bytes
     "Writes a file with as many rows, and random numbers in them"
     n = max(1, round(min(float(f'{lines:.2g}'), 1e6)))
-    frame = rows('insertion_curve', torch.rand(n)).assign(image=[f'image-{i//20}' for i in range(n)])
+    frame = metric_rows('insertion_curve', torch.rand(n)).assign(image=[f'image-{i//20}' for i in range(n)])
     with tempfile.TemporaryDirectory() as tmp:
-        store, said = Store(tmp), dict(explainer='rise', explainer_params=dumps(dict(n_masks=6000)), family='perturbation', model='resnet', versions=versions(), weights='0'*64)
+        store, said = Store(tmp), dict(explainer='rise', explainer_params=canonical_json(dict(n_masks=6000)), family='perturbation', model='resnet', versions=versions(), weights='0'*64)
         return dict(seconds=shortest(lambda: store.write('run', 'unit', frame, **said)), bytes=store.units()[0].stat().st_size)
 
 def time_reading() -> dict: # seconds
@@ -214,7 +214,7 @@ def _measurements(made, so_far):
     some = [w for w in made.work if w.images]
     for w in some:
         if w.kind == 'accuracy': yield method_name(w), partial(time_shifts, w)
-        elif w.what in explainers or w.what in metrics: yield method_name(w), partial(time_method, w)
+        elif w.what in explainer_registry or w.what in metric_registry: yield method_name(w), partial(time_method, w)
     passes = {pass_name(w.network, back): (w.network, back) for w in made.work if w.passes for back in ((False, True) if so_far.found.get(method_name(w), {}).get('back') else (False,))}
     net = _latest(lambda network: network.make().to(_device(), memory_format=torch.channels_last).eval())
     for name, (network, back) in sorted(passes.items(), key=lambda p: (p[1][0].name, p[0])): yield name, lambda: time_pass(net(network), network, back)
@@ -275,12 +275,12 @@ def elapsed(runs:list, seconds:dict, # Id -> seconds
     return now
 
 # %% ../../nbs/sweeps/estimate.ipynb #b547f93c
-def spoken(seconds:float) -> str:
+def format_duration(seconds:float) -> str:
     "Seconds, minutes, hours or days, with two figures or all before the point"
     for unit, size, more in (('s', 1, 120), ('min', 60, 120), ('h', 3600, 1e4), ('days', 86400, float('inf'))):
         if seconds < size*more: return f"{seconds/size:,.{0 if seconds >= 10*size else 1}f} {unit}"
 
-def spoken_bytes(n:float) -> str:
+def format_bytes(n:float) -> str:
     "As a disk is sold"
     for unit in ('B', 'kB', 'MB', 'GB', 'TB'):
         if n < 1000 or unit == 'TB': return f"{n:,.{0 if n >= 10 or unit == 'B' else 1}f} {unit}"
@@ -341,7 +341,7 @@ def shown(self:Estimate) -> pd.DataFrame:
     "The table as a person reads it"
     t = self.table
     counts = t.drop(columns=['seconds', 'bytes']).map(lambda n: f'{n:,.0f}' if n else '')
-    out = counts.assign(time=t.seconds.map(spoken), storage=t.bytes.map(lambda b: spoken_bytes(b) if b else '')).rename(columns=dict(images_trained='images trained'))
+    out = counts.assign(time=t.seconds.map(format_duration), storage=t.bytes.map(lambda b: format_bytes(b) if b else '')).rename(columns=dict(images_trained='images trained'))
     return out.loc[:, (out != '').any()].rename_axis(None)
 
 # %% ../../nbs/sweeps/estimate.ipynb #d7848676
@@ -356,11 +356,11 @@ def said(self:Estimate) -> list:
     out = [f"Measured on {where}." if self.speed_up == 1 else f"Measured on {where}; the times are of one that is {self.speed_up:g} times as fast, which is your number."]
     here = c.here and self.speed_up == 1 and not n
     workers = n or (jobs if here else 1)
-    if workers > 1: out.append(f"With {workers} {'of them' if n else 'notebooks at once, as the sweep does here'}: {spoken(self.at_once(workers))}.")
-    out.append(f"However many at once, not less than {spoken(self.longest)}: the longest chain of runs that wait for each other.")
+    if workers > 1: out.append(f"With {workers} {'of them' if n else 'notebooks at once, as the sweep does here'}: {format_duration(self.at_once(workers))}.")
+    out.append(f"However many at once, not less than {format_duration(self.longest)}: the longest chain of runs that wait for each other.")
     if self.price: out.append(f"At {self.price:g} an hour for each: {cost:,.{0 if cost >= 100 else 2}f} in all.")
-    out.append(f"Storage: {', '.join(f'{k} {spoken_bytes(b)}' for k, b in self.bytes.items())}; {' and '.join(_how(self.bytes))}. Executed notebooks and the report come on top.")
-    if reads := self.plan.facts.get('reads'): out.append(f"Reading {reads:,} photographs from files takes {spoken(reads*c['reading a photograph']['seconds'])} of one processor core there, not in the table: give the loader enough processes.")
+    out.append(f"Storage: {', '.join(f'{k} {format_bytes(b)}' for k, b in self.bytes.items())}; {' and '.join(_how(self.bytes))}. Executed notebooks and the report come on top.")
+    if reads := self.plan.facts.get('reads'): out.append(f"Reading {reads:,} photographs from files takes {format_duration(reads*c['reading a photograph']['seconds'])} of one processor core there, not in the table: give the loader enough processes.")
     return out + [_sentence(u) for u in self.plan.facts.get('unknown', [])] + [f"Not in the time: {k}; {v['why']}." for k, v in c.found.items() if 'why' in v]
 
 def _how(b): return ['rows were measured on files with random numbers']*('rows' in b) + ['the others follow from the sizes of their arrays']*(len(b) > 1)
@@ -407,9 +407,9 @@ def _parser():
     return parser
 
 def _choices(options):
-    "What `narrow` takes of the options of the command"
+    "What `customize_profile` takes of the options of the command"
     some = {k: v for k, v in options.items() if k not in _not_choices and v is not False and v not in (None, '')}
-    return {dict(data='folder').get(k, k): xainb.sweeps.cli.listed(v) if isinstance(v, str) and k not in ('data', 'labels') else v for k, v in some.items()}
+    return {dict(data='folder').get(k, k): xainb.sweeps.cli.split_names(v) if isinstance(v, str) and k not in ('data', 'labels') else v for k, v in some.items()}
 
 def _kept(path): return Calibration.load(path) if path and Path(path).exists() else None
 
@@ -421,7 +421,7 @@ def _images_only(work):
 def _print_plan(o):
     if min(o.jobs, o.threads) < 0: raise BadInput(f"jobs and threads are at least 1, not {min(o.jobs, o.threads)}")
     if min(o.gpus, o.price) < 0 or o.speed_up <= 0: raise BadInput(f"GPUs and price are at least 0 and the speed-up is above it, not {o.gpus}, {o.price:g} and {o.speed_up:g}")
-    made, kept = plan_or_outline(narrow(o.profile, o.job, **_choices(vars(o)))), _kept(o.calibration)
+    made, kept = plan_or_outline(customize_profile(o.profile, o.job, **_choices(vars(o)))), _kept(o.calibration)
     _images_only(made.work)
     if not kept or kept.here: kept = calibration(made, kept, o.threads, _tell)
     _tell('')

@@ -171,8 +171,8 @@ def run_notebook(name:str, out, parameters:dict, kernels:Kernels|None=None):
     from nbclient.exceptions import DeadKernelError
     known = pm.inspect_notebook(_as_it_is(template(name)))
     for k in parameters:
-        if k not in known: raise nearest(f'parameter of template {name}', k, known)
-    with nullcontext(kernels) if kernels else Kernels() as kernels, _file_here(place(out)) as out:
+        if k not in known: raise unknown_name(f'parameter of template {name}', k, known)
+    with nullcontext(kernels) if kernels else Kernels() as kernels, _file_here(as_path(out)) as out:
         try: return _execute_notebook(template(name), out, parameters, kernels)
         except DeadKernelError: return _execute_notebook(template(name), out, parameters, kernels)
 
@@ -227,7 +227,7 @@ def _not_run(run, bad): return dict(run=run.id, status='not run', seconds=0., wh
 def _status(future, run):
     "What `execute` returned, or what kept it from returning"
     try: return future.result()
-    except CancelledError: return dict(run=run.id, status='failed', seconds=0., why='cancelled: is the cluster still there?')
+    except CancelledError: return dict(run=run.id, status='failed', seconds=0., why='canceled: is the cluster still there?')
     except Exception as e: return dict(run=run.id, status='failed', seconds=0., why=reason_of(e))
 
 # %% ../../nbs/sweeps/run.ipynb #9780102b
@@ -253,7 +253,7 @@ def _kernels_of_this_worker(threads, silence):
 
 def _execute_there(run, parameters, threads, silence):
     "On a worker: the status of one run"
-    if run.id not in [r['id'] for r in Store(parameters['out']).load_json('plan', dict(runs=[]))['runs']]:
+    if run.id not in [r['id'] for r in Store(parameters['out']).load_plan(dict(runs=[]))['runs']]:
         return dict(run=run.id, status='failed', seconds=0., why=f"worker on {os.uname().nodename} does not find this sweep in '{parameters['out']}': give an output folder that all workers reach")
     return execute(run, parameters, _kernels_of_this_worker(threads, silence))
 
