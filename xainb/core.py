@@ -5,11 +5,12 @@
 # %% auto #0
 __all__ = ['explainer_registry', 'metric_registry', 'zoo_registry', 'dataset_registry', 'score_readings', 'parameter_ranges',
            'reductions', 'BadInput', 'NotApplicable', 'Refused', 'unknown_name', 'Registry', 'list_explainers',
-           'list_metrics', 'dataset', 'list_datasets', 'as_model', 'device_of', 'alone', 'Scores', 'read_scores',
-           'frozen', 'seeded', 'default_batch_size', 'default_step_batch', 'batch_size_for', 'halving_on_oom',
-           'in_batches', 'placed', 'logits', 'Passes', 'count_passes', 'check_images', 'check_target', 'Number',
-           'Several', 'Kind', 'AnyOf', 'ranges_of', 'check_params', 'explainer', 'check_attribution', 'metric_rows',
-           'GroundTruth', 'check_ground_truth', 'SaliencyMap', 'pixel_map', 'metric', 'explanation_cost', 'LRUCache']
+           'explainer_table', 'list_metrics', 'metric_table', 'dataset', 'list_datasets', 'dataset_table', 'as_model',
+           'device_of', 'alone', 'Scores', 'read_scores', 'frozen', 'seeded', 'default_batch_size',
+           'default_step_batch', 'batch_size_for', 'halving_on_oom', 'in_batches', 'placed', 'logits', 'Passes',
+           'count_passes', 'check_images', 'check_target', 'Number', 'Several', 'Kind', 'AnyOf', 'ranges_of',
+           'check_params', 'explainer', 'check_attribution', 'metric_rows', 'GroundTruth', 'check_ground_truth',
+           'SaliencyMap', 'pixel_map', 'metric', 'explanation_cost', 'LRUCache']
 
 # %% ../nbs/core.ipynb #e462f29a
 import inspect, math, random, threading, difflib, fnmatch, warnings
@@ -69,12 +70,20 @@ class Registry(dict):
 # %% ../nbs/core.ipynb #f5b9bc33
 explainer_registry, metric_registry, zoo_registry, dataset_registry = Registry('explainer'), Registry('metric'), Registry('zoo'), Registry('data set')
 
-def list_explainers(pattern:str='*') -> pd.DataFrame:
-    "The registered explainers: family, cost in passes per image at the default parameters, what each needs, and its source"
+def list_explainers(pattern:str='*') -> list:
+    "Names of the registered explainers that match a shell-style `pattern`, for example `'*grad*'`"
+    return explainer_registry.match(pattern)
+
+def explainer_table(pattern:str='*') -> pd.DataFrame:
+    "One row for each matching explainer: family, cost in passes per image at the default parameters, what it needs, and its source"
     return explainer_registry.table(pattern)
 
-def list_metrics(pattern:str='*') -> pd.DataFrame:
-    "The registered metrics: family, direction, cost in passes per image, what each needs, and its source"
+def list_metrics(pattern:str='*') -> list:
+    "Names of the registered metrics that match a shell-style `pattern`"
+    return metric_registry.match(pattern)
+
+def metric_table(pattern:str='*') -> pd.DataFrame:
+    "One row for each matching metric: family, better direction, cost in passes per image, what it needs, and its source"
     return metric_registry.table(pattern)
 
 def dataset(ground_truth:str,  # What is known of each image: label, box, mask
@@ -98,8 +107,12 @@ def _check_draw(f, args, kw):
     allowed = dict(n=AnyOf((Kind((NoneType,), 'None for all of them'), Number(1, integer=True))), seed=parameter_ranges['seed'])
     check_params(f, allowed, allowed, {k: given[k] for k in allowed if k in given})
 
-def list_datasets(pattern:str='*') -> pd.DataFrame:
-    "The registered data sets: what truth they hold, and their source"
+def list_datasets(pattern:str='*') -> list:
+    "Names of the registered data sets that match a shell-style `pattern`"
+    return dataset_registry.match(pattern)
+
+def dataset_table(pattern:str='*') -> pd.DataFrame:
+    "One row for each matching data set: which ground truth it has, and its source"
     return dataset_registry.table(pattern)
 
 # %% ../nbs/core.ipynb #a183bef4
@@ -377,7 +390,7 @@ def default_step_batch(x:Tensor) -> int:
 def batch_size_for(model, x:Tensor, batch_size:int|None=None) -> int|None: # None when nobody says
     "How many rows one forward pass takes: `batch_size`, or what an outer call said, or what the network knows to be best"
     if batch_size is not None and not (isinstance(batch_size, Integral) and batch_size >= 1): raise BadInput(f"batch_size is a whole number of at least 1, not {batch_size!r}")
-    return batch_size or _rows.get() or getattr(model, 'best_rows', {}).get(tuple(x.shape[1:]))
+    return batch_size or _rows.get() or getattr(model, 'best_batch_size', {}).get(tuple(x.shape[1:]))
 
 # %% ../nbs/core.ipynb #69fbab64
 def halving_on_oom(f, # Function of a number of rows
@@ -606,9 +619,25 @@ def explainer(family:str, # gradient, perturbation, cam, boundary, control
         call.per_pixel = lambda **kw: per_pixel(**_known(per_pixel, params | kw)) if callable(per_pixel) else family in _per_pixel if per_pixel is None else per_pixel
         call.params, call.family = params, family
         call.facts = dict(family=family, passes=call.cost(), needs=needs, source=source)
+        call.__signature__ = _explainer_signature(f)
         explainer_registry[f.__name__] = call
         return call
     return register
+
+def _as_keywords(f, skip):
+    "The parameters of `f` after the first `skip`, as keyword-only ones"
+    own = list(inspect.signature(f).parameters.values())[skip:]
+    named = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
+    return [p.replace(kind=p.KEYWORD_ONLY) for p in own if p.kind in named]
+
+def _parameter(name, default=inspect.Parameter.empty, annotation=inspect.Parameter.empty, keyword=False):
+    kind = inspect.Parameter.KEYWORD_ONLY if keyword else inspect.Parameter.POSITIONAL_OR_KEYWORD
+    return inspect.Parameter(name, kind, default=default, annotation=annotation)
+
+def _explainer_signature(f):
+    "What a caller of the registered explainer may pass"
+    first = [_parameter('model'), _parameter('x', annotation=Tensor), _parameter('target', None)]
+    return inspect.Signature([*first, *_as_keywords(f, 3), _parameter('batch_size', None, 'int|None', keyword=True)], return_annotation=Tensor)
 
 def _defaults(f): return {k: p.default for k, p in inspect.signature(f).parameters.items() if p.default is not p.empty}
 def _cost_of(f, cost, params, ranges):
@@ -763,9 +792,18 @@ def metric(family:str,          # localization, perturbation, output, sanity, â€
         call.cost = _cost_of(f, cost, params, allowed)
         call.params, call.family, call.better, call.needs = params, family, better, needs
         call.facts = dict(family=family, better=better, passes=call.cost(), needs=needs, source=source)
+        call.__signature__ = _metric_signature(f, default)
         metric_registry[f.__name__] = call
         return call
     return register
+
+def _metric_signature(f, reduce):
+    "What a caller of the registered metric may pass"
+    first = [_parameter('model'), _parameter('x', annotation=Tensor), _parameter('target'), _parameter('attribution'), _parameter('ground_truth', None)]
+    last = [_parameter('reduce', reduce, str, keyword=True), _parameter('batch_size', None, 'int|None', keyword=True)]
+    own = _as_keywords(f, 5)
+    explain = [] if any(p.name == 'explain' for p in own) else [_parameter('explain', None, keyword=True)]
+    return inspect.Signature([*first, *own, *explain, *last], return_annotation=pd.DataFrame)
 
 # %% ../nbs/core.ipynb #980beea3
 def _measure(f, kw, needs, full_attribution, ignores_attribution, model, x, target, attribution, ground_truth, explain, reduce, batch_size):

@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['demo_nets', 'imagenet_mean', 'imagenet_std', 'weights_folder', 'DemoAlexNet', 'DemoGoogLeNet', 'DemoResNet',
            'DemoDenseNet', 'DemoMobileNetV2', 'Normalize', 'normalized', 'sha256', 'read_weights', 'state_digest',
-           'load_weights', 'ModelCard', 'zoo', 'cards', 'list_models', 'demo_records', 'demo', 'split_model_string',
-           'Normalization', 'recorded_normalization', 'normalization_of', 'torchvision_network', 'timm_network',
-           'model_card', 'get_model', 'new_network', 'Correct', 'correct', 'structure_digest', 'built_by']
+           'load_weights', 'ModelCard', 'zoo', 'cards', 'list_models', 'model_table', 'demo_records', 'demo',
+           'split_model_string', 'Normalization', 'recorded_normalization', 'normalization_of', 'torchvision_network',
+           'timm_network', 'model_card', 'get_model', 'new_network', 'Correct', 'correct', 'structure_digest',
+           'built_by']
 
 # %% ../../nbs/models/zoo.ipynb #f352d610
 import hashlib, importlib.util, json, urllib.parse, warnings
@@ -194,8 +195,12 @@ def cards() -> dict: # Name -> ModelCard
     "The cards of all zoos"
     return {c.name: c for z in zoo_registry.values() for c in z()}
 
-def list_models(pattern:str='*') -> pd.DataFrame:
-    "The networks whose name matches `pattern`, with what is known of each"
+def list_models(pattern:str='*') -> list:
+    "Names of the models of all zoos that match a shell-style `pattern`"
+    return [n for n in cards() if fnmatch(n, pattern)]
+
+def model_table(pattern:str='*') -> pd.DataFrame:
+    "One row for each matching model, with what was recorded about it"
     found = {n: c for n, c in cards().items() if fnmatch(n, pattern)}
     return pd.DataFrame([dict(arch=c.arch, training=c.training) | c.known | dict(source=c.source) for c in found.values()], index=pd.Index(found, name='model'))
 

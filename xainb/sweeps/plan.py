@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['work_kinds', 'jobs', 'seeded_params', 'all_params', 'at_least_one', 'check_seed', 'check_params', 'explainers_of',
            'chunks', 'priced', 'smaller', 'Run', 'done_units', 'same_run', 'Network', 'Work', 'Plan', 'Job', 'add_job',
-           'add_profile', 'list_jobs', 'list_profiles', 'options', 'customize_profile', 'plan']
+           'add_profile', 'list_jobs', 'job_table', 'list_profiles', 'profile_table', 'options', 'customize_profile',
+           'plan']
 
 # %% ../../nbs/sweeps/plan.ipynb #593a0b82
 import inspect, json, time
@@ -175,12 +176,20 @@ def add_profile(p):
     return p
 
 # %% ../../nbs/sweeps/plan.ipynb #02d466f9
-def list_jobs(pattern:str='*') -> pd.DataFrame:
-    "What `xainb-sweep` can do"
+def list_jobs(pattern:str='*') -> list:
+    "Names of the jobs that `xainb-sweep` can run"
+    return jobs.match(pattern)
+
+def job_table(pattern:str='*') -> pd.DataFrame:
+    "One row for each job that `xainb-sweep` can run"
     return jobs.table(pattern)
 
-def list_profiles(pattern:str='*', job:str='evaluate') -> pd.DataFrame:
-    "The profiles that `xainb-sweep JOB --profile` knows"
+def list_profiles(pattern:str='*', job:str='evaluate') -> list:
+    "Names of the profiles that `xainb-sweep JOB --profile` accepts"
+    return jobs[job].profiles.match(pattern)
+
+def profile_table(pattern:str='*', job:str='evaluate') -> pd.DataFrame:
+    "One row for each profile that `xainb-sweep JOB --profile` accepts"
     return jobs[job].profiles.table(pattern)
 
 # %% ../../nbs/sweeps/plan.ipynb #37c424b3
