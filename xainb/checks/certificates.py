@@ -83,8 +83,8 @@ def _lrp(case, name):
 @measures('guided_backprop', 'deconvnet', 'guided_gradcam')
 def _reach(case, name):
     case.map(name) # Raises where it does not apply
-    with frozen(case.model), torch.enable_grad(): ran = rectifier_nodes(case.model(case.x.detach().clone().requires_grad_())) - clamps(case.ran)
-    n, others = case.count('rectifier'), sum(c for (_, name), c in case.ran.items() if name in gates)
+    with frozen(case.model), torch.enable_grad(): ran = relu_nodes(case.model(case.x.detach().clone().requires_grad_())) - clamps(case.ran)
+    n, others = case.count('relu'), sum(c for (_, name), c in case.ran.items() if name in gates)
     said = f'{n} of {ran} rectifiers reached; {relu_modules(case.model, case.x)} of them run in an nn.ReLU' + (f'; {others} gates keep their derivative' if others else '')
     return 'exact' if n == ran and not others else 'approximate', said, n
 

@@ -38,15 +38,15 @@ class _Guided(torch.autograd.Function):
     def backward(ctx, g): return g.relu()*ctx.saved_tensors[0] if ctx.saved_tensors else g.relu(), None, None, None
 
 gates = {'sigmoid', 'hardsigmoid'}
-_guided_known = {'rectifier', 'activation', *kinds, 'constant'} # All but `unknown`, among which a rectifier could hide
+_guided_known = {'relu', 'activation', *kinds, 'constant'} # All kinds but `unknown`, because a ReLU could hide among those
 
 def _guided_derivative(model, x, target, both):
-    def rectify(call): return call.answer(_Guided.apply(call.args[0], *call.span, both))
+    def rectify(call): return call.answer(_Guided.apply(call.args[0], *call.bounds, both))
     def other(call):
         if call.name in gates: return call()
         raise NotApplicable(f"guided backprop and deconvnet are defined for rectifiers; this network runs {call.name}")
-    g, _, ran = _backward(model, x, target, dict(rectifier=rectify, activation=other), _guided_known)
-    if not any(k == 'rectifier' for k, _ in ran): raise NotApplicable('this network runs no rectifier')
+    g, _, ran = _backward(model, x, target, dict(relu=rectify, activation=other), _guided_known)
+    if not any(k == 'relu' for k, _ in ran): raise NotApplicable('this network runs no rectifier')
     return g
 
 # %% ../../nbs/explainers/rules.ipynb #9ded9f68
@@ -124,7 +124,7 @@ def _layer_norm(call):
     return (out if weight is None else out*weight) + (0 if bias is None else bias)
 
 # %% ../../nbs/explainers/rules.ipynb #a88c1d5e
-_lift = dict(rectifier=_rescale, activation=_rescale, maximum=_maximum, product=_product, layer_norm=_layer_norm)
+_lift = dict(relu=_rescale, activation=_rescale, maximum=_maximum, product=_product, layer_norm=_layer_norm)
 _lift_known = {*_lift, 'linear', 'norm', 'add', 'constant', 'route'}
 
 def _deep_lift(model, x, target, start):
@@ -184,7 +184,7 @@ def _handed_on(call): z = call.args[0]; return call.answer(straight(call.element
 
 def _lrp_rules(epsilon, absorbed):
     share = _sharing(epsilon, absorbed)
-    return dict(linear=share, norm=share, add=share, constant=_constant, product=_gated, rectifier=_handed_on, activation=_handed_on)
+    return dict(linear=share, norm=share, add=share, constant=_constant, product=_gated, relu=_handed_on, activation=_handed_on)
 
 def _gated(call):
     "The larger factor is what the smaller one, broadcast, is a gate of"
