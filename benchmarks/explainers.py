@@ -206,7 +206,7 @@ def rows_of(case, nets, grads, plain, fast, counts, maps, seconds, x):
     for label, net in [('ours', plain)] + [('ours fastest', fast)]*(fast is not plain):
         s, over = nets[grads, 'settings'][net], ratio(label, f'bare {label}')
         agreement = map_agreement(maps['ours'], maps[label]).mean().item() if label != 'ours' else np.nan
-        common = dict(explainer=case.name, params=str(case.params), images=len(x), precision=s.dtype, channels_last=s.channels_last, rows=s.rows, passes=passes(label),
+        common = dict(explainer=case.name, params=str(case.params), images=len(x), precision=s.dtype, channels_last=s.channels_last, rows=s.batch_size, passes=passes(label),
                       seconds=np.median(seconds[label]), bare_seconds=np.median(seconds[f'bare {label}']), times_bare=np.median(over), times_bare_low=over.min(), times_bare_high=over.max(),
                       map_agreement=agreement)
         for peer in case.peers or [None]:
@@ -217,19 +217,19 @@ def rows_of(case, nets, grads, plain, fast, counts, maps, seconds, x):
 with_gradients = {'gradient', 'input_x_gradient', 'integrated_gradients', 'expected_gradients', 'smoothgrad', 'smoothgrad_squared', 'vargrad', 'squared', 'meaningful_perturbation', 'extremal_perturbation',
                   'gradcam', 'hirescam', 'layercam', 'xgradcam', 'gradcam_plus_plus', 'guided_backprop', 'deconvnet', 'guided_gradcam', 'deep_lift', 'lrp_epsilon'}
 
-def prepared(name, x, most, kinds):
+def prepared(name, x, max_batch_size, kinds):
     "The network in the settings that are best for passes forward (False), and there and back (True), in float32 and in the fastest precision"
     torch.manual_seed(0)
     net, nets = lively(tv.get_model(name), x).eval().to(x.device), {}
     for grads in kinds:
         nets[grads, 'rows'], nets[grads, 'settings'], made = {}, {}, {}
         for precision in ('float32', 'fastest'):
-            s = tune_inference(net, x, precision, grads, most)
+            s = tune_inference(net, x, precision, grads, max_batch_size)
             key = s.channels_last, s.dtype
             if key not in made: made[key] = in_settings(net, *key)
             made[key].requires_grad_(False)
             nets[grads, precision] = made[key]
-            nets[grads, 'rows'][made[key]], nets[grads, 'settings'][made[key]] = s.rows, s
+            nets[grads, 'rows'][made[key]], nets[grads, 'settings'][made[key]] = s.batch_size, s
     return nets
 
 def circumstances(device, rounds) -> dict:
@@ -237,12 +237,12 @@ def circumstances(device, rounds) -> dict:
     load = round(os.getloadavg()[0], 2) if hasattr(os, 'getloadavg') else np.nan
     return dict(machine=machine(device), threads=torch.get_num_threads(), torch=torch.__version__, rounds=rounds, load=load)
 
-def benchmark(net, only, rounds, n, most, done) -> None:
+def benchmark(net, only, rounds, n, max_batch_size, done) -> None:
     "Measures all cases of one network; each is handed to `done` at once"
     device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
-    x, noise = photographs(2).repeat(2, 1, 1, 1).to(device), torch.rand(most, 3, sides, sides, generator=torch.Generator().manual_seed(0)).to(device)
+    x, noise = photographs(2).repeat(2, 1, 1, 1).to(device), torch.rand(max_batch_size, 3, sides, sides, generator=torch.Generator().manual_seed(0)).to(device)
     chosen = [c for c in cases(net, n) if any(fnmatch.fnmatch(c.name, p) for p in only)]
-    nets = prepared(net, x, most, sorted({c.name in with_gradients for c in chosen}))
+    nets = prepared(net, x, max_batch_size, sorted({c.name in with_gradients for c in chosen}))
     target = logits(nets[chosen[0].name in with_gradients, 'float32'], x).argmax(1)
     for case in chosen:
         where = dict(net=net, side=sides) | circumstances(device, rounds)
@@ -270,9 +270,9 @@ class Table(list):
 
 def main():
     a = command(__doc__, 'one round of few passes', nets=('resnet50,mobilenet_v2', 'torchvision networks'), only=('*', 'explainers, with wildcards'),
-                passes=(64, 'about so many for each image'), most=(32, 'images in one pass at most'))
+                passes=(64, 'about so many for each image'), max_batch_size=(32, 'images in one pass at most'))
     rounds, n = (1, 16) if a.quick else (a.rounds, a.passes)
     table = Table(a.out, '{net:13} {explainer:24} {precision:9} {passes:6.0f} passes {seconds:7.2f} s {times_bare:6.2f} x bare   {peer:10} {faster_than_peer:6.2f}   ranks {map_agreement:.3f} (trained {trained_map_agreement:.3f})   load {load}')
-    for net in a.nets.split(','): benchmark(net, a.only.split(','), rounds, n, a.most, table.add)
+    for net in a.nets.split(','): benchmark(net, a.only.split(','), rounds, n, a.max_batch_size, table.add)
 
 if __name__ == '__main__': main()

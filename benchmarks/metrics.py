@@ -82,42 +82,42 @@ def measure(name, ours, peers, nets, noise, rounds):
         passes[label] = seen['forward']
         calls[label] = lambda: (None, f(net, rows))[0]
     for label, (net, s) in nets.items():
-        add(label, net, s.rows, ours)
-        calls[f'bare {label}'] = lambda net=net, s=s, label=label: bare(net, noise, s.rows, passes[label], 0)
+        add(label, net, s.batch_size, ours)
+        calls[f'bare {label}'] = lambda net=net, s=s, label=label: bare(net, noise, s.batch_size, passes[label], 0)
     first, s = nets['float32']
-    for peer, f in peers.items(): add(peer, first, s.rows, f)
+    for peer, f in peers.items(): add(peer, first, s.batch_size, f)
     with frozen(first), torch.no_grad(): seconds, _ = timed(calls, rounds, noise.device)
     ratio = lambda a, b: seconds[a]/seconds[b]
     for label, (net, s) in nets.items():
         over = ratio(label, f'bare {label}')
-        common = dict(curves=name, precision=s.dtype, channels_last=s.channels_last, rows=s.rows, passes=passes[label], seconds=np.median(seconds[label]), per_second=passes[label]/np.median(seconds[label]),
+        common = dict(curves=name, precision=s.dtype, channels_last=s.channels_last, rows=s.batch_size, passes=passes[label], seconds=np.median(seconds[label]), per_second=passes[label]/np.median(seconds[label]),
                       bare_seconds=np.median(seconds[f'bare {label}']), times_bare=np.median(over), times_bare_low=over.min(), times_bare_high=over.max(),
                       area_difference=np.abs(areas(found[label]) - areas(found['float32'])).max())
         for peer in peers or [None]:
             faster = ratio(peer, label) if peer else np.full(1, np.nan)
             yield common | dict(peer=peer, peer_passes=passes.get(peer, np.nan), peer_seconds=np.median(seconds[peer]) if peer else np.nan, faster_than_peer=np.median(faster), faster_low=faster.min(), faster_high=faster.max())
 
-def networks(name, x, most):
+def networks(name, x, max_batch_size):
     "Label -> network in its settings, and the settings"
     if name == 'near-free':
-        net = near_free().to(x.device); return {'float32': (net, tune_inference(net, x, 'float32', False, most))}
+        net = near_free().to(x.device); return {'float32': (net, tune_inference(net, x, 'float32', False, max_batch_size))}
     torch.manual_seed(0)
     net = lively(tv.get_model(name), x).eval().to(x.device)
-    plain, fast = (tune_inference(net, x, p, False, most) for p in ('float32', 'fastest'))
+    plain, fast = (tune_inference(net, x, p, False, max_batch_size) for p in ('float32', 'fastest'))
     made = {'float32': (in_settings(net, plain.channels_last, plain.dtype), plain)}
     return made if (fast.dtype, fast.channels_last) == (plain.dtype, plain.channels_last) else made | {'fastest': (in_settings(net, fast.channels_last, fast.dtype), fast)}
 
 def main():
     a = command(__doc__, 'one round of few steps', nets=('near-free,resnet50,resnet18,mobilenet_v2', 'torchvision networks, and near-free: an average and a linear layer'), only=('', 'curves, by name'),
-                images=(4, 'how many'), n_steps=(28, 'of a curve'), most=(32, 'images in one pass at most'))
+                images=(4, 'how many'), n_steps=(28, 'of a curve'), max_batch_size=(32, 'images in one pass at most'))
     if a.quick: a.rounds, a.images, a.n_steps = 1, 2, 7
     device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     table = Table(a.out, '{net:13} {curves:24} {precision:9} {passes:6.0f} passes {seconds:7.2f} s {times_bare:6.2f} x bare   {peer:10} {faster_than_peer:6.2f}   area off {area_difference:.4f} (trained {trained_area_difference:.4f})   load {load}')
     x = photographs(2).repeat(-(-a.images//2), 1, 1, 1)[:a.images].to(device)
-    maps, noise = smooth_maps(a.images).to(device), torch.rand(a.most, 3, sides, sides, generator=torch.Generator().manual_seed(0)).to(device)
+    maps, noise = smooth_maps(a.images).to(device), torch.rand(a.max_batch_size, 3, sides, sides, generator=torch.Generator().manual_seed(0)).to(device)
     trained = trained_difference(a.n_steps)
     for net in a.nets.split(','):
-        nets = networks(net, x, a.most)
+        nets = networks(net, x, a.max_batch_size)
         y = logits(nets['float32'][0], x).argmax(1)
         for name, (ours, peers) in cases(x, y, maps, a.n_steps).items():
             if a.only and name not in a.only.split(',') or net == 'near-free' and name == 'road': continue
