@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import nn
 from explainers import Table, circumstances, command
 from xainb.core import count_passes, device_of, frozen, logits, seeded
-from xainb.data.images import DigitScenes
+from xainb.data.scenes import DigitScenes
 from xainb.explainers.boundary_search import boundary_search
 from xainb.models.zoo import get_model
 

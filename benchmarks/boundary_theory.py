@@ -15,7 +15,8 @@ from boundary import cifar_images, cifar_net
 from explainers import command
 import pandas as pd
 from xainb.core import frozen, logits, metric_rows
-from xainb.data.images import DigitScenes, photos
+from xainb.data.images import photos
+from xainb.data.scenes import DigitScenes
 from xainb.explainers.boundary import adversarial_gradient_integration, map_distance
 from xainb.explainers.boundary_search import any_class, boundary_search, boundary_side
 from xainb.explainers.controls import content_seed, random_control

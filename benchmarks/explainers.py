@@ -19,7 +19,7 @@ from captum.attr import GradientShap, InputXGradient, IntegratedGradients, Kerne
 from captum._utils.models.linear_model import SkLearnRidge
 import xainb.explainers.cam, xainb.explainers.ensembles, xainb.explainers.gradient, xainb.explainers.learned_masks, xainb.explainers.perturbation, xainb.explainers.rules
 from xainb.core import as_model, device_of, explainer_registry, frozen, logits
-from xainb.data.images import DigitScenes
+from xainb.data.scenes import DigitScenes
 from xainb.models.zoo import get_model
 from xainb.explainers.perturbation import cut_masks, draw_masks, grid_cells, mean_color
 from xainb.models.inference import tune_inference, in_settings, machine, pass_seconds, map_agreement

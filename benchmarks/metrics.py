@@ -15,7 +15,7 @@ from xainb.core import frozen, logits
 from xainb.metrics.fidelity import fidelity
 from xainb.metrics.perturbation import deletion, perturbation_curves, road
 from xainb.models.inference import tune_inference, in_settings
-from xainb.data.images import DigitScenes
+from xainb.data.scenes import DigitScenes
 from xainb.models.zoo import get_model
 if not hasattr(np, 'trapz'): np.trapz = np.trapezoid # quantus 0.6 asks for it
 

@@ -12,7 +12,7 @@ import numpy as np, torch
 from functools import partial
 from explainers import Table, bare, circumstances, command
 from xainb.core import count_passes, frozen, default_batch_size
-from xainb.data.images import DigitScenes
+from xainb.data.scenes import DigitScenes
 from xainb.explainers.perturbation import _cut
 from xainb.models.zoo import new_network
 from xainb.studies.backdoors import Poisoned, paper_trigger, poison_index, train_evolving

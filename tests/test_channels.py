@@ -3,7 +3,8 @@ import pytest, torch
 from functools import partial
 from torch import nn, Tensor
 from xainb.core import NotApplicable, SaliencyMap, explainer_registry, metric_registry, pixel_map
-from xainb.data.images import corrupt, edges, luminance, severities
+from xainb.data.images import edges, luminance
+from xainb.data.shifts import corrupt, severities
 from xainb.explainers.perturbation import superpixels
 from xainb.metrics.conventions import conventions
 from xainb.metrics.perturbation import fills, filled

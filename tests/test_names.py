@@ -7,7 +7,7 @@ import numpy as np, pytest, torch
 from PIL import Image
 import xainb.sweeps.plan
 from xainb.core import BadInput
-from xainb.data.images import DigitScenes
+from xainb.data.scenes import DigitScenes
 from xainb.explainers.ensembles import on_images
 from xainb.sweeps.evaluate import Profile, evaluation_id, load_images
 from xainb.store import digest, customize_profile, plan, same_run

@@ -5,6 +5,9 @@ from torch import nn, Tensor
 from xainb.core import *
 from xainb.store import *
 from xainb.data.images import *
+from xainb.data.scenes import *
+from xainb.data.shifts import *
+from xainb.models.nets import *
 from xainb.models.zoo import *
 from xainb.stats import *
 from xainb.viz import *
@@ -35,8 +38,10 @@ from xainb.checks.certificates import *
 from xainb.studies.roar import *
 from xainb.studies.backdoors import *
 from xainb.data.text import *
+from xainb.studies.words import *
 from xainb.studies.trend import *
 from xainb.data.tabular import *
+from xainb.studies.features import *
 from xainb.studies.trend_study import *
 from xainb.reports.published import *
 from xainb.studies.shortcuts import *

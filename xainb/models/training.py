@@ -13,6 +13,8 @@ from torch import nn, Tensor
 from fastcore.basics import store_attr
 from ..core import *
 from ..data.images import *
+from ..data.scenes import *
+from ..data.shifts import *
 from fastai.callback.core import Callback
 from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
@@ -185,7 +187,8 @@ def demo_learner(arch:str,                # alexnet, googlenet, resnet, densenet
                  seed:int=0, size:int=6400, # Scenes in an epoch
                 ) -> Learner:
     "A fastai Learner set up by the recipe of the demo zoo"
-    from xainb.models.zoo import demo_nets, normalized
+    from xainb.models.zoo import normalized
+    from xainb.models.nets import demo_nets
     if arch not in demo_nets: raise unknown_name('architecture', arch, demo_nets)
     if training not in attacks: raise unknown_name('training', training, attacks)
     set_seed(seed)

@@ -21,6 +21,7 @@ from torch import nn, Tensor
 import xainb.core
 from ..core import *
 from ..data.images import *
+from ..data.scenes import *
 from ..models.zoo import structure_digest
 from ..models.recipes import *
 from ..stats import *

@@ -15,8 +15,10 @@ from torch import nn, Tensor
 from fastai.callback.core import Callback
 from ..core import *
 from ..data.images import *
-from ..data.images import between, scene_numbers, photo_crop, placed_digit
-from ..models.zoo import DemoResNet, normalized
+from ..data.scenes import *
+from ..data.shifts import replace_x
+from ..models.zoo import normalized
+from ..models.nets import DemoResNet
 from .backdoors import *
 from ..models.recipes import *
 from .roar import is_right

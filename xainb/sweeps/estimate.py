@@ -23,6 +23,8 @@ from torch import nn
 import xainb.core, xainb.sweeps.cli
 from ..core import *
 from ..data.images import *
+from ..data.scenes import *
+from ..data.shifts import *
 from ..models.recipes import *
 from ..studies.roar import *
 from ..models.inference import *

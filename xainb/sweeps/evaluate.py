@@ -18,6 +18,8 @@ import inspect, warnings, pandas as pd, torch
 from ..core import *
 from ..store import *
 from ..data.images import *
+from ..data.scenes import *
+from ..data.shifts import *
 from ..models.zoo import *
 from ..models.zoo import normalization_of, split_model_string, timm_network, torchvision_network
 from .plan import *

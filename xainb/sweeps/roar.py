@@ -12,6 +12,7 @@ import torch
 from dataclasses import dataclass, field, replace
 from ..core import *
 from ..data.images import *
+from ..data.scenes import *
 from ..models.zoo import *
 from ..models.recipes import *
 from ..studies.roar import *

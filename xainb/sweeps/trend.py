@@ -13,15 +13,19 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from ..core import *
 from ..data.images import *
+from ..data.scenes import *
+from ..data.tabular import *
+from ..data.text import *
+from ..models.nets import *
 from ..models.zoo import *
 from ..studies.backdoors import *
 from ..models.recipes import *
 from ..studies.roar import explainer_spec
-from ..data.tabular import *
 from ..store import *
-from ..data.text import *
+from ..studies.features import *
 from ..studies.trend import *
 from ..studies.trend_study import *
+from ..studies.words import *
 from ..explainers.controls import *
 from ..explainers.ensembles import *
 from .plan import *
@@ -173,7 +177,7 @@ _rows = dict(kind='features', share=.15, recipe=dict(epochs=6, bs=50, lr=.001, s
              options=dict(embt=dict(maps=dict(clip=0), only=True), ptt=dict(maps=dict(clip=0), shares=pdf_shares, top='trigger', against='trigger'), emt=dict(maps=dict(clip=0), losses='train')))
 add_profile(TrendProfile('malware_demo', "the paper's ten explainers for features and a control on generated files, three trainings", _features, 'mlp', dataset='generated_files', train_images=2000, test_images=400,
                          images=60, emt_images=40, trigger=dict(places=(8, 11, 13, 16, 25)), **_rows))
-add_profile(TrendProfile('malware', "the paper's ten explainers for features and a control on tables of features, three trainings: give --data", _features, 'mlp', dataset='features', train_images=0, test_images=0,
+add_profile(TrendProfile('malware', "the paper's ten explainers for features and a control on tables of features, three trainings: give --data", _features, 'mlp', dataset='tabular', train_images=0, test_images=0,
                          images=100, emt_images=100, **_rows));
 
 # %% ../../nbs/sweeps/trend.ipynb #eaf7662d
