@@ -42,7 +42,7 @@ mutations = [Mutation(*m) for m in (
     ('sign of fidelity', 'fidelity', 'fidelity=lif - mif', 'fidelity=mif - lif', 'fidelity'),
     ('artifact from the wrong order', 'fidelity', 'artifact=mif[:, :1] - lif', 'artifact=mif[:, :1] - mif'),
     ('diagonal neighbors as direct ones', 'imputation', '(.25, .5, .25)', '(1/3, 1/3, 1/3)'),
-    ('gap turned round', 'conventions', "c.area(r, 'least') - c.area(r)", "c.area(r) - c.area(r, 'least')"),
+    ('gap turned round', 'conventions', "c.area(r, 'lerf') - c.area(r)", "c.area(r) - c.area(r, 'lerf')"),
     ('maximum of the curve forgotten', 'conventions', 'c.area(r)/c[r].amax(1)', 'c.area(r)', 'sam'),
     ('what is taken away is added', 'sanity', 'copies-gone', 'copies+gone', 'infidelity'),
     ('ranks from zero', 'complexity', '2*torch.arange(1, d+1', '2*torch.arange(0, d', 'sparseness'),

@@ -199,11 +199,11 @@ def plot_curves(self:AttributionInterpretation,
                ): # Figure
     "The probability of the predicted class while pixels go, most important first (left; lower is better) and least important first (right; higher is better)"
     at, made = slice(images), {}
-    for n in explainers: made[n] = perturbation_curves(self.model, self.x[at], self.predicted[at], pixel_map(self.attribution(n, at), channels=self.x.shape[1]), fill, n_steps=n_steps, orders=('most', 'least'))
+    for n in explainers: made[n] = perturbation_curves(self.model, self.x[at], self.predicted[at], pixel_map(self.attribution(n, at), channels=self.x.shape[1]), fill, n_steps=n_steps, orders=('morf', 'lerf'))
     fig, axes = canvas(1, 2, size=(3.4, 2.5), sharey=True)
-    for ax, o in zip(axes[0], ('most', 'least')):
+    for ax, o in zip(axes[0], ('morf', 'lerf')):
         curves = {n: c['probability', o].cpu().numpy() for n, c in made.items()}
-        viz.plot_curves(next(iter(made.values())).at.numpy(), curves, ax=ax, title=f'{o} important first', xlabel='fraction removed', ylabel='probability' if o == 'most' else '')
+        viz.plot_curves(next(iter(made.values())).at.numpy(), curves, ax=ax, title=f"{'most' if o == 'morf' else 'least'} relevant first", xlabel='fraction removed', ylabel='probability' if o == 'morf' else '')
     return fig
 
 # %% ../nbs/interpret.ipynb #19abd1a2

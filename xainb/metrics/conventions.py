@@ -27,7 +27,7 @@ areas = dict(trapezoid=lambda c, r: c.area(r), # Normalized, both ends
              rise=lambda c, r: c[r][:, -1] - c[r][:, 0],
              aopc=lambda c, r: (c[r][:, :1] - c[r]).mean(1), # Samek et al. 2017: mean drop over all steps, the first, which is zero, included
              fall=lambda c, r: c[r][:, 0] - c[r][:, -1],
-             gap=lambda c, r: 100*(c.area(r, 'least') - c.area(r)),
+             gap=lambda c, r: 100*(c.area(r, 'lerf') - c.area(r)),
              half_gap=half_gap)
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Convention:
         units = a[0].numel()
         n_steps = counts_at(self.n_steps, units) if isinstance(self.n_steps, tuple) else min(self.n_steps, units)
         fill = self.fill(x, model) if callable(self.fill) else self.fill
-        orders = ('most', 'least') if 'gap' in self.area else ('most',)
+        orders = ('morf', 'lerf') if 'gap' in self.area else ('morf',)
         return areas[self.area](perturbation_curves(model, x, target, a, fill, self.insert, n_steps, self.unit, orders, [self.read]), self.read)
 
 # %% ../../nbs/metrics/conventions.ipynb #81142cba

@@ -31,7 +31,7 @@ def fidelity_rows(curves, read:str,
                   share=None, # [N] of each image that the object covers, for `artifact_outside`; see `object_share`
                  ) -> pd.DataFrame:
     "The rows of `fidelity` from `Curves` of both orders"
-    mif, lif, c = curves[read, 'most'], curves[read, 'least'], curves
+    mif, lif, c = curves[read, 'morf'], curves[read, 'lerf'], curves
     areas = dict(fidelity=lif - mif, artifact=mif[:, :1] - lif, uncorrected=mif[:, :1] - mif)
     found = {name: curve_area(c.at, v) for name, v in areas.items()}
     if share is not None:
@@ -47,7 +47,7 @@ def fidelity(model, x, target, maps, ground_truth,
              unit='pixel', # See `perturbation_curves`
             ):
     "Areas `fidelity` and `artifact` (an upper bound), their sum `uncorrected`; `artifact_outside`, the artifact before the object's own pixels go, where the object is known; and the curves `mif_curve` and `lif_curve` at each fraction removed"
-    curves = perturbation_curves(model, x, target, maps, fill, n_steps=n_steps, unit=unit, orders=('most', 'least'), read=[read])
+    curves = perturbation_curves(model, x, target, maps, fill, n_steps=n_steps, unit=unit, orders=('morf', 'lerf'), read=[read])
     return fidelity_rows(curves, read, object_share(ground_truth, x.shape[2:]))
 
 # %% ../../nbs/metrics/fidelity.ipynb #be28607d
