@@ -110,8 +110,8 @@ def _cam(case, name):
 def _map(case, name):
     a = case.map(name)
     with frozen(case.model): m = find_feature_map(case.model, case.x, case.target, case.params.get(name, {}).get('layer'), measure=True)
-    around, where = m.around.max().item(), f"of '{m.name}'" if m.name else 'between modules'
-    said = f"weighs the map {where}, {' × '.join(map(str, m.A.shape[1:]))}{' with channels last' if m.turned else ''}"
+    around, where = m.bypass.max().item(), f"of '{m.name}'" if m.name else 'between modules'
+    said = f"weighs the map {where}, {' × '.join(map(str, m.A.shape[1:]))}{' with channels last' if m.channels_last else ''}"
     said += '; the score depends on the image through it alone' if around <= tolerance else f"; {_share(around)} of the score's derivative by the image passes around it"
     verdict = 'exact' if around <= tolerance else 'approximate'
     return verdict if a.isfinite().all() else 'refused', said, float(m.A.shape[1])
