@@ -299,7 +299,7 @@ def _shown(self:Audit):
 @patch
 def _repr_html_(self:Audit):
     pairs = len(self.race.names)*(len(self.race.names) - 1)//2
-    said = f'{self.passes:,} passes; {self.saved:.0%} of the passes of the fixed design ({self.race.looks[-1]} images each) were not needed. {len(self.undecided)} of {pairs} pairs stay undecided (level {self.race.alpha:g} over all pairs and looks).'
+    said = f'{self.passes:,} passes; {self.saved:.0%} of the passes of the fixed design ({self.race.checks[-1]} images each) were not needed. {len(self.undecided)} of {pairs} pairs stay undecided (level {self.race.alpha:g} over all pairs and looks).'
     warnings = [a for a in (self.certificate.about[1:] if self.certificate else []) if 'NOT' in a or 'DEPEND' in a]
     picture = figure_html(self.plot(), alt='Scores of the explainers with their intervals')
     return f"<p><b>{html.escape(self.recommendation())}</b></p>{picture}{verdict_html(self._shown())}<p>{html.escape(said)}</p>" + _items('Warnings', warnings) + _items('Left out', [f'{n}: {why}' for n, why in self.left_out.items()])

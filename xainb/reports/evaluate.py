@@ -246,7 +246,7 @@ def agreement_figure(self:Report):
     "How far each two metrics put the explainers of an image into the same order"
     s = self.scores[self.scores.metric.isin(self.measured())]
     s = s.assign(unit=s.model + '/' + s.image, value=s.value.where(s.metric.map(judged) == 'higher', -s.value))
-    return heat_table(as_matrix(metric_correlations(s, unit='unit'), 'mean', diagonal=1).rename(index=titles, columns=titles), limits=(-1, 1), size=(.75, .32))
+    return heat_table(pairwise_matrix(metric_correlations(s, unit='unit'), 'mean', diagonal=1).rename(index=titles, columns=titles), limits=(-1, 1), size=(.75, .32))
 
 # %% ../../nbs/reports/evaluate.ipynb #af93a43f
 @patch
@@ -349,7 +349,7 @@ def _stronger_p(r, free): return 2*float(ndtr(-abs(np.arctanh(np.clip(r, -1+1e-9
 def _confidence_bias(self:Report):
     c = self.confidence()
     kinds = [m for m in ('insertion', 'deletion') if m in c]
-    if len(c) < fewest or not kinds: return f'{len(c)} networks are too few for a correlation', _none
+    if len(c) < min_images or not kinds: return f'{len(c)} networks are too few for a correlation', _none
     kind = c.training.str.replace(r'\d+$', '', regex=True)
     groups = {'over all networks': None, 'within trainings': kind} if kind.nunique() > 1 else {'over all networks': None}
     found = {(m, w): correlation(c.confidence, c[m], groups=g) for m in kinds for w, g in groups.items()}
@@ -380,7 +380,7 @@ def _no_single_best(self:Report):
     tables, pairs = self._by_criterion(), list(itertools.combinations(range(len(self.models)), 2))
     best = ', '.join(f'{k}: {self.name[t.mean().idxmax()]}' for k, t in tables.items())
     d = [t.to_numpy()[:, a] - t.to_numpy()[:, b] for t in tables.values() for a, b in pairs]
-    p = holm([mean_p(v) if len(v) >= fewest else 1. for v in d])
+    p = holm([mean_p(v) if len(v) >= min_images else 1. for v in d])
     won = {(c, m, o): False for c in tables for m in self.models for o in self.models if m != o}
     for (c, (a, b)), v, q in zip(itertools.product(tables, pairs), d, p):
         if q <= .05: won[(c, *(self.models[i] for i in ((a, b) if v.mean() > 0 else (b, a))))] = True

@@ -71,7 +71,7 @@ def _said(test, s):
     s = s.sort_values('mean', ascending=False)
     error = (s['mean'] - s.low)/ndtri(.975) # What the interval says of the standard error on the side of chance
     p = 2*ndtr(-(s['mean'] - s.random_high)/error.where(error > 0, 1e-9))
-    above, top = s[(holm(p) <= .05) & (s['mean'] > s.random_high) & (s.n >= fewest)], s.iloc[0]
+    above, top = s[(holm(p) <= .05) & (s['mean'] > s.random_high) & (s.n >= min_images)], s.iloc[0]
     each = lambda t: ', '.join(f"{r.explainer} {r['mean']:.2f} [{r.low:.2f}, {r.high:.2f}]" for _, r in t.iterrows())
     found = f"above chance: {each(above)}" if len(above) else f"none is above chance; the highest is {each(s[:1])}"
     blind = [e for e, f in zip(above.explainer, above.get('family', ['']*len(above))) if f == 'control']

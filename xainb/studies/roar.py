@@ -467,7 +467,7 @@ def _tested(d, sign):
     "Mean, p value and number of images of differences, turned so that above zero is what the paper found"
     return difference_test(-d if sign == 'below' else d, margin=roar_margin if sign == 'not below' else 0.)
 
-def _verdict(mean, p, n): return 'too small to say' if n < fewest else 'undecided' if not p <= .05 else 'holds' if mean > 0 else 'does not hold'
+def _verdict(mean, p, n): return 'too small to say' if n < min_images else 'undecided' if not p <= .05 else 'holds' if mean > 0 else 'does not hold'
 
 def roar_findings(rows, at=None) -> pd.DataFrame: # finding, a, b, mean, low, high, p (with Holm's correction), verdict
     "What the paper found, asked of these rows; a finding whose explainers are missing is left out"
