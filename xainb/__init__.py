@@ -1,1 +1,75 @@
-__version__ = "0.1.0"
+"""Which explanation of an image classifier can you trust, on which model, and at what cost?
+
+`import xainb as xai` gives the public names below as `xai.gradcam`, `xai.explain`, …, and imports the module that defines a name when the
+name is first used. `from xainb.all import *` gives the same names at once. Everything else is imported from its module, for example
+`from xainb.explainers.gradient import gradient`, which is not in the list because `torch.gradient` is another function.
+"""
+import importlib
+
+__version__ = "0.2.0"
+
+_public = { # Module -> names; this is the only list of public names
+    'core': 'BadInput NotApplicable GroundTruth explainer metric dataset logits count_passes pixel_map '
+            'list_explainers explainer_table list_metrics metric_table list_datasets dataset_table',
+    'store': 'Store',
+    'stats': 'interval interval_table paired_difference compare_all rank_table verdict correlation rank_agreement images_needed '
+             'SequentialComparison',
+    'viz': 'show_maps plot_curves plot_bands plot_intervals plot_ranks plot_critical_difference heat_table',
+    'data.images': 'Images DigitScenes digit_scenes photos image_folder food101 shifted',
+    'data.text': 'texts',
+    'data.tabular': 'tabular',
+    'models.zoo': 'get_model list_models model_table model_card new_network normalized zoo',
+    'models.adapters': 'FeatureNet TokenNet',
+    'models.inference': 'tune_inference tuned_inference',
+    'models.recipes': 'Recipe train_from_scratch',
+    'models.training': 'pgd robust_accuracy demo_learner',
+    'explainers.explanation': 'explain Explanation',
+    'explainers.gradient': 'gradient_magnitude input_x_gradient integrated_gradients expected_gradients',
+    'explainers.cam': 'cam gradcam gradcam_plus_plus hirescam layercam xgradcam scorecam groupcam',
+    'explainers.rules': 'guided_backprop deconvnet guided_gradcam deep_lift deep_lift_shap lrp_epsilon',
+    'explainers.ensembles': 'smoothgrad smoothgrad_squared vargrad',
+    'explainers.perturbation': 'occlusion rise lime kernel_shap',
+    'explainers.learned_masks': 'meaningful_perturbation extremal_perturbation',
+    'explainers.boundary_search': 'boundary_search',
+    'explainers.boundary': 'boundary_saliency_map boundary_integrated_gradients boundary_deep_lift boundary_smoothgrad '
+                           'adversarial_gradient_integration',
+    'explainers.controls': 'random_control sobel center_blob',
+    'metrics.localization': 'pointing_game wsol wsol_score max_box_acc mask_energy relevance_mass_accuracy relevance_rank_accuracy '
+                            'top_k_intersection pxap',
+    'metrics.perturbation': 'deletion insertion road perturbation_curves reduction_test synthesis_test augmentation_test confidence',
+    'metrics.fidelity': 'fidelity plot_fidelity',
+    'metrics.conventions': 'list_conventions convention_table compare_conventions',
+    'metrics.sanity': 'parameter_randomization random_logit max_sensitivity infidelity',
+    'metrics.complexity': 'complexity sparseness',
+    'checks.explainers': 'check_explainer',
+    'checks.metrics': 'check_metric',
+    'checks.certificates': 'certify_exactness ExactnessCertificate',
+    'studies.roar': 'RoarStudy plot_roar',
+    'studies.backdoors': 'Backdoor train_evolving',
+    'studies.trend': 'embt ptt emt',
+    'studies.trend_study': 'TrendStudy plot_trend_scores',
+    'studies.shortcuts': 'study_shortcut',
+    'interpret': 'AttributionInterpretation',
+    'sweeps.plan': 'customize_profile list_profiles profile_table plan',
+    'sweeps.cli': 'sweep',
+    'sweeps.estimate': 'estimate',
+    'reports.evaluate': 'Report',
+    'reports.roar': 'RoarReport',
+    'reports.trend': 'TrendReport',
+}
+_module_of = {name: f'xainb.{module}' for module, names in _public.items() for name in names.split()}
+_parts = 'checks core data explainers interpret metrics models reports stats store studies sweeps viz'.split()
+__all__ = list(_module_of)
+
+def __getattr__(name):
+    if name in _module_of: value = getattr(importlib.import_module(_module_of[name]), name)
+    elif name in _parts: return importlib.import_module(f'xainb.{name}')
+    else:
+        from xainb._deprecated import current_value
+        return current_value(name)
+    globals()[name] = value
+    return value
+
+def __dir__(): return sorted([*__all__, *_parts, '__version__'])
+
+from xainb import _deprecated # noqa: modules of version 0.1

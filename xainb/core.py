@@ -26,6 +26,7 @@ from typing import Union, get_args, get_origin
 from weakref import WeakKeyDictionary, WeakValueDictionary
 import numpy as np, pandas as pd, torch
 from torch import nn, Tensor
+from ._deprecated import names as old_names
 
 # %% ../nbs/core.ipynb #eafddf29
 warnings.filterwarnings('ignore', '.*torch.jit.script. is deprecated', FutureWarning) # fastai 2.8 calls it on import
@@ -57,7 +58,10 @@ def unknown_name(what:str,     # Kind of thing, for the message: 'explainer', 'm
 class Registry(dict):
     "Entries by name, each with a dictionary `facts`; an unknown name raises with the nearest one"
     def __init__(self, what:str): super().__init__(); self.what = what
-    def __missing__(self, name): raise unknown_name(self.what, name, self)
+    def __missing__(self, name):
+        if old_names.get(name) not in self: raise unknown_name(self.what, name, self)
+        warnings.warn(f"{self.what} '{name}' is called '{old_names[name]}' since version 0.2", DeprecationWarning, stacklevel=3)
+        return self[old_names[name]]
 
     def match(self, pattern:str='*') -> list:
         "The names that match a shell-style `pattern`"
@@ -587,12 +591,20 @@ def ranges_of(f, # Function whose parameters have defaults
         if allowed is not None: found[name] = AnyOf((Kind((NoneType,), 'None'), allowed)) if p.default is None else allowed
     return found
 
+_new_keywords = dict(steps='n_steps', samples='n_samples')
+
+def _with_new_keywords(kw, known):
+    "`kw` with the names that parameters have since version 0.2"
+    old = {k for k in kw if k not in known and _new_keywords.get(k) in known}
+    for k in old: warnings.warn(f"parameter '{k}' is called '{_new_keywords[k]}' since version 0.2", DeprecationWarning, stacklevel=5)
+    return {_new_keywords[k] if k in old else k: v for k, v in kw.items()}
+
 def check_params(f, ranges:dict, params, # Of `ranges_of`, and the names that `f` has
                  kw:dict, # What was given
                 ) -> dict: # The same, with plain numbers
     "Raises a `BadInput` that names function, parameter and value unless all of `kw` are parameters, in their ranges"
     checked = {}
-    for name, value in kw.items():
+    for name, value in _with_new_keywords(kw, params).items():
         if name not in params: raise unknown_name(f'parameter of {f.__name__}', name, params)
         try: checked[name] = ranges[name](value) if name in ranges else value
         except ValueError: raise BadInput(f'{f.__name__}: {name} is {ranges[name]}, not {value!r}') from None
@@ -643,6 +655,7 @@ def _defaults(f): return {k: p.default for k, p in inspect.signature(f).paramete
 def _cost_of(f, cost, params, ranges):
     "Passes for each image as a function of the parameters, which are checked, and of what else `cost` asks for"
     def passes(**kw):
+        kw = _with_new_keywords(kw, params)
         own = check_params(f, ranges, params, {k: v for k, v in kw.items() if k in params})
         return int(cost(**_known(cost, params | kw | own)))
     return passes
@@ -788,6 +801,9 @@ def metric(family:str,          # localization, perturbation, output, sanity, â€
         params, allowed = _defaults(f), ranges_of(f, ranges)
         @wraps(f)
         def call(model, x, target, attribution, ground_truth=None, *, explain=None, reduce=default, batch_size=None, **kw):
+            if 'truth' in kw:
+                warnings.warn("parameter 'truth' is called 'ground_truth' since version 0.2", DeprecationWarning, stacklevel=2)
+                ground_truth = kw.pop('truth')
             return _measure(f, check_params(f, allowed, params, kw), needs, full_attribution, ignores_attribution, model, x, target, attribution, ground_truth, explain, reduce, batch_size)
         call.cost = _cost_of(f, cost, params, allowed)
         call.params, call.family, call.better, call.needs = params, family, better, needs

@@ -1,0 +1,4 @@
+"Names of version 0.1, when `xainb.models` was a module: see `xainb/_deprecated.py`"
+from xainb._deprecated import names_of
+
+__getattr__ = names_of('models')
