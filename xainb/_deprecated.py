@@ -3,7 +3,7 @@
 An import hook finds the modules of 0.1 that moved, so that `from xainb.roar import Study` still works, and gives the modules that did not
 move a `__getattr__` for their old names. `xainb.data` and `xainb.models`, which are packages today, have theirs in their `__init__.py`.
 """
-import importlib, sys, warnings
+import difflib, importlib, sys, warnings
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 
@@ -33,7 +33,7 @@ names = { # Name of 0.1 -> name of today, wherever it is
     'narrow_trend': 'customize_trend', 'shap': 'expected_gradients', 'shap_draws': 'expected_gradients_samples',
     'big': 'boundary_integrated_gradients', 'bsm': 'boundary_saliency_map', 'agi': 'adversarial_gradient_integration', 'agi_ways': 'agi_paths',
     'centre_blob': 'center_blob', 'grey_levels': 'gray_levels', 'mean_colour': 'mean_color', 'colour': 'color', 'colours': 'colors',
-    'data_colour': 'data_color', 'load_model': 'get_model', 'AlexNet': 'DemoAlexNet', 'GoogLeNet': 'DemoGoogLeNet', 'ResNet': 'DemoResNet',
+    'data_colour': 'data_color', 'load_model': 'build_model', 'AlexNet': 'DemoAlexNet', 'GoogLeNet': 'DemoGoogLeNet', 'ResNet': 'DemoResNet',
     'DenseNet': 'DemoDenseNet', 'MobileNetV2': 'DemoMobileNetV2', 'tour': 'perturbation_stops', 'walk': 'visit_stops',
     'Figure': 'CompactFigure', 'ColouredWords': 'ColoredWords', 'feature_set': 'feature_explainers', 'word_set': 'word_explainers',
     'trend_set': 'trend_explainers', 'quick_set': 'quick_explainers', 'paper_set': 'paper_explainers', 'roar_set': 'roar_explainers',
@@ -44,11 +44,13 @@ names = { # Name of 0.1 -> name of today, wherever it is
     'looks_up_to': 'peeks_up_to', 'found_map': 'find_feature_map', 'FoundMap': 'FeatureMap', 'nine': 'nine_explainers',
     'controls': 'control_explainers', 'published': 'published_settings', 'small': 'small_settings', 'few': 'few_settings',
     'tiny': 'tiny_settings', 'four': 'four_metrics', 'fewer_steps': 'four_metrics_and_fidelity', 'twelve': 'twelve_models',
-    'at_and_from_boundary': 'boundary_pairs', 'once': 'kept_on_report', 'sign': 'effect_sign',
+    'at_and_from_boundary': 'boundary_pairs', 'features': 'tabular', 'rectifier_nodes': 'relu_nodes', 'once': 'kept_on_report', 'sign': 'effect_sign',
 }
 in_module = {('sweep', 'listed'): 'split_names'} # A name that only one old module gave another meaning
 
-def _warn(old, new): warnings.warn(f"xainb.{old} is called xainb.{new} since version 0.2; the old name goes with 0.3", DeprecationWarning, stacklevel=4)
+def _warn(old, new):
+    "Tells the caller's line, which is three frames up"
+    warnings.warn(f"xainb.{old} is called xainb.{new} since version 0.2; the old name goes with 0.3", DeprecationWarning, stacklevel=4)
 
 def _found(module, name):
     "The value that `name` of an old module has today, and where it is"
@@ -76,7 +78,9 @@ def _all_of(module):
 def current_value(name):
     "The value of an attribute of the package that 0.1 knew by another name"
     import xainb
-    if names.get(name) not in xainb._module_of: raise AttributeError(f"module 'xainb' has no attribute '{name}'")
+    if names.get(name) not in xainb._module_of:
+        close = difflib.get_close_matches(name, xainb.__all__, n=1)
+        raise AttributeError(f"module 'xainb' has no attribute '{name}'" + (f": did you mean '{close[0]}'?" if close else ''))
     _warn(name, names[name])
     return getattr(xainb, names[name])
 

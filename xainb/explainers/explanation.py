@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['picture_transform', 'images_for', 'class_names', 'Explanation', 'load_explanation', 'explain', 'Explanations']
 
-# %% ../../nbs/explainers/explanation.ipynb #4cb3516e
+# %% ../../nbs/explainers/explanation.ipynb #2a5bf7e4
 import html, json, os, time
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,14 +16,14 @@ from torch import nn, Tensor
 from torchvision.transforms import v2
 from fastcore.basics import patch
 from ..core import *
-from ..data.images import read_picture
+from ..data.images import UnreadableImage, read_picture
 from ..models.zoo import normalized
 from ..store import canonical_json, write_whole
 from ..viz import figure_html, show_maps
 import xainb.explainers.boundary, xainb.explainers.cam, xainb.explainers.controls, xainb.explainers.ensembles
 import xainb.explainers.gradient, xainb.explainers.learned_masks, xainb.explainers.perturbation, xainb.explainers.rules
 
-# %% ../../nbs/explainers/explanation.ipynb #cd34c96a
+# %% ../../nbs/explainers/explanation.ipynb #302fa650
 def _config(model):
     "What timm recorded about a model, or an empty dictionary"
     found = next((m.pretrained_cfg for m in model.modules() if isinstance(getattr(m, 'pretrained_cfg', None), dict)), {})
@@ -35,13 +35,23 @@ def picture_transform(model,              # Model or Learner
     "Resize and center crop for the size that a model was trained for"
     config = _config(as_model(model))
     crop = size or (config['input_size'][-1] if config else 224)
-    resized = round(crop/(config.get('crop_pct') or .875))
-    return v2.Compose([v2.Resize(resized, antialias=True), v2.CenterCrop(crop), v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
+    return v2.Compose([_Shorter(round(crop/(config.get('crop_pct') or .875)), crop), v2.CenterCrop(crop), v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
 
-# %% ../../nbs/explainers/explanation.ipynb #bf92c7b8
+class _Shorter(nn.Module):
+    "Resizes the shorter side of a large picture; a picture that is smaller than that keeps its pixels if the crop fits into it"
+    def __init__(self, resized, crop): super().__init__(); self.resized, self.crop = resized, crop
+    def extra_repr(self): return f'resized={self.resized}, crop={self.crop}'
+    def forward(self, picture):
+        short = min(picture.size)
+        to = self.resized if short > self.resized else max(short, self.crop)
+        return picture if to == short else v2.functional.resize(picture, [to], antialias=True)
+
+# %% ../../nbs/explainers/explanation.ipynb #ad3a86b2
 def _as_picture(item):
     "One image as a PIL image or a tensor [C,H,W]"
-    if isinstance(item, (str, os.PathLike)): return read_picture(item)
+    if isinstance(item, (str, os.PathLike)):
+        try: return read_picture(item)
+        except UnreadableImage as e: raise BadInput(f"image '{item}': {e}") from None
     if isinstance(item, Image.Image): return item.convert('RGB')
     if isinstance(item, Tensor) and item.ndim == 3: return item
     raise BadInput(f"an image is a path, a PIL image or a tensor [C,H,W], not {type(item).__name__} {list(getattr(item, 'shape', ''))}")
@@ -66,8 +76,8 @@ def _stacked(tensors):
 
 def _by_learner(learner, items):
     "The items as the Learner's validation images are, with their normalization undone, since it belongs inside the model"
-    batch = learner.dls.test_dl(items, num_workers=0).one_batch()
-    x = (batch[0] if isinstance(batch, (list, tuple)) else batch).as_subclass(Tensor).float()
+    batches = learner.dls.test_dl(items, num_workers=0)
+    x = torch.cat([(b[0] if isinstance(b, (list, tuple)) else b).as_subclass(Tensor).float() for b in batches])
     inner = as_model(learner)
     mean, std = getattr(inner, 'mean', None), getattr(inner, 'std', None)
     if mean is not None and inner is not learner.model: x = x*std.to(x) + mean.to(x)
@@ -233,6 +243,6 @@ class Explanations(list):
     def plot(self, overlay:bool=True, size:float=1.6):
         "One row per image: the image, and its saliency map"
         maps = torch.stack([e.saliency for e in self])
-        names = [_named(e.target, e.class_name) for e in self]
+        names = [e.class_name or str(e.target) for e in self]
         return show_maps(torch.stack([e.image for e in self]), {self[0].explainer: maps}, names=names, overlay=overlay, size=size)
     def _repr_html_(self): return figure_html(self.plot(), 'png', alt='; '.join(e.caption() for e in self)) if self else 'no explanation'
