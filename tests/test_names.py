@@ -10,7 +10,8 @@ from xainb.core import BadInput
 from xainb.data.scenes import DigitScenes
 from xainb.explainers.ensembles import on_images
 from xainb.sweeps.evaluate import Profile, evaluation_id, load_images
-from xainb.store import digest, customize_profile, plan, same_run
+from xainb.store import digest
+from xainb.sweeps.plan import customize_profile, plan, same_run
 from xainb.sweeps.roar import RoarProfile, run_roar, study_of
 from xainb.sweeps.trend import TrendProfile, trend_study
 from xainb.models.recipes import Recipe
