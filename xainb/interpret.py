@@ -40,9 +40,9 @@ class LearnerImages(NamedTuple):
     indices:np.ndarray    # Indices in the data set [n]
 
 def learner_images(learn, # fastai Learner
-                   n:int=128, # Number of images, drawn at random from the validation set; all if it has fewer
+                   n:int=128, # Number of images, a random sample of the validation set; all if it has fewer
                    dl=None, # Loader to use instead of `learn.dls.valid`
-                   seed:int=0, # Seed of the draw
+                   seed:int=0, # Seed of the sample
                   ) -> LearnerImages: # model, x, y, ground_truth, indices
     "Take images out of a Learner as they were before normalization, with a model that includes the normalization."
     dl = _validation_loader(learn) if dl is None else dl
@@ -86,7 +86,7 @@ def _validation_loader(learn):
     return learn.dls.valid
 
 def _drawn_batches(dl, n, seed):
-    "Batches of `n` images drawn without repetition, and their indices; of a stream, the first `n`"
+    "Batches of a random sample of `n` images, and their indices; of a stream, the first `n`"
     is_fastai = hasattr(dl, 'get_idxs')
     try: total = dl.n if is_fastai else len(dl.dataset)
     except TypeError: total = None
@@ -213,10 +213,10 @@ class AttributionInterpretation:
 @patch(cls_method=True)
 def from_learner(cls:AttributionInterpretation,
                  learn,      # fastai Learner
-                 n:int=128,  # Number of images, drawn at random from the validation set
+                 n:int=128,  # Number of images, a random sample of the validation set
                  dl=None,    # Loader to use instead of the validation loader
                  ground_truth=None, # `GroundTruth` of the whole validation set; None: masks or boxes of the loader, if any
-                 seed:int=0, # Seed of the draw
+                 seed:int=0, # Seed of the sample
                  explainers:dict|None=None, # Explainer -> parameters; `affordable_explainers` if None
                 ):
     "Create an interpretation from a Learner and its validation set."
@@ -397,8 +397,9 @@ def _shown_ranking(self:Audit):
     score = [f'{m:.3f} [{low:.3f}, {high:.3f}]' for m, low, high in zip(r['mean'], r.low, r.high)]
     t = r.assign(score=score, passes=r.passes.round().astype(int))
     further = [c for c in t if c.startswith('also ')]
-    titles = dict(score=f'mean {self.metric} [95 % interval]', passes='passes per image', verdict='certificate',
-                  standing='comparison with the others')
+    titles = {c: c.replace('also ', 'mean ') for c in further}
+    titles |= dict(score=f'mean {self.metric} [95 % interval]', passes='passes per image', verdict='certificate',
+                   standing='comparison with the others')
     columns = ['explainer', 'score', 'images', 'passes', 'verdict', 'standing', *further]
     return t[columns].rename(columns=titles)
 

@@ -168,7 +168,7 @@ def _crossed_sums(v, seen, k, seed):
     return ((rows @ v)*columns).sum(1), ((rows @ seen)*columns).sum(1)
 
 def _nested_sums(v, seen, k, seed):
-    "Sums and sizes of `k` resamples of the rows, and of the repeats inside each row that was drawn"
+    "Sums and sizes of `k` resamples of the rows, and of the repeats inside each resampled row"
     n, m = v.shape
     draws_per_row = _resample_counts(n, k, (*seed, 0)).astype(int)*m
     counts = np.random.default_rng((*seed, 1)).multinomial(draws_per_row, np.full(m, 1/m)).reshape(k, -1)
