@@ -60,7 +60,10 @@ _public = { # Module -> names; this is the only list of public names
     'reports.trend': 'TrendReport',
 }
 _module_of = {name: f'xainb.{module}' for module, names in _public.items() for name in names.split()}
-_parts = 'checks core data explainers interpret metrics models reports stats store studies sweeps viz'.split()
+layers = ( # The parts of the package, lowest first; a part imports only from layers below its own
+    ('core',), ('store', 'stats', 'viz'), ('data',), ('models',), ('explainers',), ('metrics',), ('checks', 'studies'),
+    ('interpret', 'sweeps', 'reports'))
+_parts = [part for layer in layers for part in layer]
 __all__ = list(_module_of)
 
 def __getattr__(name):
