@@ -16,8 +16,8 @@ def _child(script, args, said, cwd, env):
     runpy.run_path(str(script), run_name='__main__')
 
 def start(script, *args, said=(os.devnull, os.devnull), cwd='.', **env):
-    "A Python script next to this interpreter, in a process that leads a session of its own and writes stdout and stderr into the files `said`"
-    script = Path(sys.executable).with_name(script)
+    "A Python script (a path, or a name next to this interpreter), in a process that leads a session of its own and writes stdout and stderr into the files `said`"
+    script = script if isinstance(script, Path) else Path(sys.executable).with_name(script)
     process = _context.Process(target=_child, args=(script, [str(a) for a in args], said, str(cwd), env))
     process.start()
     return process
