@@ -56,3 +56,23 @@ def test_wheel_holds_and_imports_everything(copy, tmp_path):
     out = run(sys.executable, '-c', 'import xainb.all as x; from xainb.sweeps.cli import template; print(x.__file__, template("evaluate"), len(x.list_models("demo/*")))', cwd=tmp_path,
               env=os.environ | dict(PYTHONPATH=str(tmp_path/'site')))
     assert out.count(str(tmp_path/'site')) == 2 and out.split()[-1] == '12'
+
+def _pages_in(entries):
+    for e in entries:
+        if isinstance(e, str): yield e
+        else: yield from _pages_in(e['contents'])
+
+def test_sidebar_lists_each_page_once():
+    import yaml
+    listed = list(_pages_in(yaml.safe_load((repo/'nbs'/'sidebar.yml').read_text())['website']['sidebar']['contents']))
+    pages = {p.relative_to(repo/'nbs').as_posix() for p in (repo/'nbs').rglob('*.ipynb') if not any(s[0] in '._' for s in p.relative_to(repo).parts)}
+    assert sorted(listed) == sorted(pages)
+
+def test_pages_say_what_they_are():
+    import json
+    for page in (repo/'nbs').rglob('*.ipynb'):
+        if any(s[0] in '._' for s in page.relative_to(repo).parts) or page.stem == 'index': continue
+        first = next(''.join(c['source']) for c in json.loads(page.read_text())['cells'] if c['cell_type'] == 'markdown')
+        title = first.splitlines()[0]
+        assert title.startswith('# ') and len(title.split()) >= 3, f'{page}: {title}'
+        assert any(line.startswith('> ') for line in first.splitlines()), f'{page} promises nothing below its title'
