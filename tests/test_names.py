@@ -5,7 +5,7 @@ import os, shutil
 from dataclasses import fields, replace
 import numpy as np, pytest, torch
 from PIL import Image
-import xainb.sweeps.plan
+import xainb.store, xainb.sweeps.plan
 from xainb.core import BadInput
 from xainb.data.scenes import DigitScenes
 from xainb.explainers.ensembles import on_images
@@ -138,7 +138,7 @@ def test_weights_that_nobody_can_have_again(photographs):
 def test_schema(photographs, monkeypatch):
     p = evaluation(photographs)
     before, _ = names(p)
-    monkeypatch.setattr(xainb.sweeps.plan, 'schema_version', 99)
+    monkeypatch.setattr(xainb.store, 'schema_version', 99)
     assert not {r for r, _ in before} & {r for r, _ in names(p)[0]}
 
 # roar and trend
@@ -189,7 +189,7 @@ def test_trainings_read_the_same_files(profile, folders, tmp_path_factory):
     moved = replace(profile(elsewhere), network=profile(folders).network)
     assert names(moved) == before
 
-other_recipe = dict(epochs=4, bs=32, lr=.05, schedule='n_steps', warm_up=1, drops=(1,), momentum=.8, wd=1e-3, smoothing=.2, shift=1, area=(.5, 1), ratio=(.8, 1.2), flip=True, precision='float32', device='cpu')
+other_recipe = dict(epochs=4, bs=32, lr=.05, schedule='steps', warm_up=1, drops=(1,), momentum=.8, wd=1e-3, smoothing=.2, shift=1, area=(.5, 1), ratio=(.8, 1.2), flip=True, precision='float32', device='cpu')
 
 def test_every_field_of_a_recipe():
     assert other_recipe.keys() == {f.name for f in fields(Recipe)}

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['map_signs', 'tie_rules', 'constant_rules', 'trend_words', 'cifar_mean', 'cifar_std', 'trend_names', 'trend_maps',
            'top_pixels', 'MapRule', 'family_of', 'named_explainers', 'Chance', 'Trend', 'p_beyond_trend',
-           'attributions', 'how_many', 'said_probability', 'embt', 'ptt', 'total_loss', 'emt', 'trend_explainers']
+           'attributions', 'how_many', 'target_probability', 'embt', 'ptt', 'total_loss', 'emt', 'trend_explainers']
 
 # %% ../../nbs/studies/trend.ipynb #1a335c76
 import numpy as np, pandas as pd, torch, torch.nn.functional as F
@@ -20,19 +20,20 @@ from .backdoors import *
 from ..stats import paired_difference, pearson
 from ..viz import *
 from ..explainers.ensembles import on_images
-from .roar import explainer_spec
+from .base import explainer_spec
 import xainb.explainers.gradient, xainb.explainers.perturbation, xainb.explainers.rules
 
 # %% ../../nbs/studies/trend.ipynb #03008356
 map_signs = dict(abs=torch.abs, all=lambda m: m)
 
-def _sorted(v): return torch.from_numpy(np.sort(v.numpy())) if v.device.type == 'cpu' else v.sort(1).values # On a processor torch's takes ten times as long
+def _sorted(v): # On a CPU torch's own sort takes ten times as long
+    return torch.from_numpy(np.sort(v.numpy())) if v.device.type == 'cpu' else v.sort(1).values
 
 def trend_maps(attribution:Tensor, # [N,C,H,W] or [N,1,H,W]
                sign:str='abs',     # abs: magnitude of the sum of channels; all: with its sign
-               clip:float=.02,     # Share of the sum of magnitudes above which pixels become equal; 0 leaves them alone
+               clip:float=.02,     # Fraction of the sum of magnitudes above which pixels become equal; 0 leaves them as they are
               ) -> Tensor:         # [N,H,W], in [-1,1] if clipped
-    "One value for each pixel, as He et al. (2023) make it"
+    "One value for each pixel, computed as in He et al. (2023)"
     if sign not in map_signs: raise unknown_name('sign', sign, map_signs)
     maps = map_signs[sign](attribution.double().sum(1))
     if not clip: return maps
@@ -50,48 +51,54 @@ def top_pixels(maps:Tensor,   # [N,H,W]
                ties:str='raster', # Order of equal values: raster or random
                seed:int=0,    # Of the random order
               ) -> Tensor:    # [N,H*W] of bools
-    "The pixels with the largest values"
+    "The `k` pixels with the largest values"
     if ties not in tie_rules: raise unknown_name('rule for ties', ties, tie_rules)
     flat = maps.flatten(1)
     n, pixels = flat.shape
-    order = (torch.arange(pixels) if ties == 'raster' else torch.randperm(pixels, generator=torch.Generator().manual_seed(seed))).to(flat.device)
+    order = torch.arange(pixels) if ties == 'raster' else torch.randperm(pixels, generator=torch.Generator().manual_seed(seed))
+    order = order.to(flat.device)
     k = torch.as_tensor(k, device=flat.device).reshape(-1, 1).expand(n, 1)
-    flat, least = flat[:, order], _sorted(flat).gather(1, (pixels - k).clamp(max=pixels - 1)) # What the last one has
+    flat, least = flat[:, order], _sorted(flat).gather(1, (pixels - k).clamp(max=pixels - 1)) # The value of the last chosen pixel
     above, equal = flat > least, flat == least
-    first = (above | equal & (equal.cumsum(1) <= k - above.sum(1, keepdim=True))) & (k > 0)
-    return torch.zeros_like(first).index_copy_(1, order, first)
+    chosen = (above | equal & (equal.cumsum(1) <= k - above.sum(1, keepdim=True))) & (k > 0)
+    return torch.zeros_like(chosen).index_copy_(1, order, chosen)
 
 # %% ../../nbs/studies/trend.ipynb #b79fb721
 @dataclass(frozen=True)
 class MapRule:
-    "How an attribution becomes its most important pixels; the defaults are those of He et al. (2023), but for ties"
+    "How an attribution becomes its most important pixels; the defaults are those of He et al. (2023), except for ties"
     sign:str='published' # abs, all (see `trend_maps`), or published: all for the perturbation family, abs for the others
     clip:float=.02       # See `trend_maps`
-    ties:str='raster'    # See `top_pixels`; ours
+    ties:str='raster'    # See `top_pixels`; our own choice
     seed:int=0           # For random ties
     def map(self, explain, attribution) -> Tensor: # [N,H,W]
-        sign = self.sign if self.sign != 'published' else 'all' if family_of(explain) == 'perturbation' else 'abs'
-        return trend_maps(attribution, sign, self.clip)
-    def top(self, explain, attribution, k, real=None) -> Tensor: # [N,P] of bools; `real` [N,P]: which positions may be among them
+        "One value for each pixel"
+        published = 'all' if family_of(explain) == 'perturbation' else 'abs'
+        return trend_maps(attribution, published if self.sign == 'published' else self.sign, self.clip)
+    def top(self, explain, attribution, k, real=None) -> Tensor: # [N,P] of bools; `real` [N,P]: which positions may be chosen
+        "The `k` most important pixels"
         if real is None: return top_pixels(self.map(explain, attribution), k, self.ties, self.seed)
-        there = real.reshape(len(real), 1, *attribution.shape[-2:])
-        maps = self.map(explain, attribution*there).masked_fill(~there[:, 0], -torch.inf)
+        allowed = real.reshape(len(real), 1, *attribution.shape[-2:])
+        maps = self.map(explain, attribution*allowed).masked_fill(~allowed[:, 0], -torch.inf)
         return top_pixels(maps, k, self.ties, self.seed) & real
 
 def family_of(explain) -> str: # '' where it is not known
-    "The family of a registered explainer, also below `functools.partial`, which may call it by its name"
+    "The family of a registered explainer, also inside a `functools.partial`, which may call it by its name"
     if isinstance(explain, partial): return explainer_registry[explain.args[0]].family if explain.args else family_of(explain.func)
     return getattr(explain, 'family', '')
 
-def named_explainers(which) -> dict: # Name -> function (model, x, target)
-    "One or more explainers from names, functions, a list of those, or a dictionary"
+# %% ../../nbs/studies/trend.ipynb #b79fb722
+def named_explainers(which # A name, a function (model, x, target), a list of those, or a dictionary
+                    ) -> dict: # Name -> function (model, x, target)
+    "Explainers with their names"
     if isinstance(which, dict): return which
     each = which if isinstance(which, (list, tuple)) else [which]
     for e in each:
         if isinstance(e, str): explainer_registry[e] # Raises with the nearest name
         elif not callable(e): raise BadInput(f"an explainer is a name or a function (model, x, target), not {type(e).__name__}")
     names = [e if isinstance(e, str) else explainer_spec(e)['explainer'] for e in each]
-    if len({*names}) < len(names): raise BadInput(f"two explainers are called '{max(names, key=names.count)}': give a dictionary of names")
+    if len({*names}) < len(names):
+        raise BadInput(f"two explainers are called '{max(names, key=names.count)}': give a dictionary of names")
     return {n: on_images(e) if isinstance(e, str) else e for n, e in zip(names, each)}
 
 # %% ../../nbs/studies/trend.ipynb #b2cfa995
@@ -99,95 +106,127 @@ constant_rules = 'zero', 'zero_for_all', 'leave_out'
 
 @dataclass
 class Chance:
-    "What random maps do: at each step `drawn` of `pixels` are taken, of which `marked` count; one number for all images, or [N,S]"
-    pixels:int
-    marked:np.ndarray # [S] or [N,S]
-    drawn:np.ndarray  # [S] or [N,S]
-    changed:bool=False # One minus the share
-    def share(self, hits): found = hits/np.maximum(self.drawn, 1); return 1 - found if self.changed else found
+    "What random maps find: at each step `drawn` of `pixels` are chosen at random, of which `marked` count; the same for all images, or [N,S]"
+    pixels:int         # How many there are, or [N,S]
+    marked:np.ndarray  # How many of them count, [S] or [N,S]
+    drawn:np.ndarray   # How many are chosen, [S] or [N,S]
+    changed:bool=False # Is the fraction of pixels that changed asked for, not of those that were found?
+    def share(self, hits):
+        "The fraction that so many hits are"
+        found = hits/np.maximum(self.drawn, 1)
+        return 1 - found if self.changed else found
     @property
-    def mean(self): return np.atleast_2d(self.share(self.drawn*self.marked/self.pixels)).mean(0) # [S]
-    def draw(self, shape, seed): return self.share(np.random.default_rng(seed).hypergeometric(self.marked, self.pixels - self.marked, self.drawn, (*shape, np.shape(self.marked)[-1]))) # [*shape,S]
+    def mean(self): # [S]
+        "The expected fraction"
+        return np.atleast_2d(self.share(self.drawn*self.marked/self.pixels)).mean(0)
+    def draw(self, shape, seed): # [*shape,S]
+        "Fractions for random maps"
+        size = (*shape, np.shape(self.marked)[-1])
+        rng = np.random.default_rng(seed)
+        return self.share(rng.hypergeometric(self.marked, self.pixels - self.marked, self.drawn, size))
 
 # %% ../../nbs/studies/trend.ipynb #31e3603a
-trend_words = dict(embt=('epoch', "probability of the trigger's class", 'share of the trigger found'),
-                   ptt=('share of the trigger that is there', "probability of the trigger's class", 'what is there, among the first pixels'),
+trend_words = dict(embt=('epoch', "probability of the trigger's class", 'fraction of the trigger found'),
+                   ptt=('fraction of the trigger that is there', "probability of the trigger's class", 'what is there, among the first pixels'),
                    emt=('epoch', 'change of the loss', 'change of the first pixels'))
+
+def _known_rule(constant):
+    if constant not in constant_rules: raise unknown_name('rule for constant sequences', constant, constant_rules)
+    return constant
 
 @dataclass(repr=False)
 class Trend:
     "What we control and what explanations do at each step, for each image"
     test:str            # embt, ptt or emt
-    at:np.ndarray       # [S] epochs, or shares of a trigger
-    control:np.ndarray  # [N,S]
-    follow:dict         # Name -> [N,S]
-    chance:Chance
-    constant:str='zero' # See `constant_rules`
+    at:np.ndarray       # [S] epochs, or fractions of a trigger
+    control:np.ndarray  # [N,S] what we control
+    follow:dict         # Explainer -> [N,S] what its attributions do
+    chance:Chance       # What random maps do
+    constant:str='zero' # How constant sequences count, see `constant_rules`
     def __post_init__(self):
-        if self.constant not in constant_rules: raise unknown_name('rule for constant sequences', self.constant, constant_rules)
+        _known_rule(self.constant)
         if len(self.at) < 3: raise BadInput(f"a trend has at least three steps, not {len(self.at)}")
 
-    def correlations(self, constant:str='') -> pd.DataFrame: # [N, explainers]; NaN where an image is left out
-        "Pearson's correlation of the two sequences of each image"
-        if (rule := constant or self.constant) not in constant_rules: raise unknown_name('rule for constant sequences', rule, constant_rules)
-        r = pd.DataFrame({n: pearson(self.control, v) for n, v in self.follow.items()})
-        if rule == 'zero_for_all': r[r.isna().any(axis=1)] = 0.
-        return r if rule == 'leave_out' else r.fillna(0.)
+# %% ../../nbs/studies/trend.ipynb #31e3603b
+@patch
+def correlations(self:Trend, constant:str='' # A rule for constant sequences; '' for the trend's own
+                ) -> pd.DataFrame: # [N, explainers]; NaN where an image is left out
+    "Pearson's correlation of the two sequences of each image"
+    rule = _known_rule(constant or self.constant)
+    r = pd.DataFrame({n: pearson(self.control, v) for n, v in self.follow.items()})
+    if rule == 'zero_for_all': r[r.isna().any(axis=1)] = 0.
+    return r if rule == 'leave_out' else r.fillna(0.)
 
-    def rows(self) -> pd.DataFrame: # explainer, image, metric, at, value
-        "The correlations as rows for a store"
-        return pd.concat([rows(self.test, np.array(r)).assign(explainer=n) for n, r in self.correlations().items()], ignore_index=True)
+@patch
+def rows(self:Trend) -> pd.DataFrame: # explainer, image, metric, at, value
+    "The correlations as rows for a store"
+    frames = [metric_rows(self.test, np.array(r)).assign(explainer=n) for n, r in self.correlations().items()]
+    return pd.concat(frames, ignore_index=True)
 
 # %% ../../nbs/studies/trend.ipynb #f8790d65
-def _standard(v): # Rows with mean 0 and length 1, or all 0 where they are constant
+def _standard(v):
+    "Rows with mean 0 and length 1, or all 0 where they are constant"
     v = v - v.mean(-1, keepdims=True)
     size = np.sqrt((v*v).sum(-1, keepdims=True))
     return np.where(size > 1e-12, v/np.maximum(size, 1e-12), 0)
 
 def _random_means(t:Trend, draws, seed): # [draws]
+    "The scores of random maps"
     r = np.stack([pearson(t.control, t.chance.draw((len(t.control),), (seed, i))) for i in range(draws)])
     return np.nanmean(r, 1) if t.constant == 'leave_out' else np.nan_to_num(r).mean(1)
 
-def _schedule_mean(t:Trend): # The score of a sequence that knows the step number alone
-    n_steps = np.arange(len(t.at))
-    return max(abs(np.nan_to_num(pearson(t.control, known[None])).mean()) for known in (n_steps, .5**n_steps))
+def _schedule_mean(t:Trend):
+    "The score of a sequence that depends on the step number alone"
+    step = np.arange(len(t.at))
+    return max(abs(np.nan_to_num(pearson(t.control, known[None])).mean()) for known in (step, .5**step))
 
 def _ranks(v): return rankdata(np.round(v, 9), axis=-1)
 
+def _beyond(null, value):
+    "The p value of a score: how often chance gets as far"
+    return (1 + (null >= value - 1e-12).sum())/(1 + len(null))
+
 def p_beyond_trend(control:np.ndarray, # [N,S] what we control at each step
                    follow:np.ndarray,  # [N,S] what an explanation does
-                   draws:int=500,      # Orders of the steps that are drawn
-                   seed:int=0,
-                  ) -> float:          # From 1/(1 + draws) to 1
-    "Whether the step-to-step changes of two sequences go together more than those of `follow` with its steps in another order, the same for all images"
+                   draws:int=500,      # Random orders of the steps
+                   seed:int=0,         # Of these orders
+                  ) -> float:          # p value, from 1/(1 + draws) to 1
+    "Do the step-to-step changes of two sequences go together, more than with the steps of `follow` in random order (the same for all images)?"
     orders = np.random.default_rng(seed).random((draws, control.shape[1])).argsort(1)
     changes, followed = _standard(np.diff(_ranks(control))), _ranks(follow)
     def together(ranks): return (changes*_standard(np.diff(ranks))).sum(1).mean()
     return _beyond(np.array([together(followed[:, o]) for o in orders]), together(followed))
 
-def _beyond(null, value): return (1 + (null >= value - 1e-12).sum())/(1 + len(null))
-
 # %% ../../nbs/studies/trend.ipynb #91ca4151
+def _judged(t, name, r, draws, seed, level):
+    "Mean, interval, number of images and p value beyond the trend for one explainer"
+    known = t.correlations('leave_out').notna()
+    constant, v = int((~known[name]).sum()), r.dropna().to_numpy()
+    if not len(v): return dict(explainer=name, mean=np.nan, low=np.nan, high=np.nan, n=0, constant=constant)
+    counts = (known.all(axis=1) if t.constant == 'zero_for_all' else known[name]).to_numpy()
+    i = paired_difference(v, 0*v, level, seed=seed)
+    permuted = p_beyond_trend(t.control[counts], t.follow[name][counts], draws, seed) if counts.any() else 1.
+    return dict(explainer=name, mean=i.mean, low=i.low, high=i.high, n=i.n, constant=constant, p_permuted=permuted)
+
 @patch
-def table(self:Trend, level:float=.95, draws:int=500, seed:int=0) -> pd.DataFrame: # One line for each explainer
-    "Mean correlation with its interval over images; how many sequences were constant; the middle of random maps' means; the score of the step number alone; and how often chance gets as far"
+def table(self:Trend, level:float=.95, # Of the interval and of the random range
+          draws:int=500, seed:int=0    # Of random maps and of orders of the steps
+         ) -> pd.DataFrame: # explainer, mean, low, high, n, constant, random_low, random_high, schedule, p_random, p_permuted
+    "For each explainer the mean correlation with its interval over images, the number of constant sequences, and the three controls"
     random, out = _random_means(self, draws, seed), []
-    schedule = _schedule_mean(self)
     low, high = np.quantile(random, [(1-level)/2, (1+level)/2])
-    known, all_r = self.correlations('leave_out').notna(), self.correlations()
-    for n, r in all_r.items():
-        v = r.dropna().to_numpy()
-        counts = (known.all(axis=1) if self.constant == 'zero_for_all' else known[n]).to_numpy()
-        if not len(v): out.append(dict(explainer=n, mean=np.nan, low=np.nan, high=np.nan, n=0, constant=int((~known[n]).sum()))); continue
-        i = paired_difference(v, 0*v, level, seed=seed)
-        permuted = p_beyond_trend(self.control[counts], self.follow[n][counts], draws, seed) if counts.any() else 1.
-        out.append(dict(explainer=n, mean=i.mean, low=i.low, high=i.high, n=i.n, constant=int((~known[n]).sum()), random_low=low, random_high=high, schedule=schedule,
-                        p_random=_beyond(random, i.mean), p_permuted=permuted))
+    controls = dict(random_low=low, random_high=high, schedule=_schedule_mean(self))
+    for n, r in self.correlations().items():
+        found = _judged(self, n, r, draws, seed, level)
+        if not found['n']: out.append(found); continue
+        permuted = found.pop('p_permuted')
+        out.append(found | controls | dict(p_random=_beyond(random, found['mean']), p_permuted=permuted))
     return pd.DataFrame(out)
 
+# %% ../../nbs/studies/trend.ipynb #91ca4152
 @patch
 def plot(self:Trend):
-    "The two sequences, means over images with the interval of the mean; dotted, what random maps do"
+    "Plot the two sequences: means over images with the interval of the mean; the dotted line is what random maps do."
     fig, axes = canvas(1, 2, size=(4, 3))
     step, controlled, followed = trend_words[self.test]
     plot_curves(self.at, {controlled: self.control}, ax=axes[0, 0], xlabel=step, ylabel=controlled)
@@ -196,123 +235,152 @@ def plot(self:Trend):
     axes[0, 1].legend(fontsize=7, frameon=False, loc='center left', bbox_to_anchor=(1, .5))
     return fig
 
-# %% ../../nbs/studies/trend.ipynb #52ffd187
+def _counted(n, what): return f"{n} {what}{'s'*(n != 1)}"
+
 @patch
-def __repr__(self:Trend): return f"{self.test} of {len(self.follow)} explainer{'s'*(len(self.follow) != 1)}: {len(self.control)} image{'s'*(len(self.control) != 1)}, {len(self.at)} steps"
+def __repr__(self:Trend):
+    return f"{self.test} of {_counted(len(self.follow), 'explainer')}: {_counted(len(self.control), 'image')}, {len(self.at)} steps"
 
 @patch
 def _repr_html_(self:Trend): return figure_html(self.plot(), alt=repr(self)) + self.table().round(3).to_html(index=False, border=0)
 
 # %% ../../nbs/studies/trend.ipynb #e1bbc0f9
 def attributions(explain, model, x:Tensor, target:Tensor) -> Tensor: # [N,C,H,W] or [N,1,H,W], on the device of `x`
-    "What an explainer gives for one network, checked"
+    "The attributions of one model by an explainer, checked for their shape and for NaN"
     name = getattr(explain, '__name__', 'the explainer')
     with frozen(model), torch.enable_grad(): a = check_attribution(name, explain(model, x, target), x).to(x.device)
     if not torch.isfinite(a).all(): raise BadInput(f"an attribution by {name} holds NaN or infinity")
     return a
 
-def how_many(top, pixels, trigger:int=0, there=None): # A number; [N] for what is there of the trigger, or where `pixels` is [N]
-    "What `top` means: 'trigger' or 'pasted' for as many pixels as those have, a share of all pixels below 1, or a number"
-    choices = dict(trigger=trigger or None, pasted=there)
+def how_many(top,           # 'trigger' or 'pasted' for as many pixels as those have, a fraction of all pixels below 1, or a number
+             pixels,        # How many pixels there are, or [N]
+             trigger:int=0, # How many the trigger has
+             there=None     # How many of those are there, [N]
+            ):              # A number, or [N] if `pixels` or `there` is
+    "How many pixels are looked at"
     if isinstance(top, str):
-        if choices.get(top) is None: raise unknown_name('number of pixels', top, [k for k, v in choices.items() if v is not None])
-        return choices[top] if not isinstance(pixels, Tensor) else torch.as_tensor(choices[top]).to(pixels).expand_as(pixels).minimum(pixels)
-    if isinstance(pixels, Tensor): return ((top*pixels + 1e-9).long() if top < 1 else torch.full_like(pixels, int(top))).clamp(min=1).minimum(pixels)
+        choices = {k: v for k, v in dict(trigger=trigger or None, pasted=there).items() if v is not None}
+        if top not in choices: raise unknown_name('number of pixels', top, list(choices))
+        if not isinstance(pixels, Tensor): return choices[top]
+        return torch.as_tensor(choices[top]).to(pixels).expand_as(pixels).minimum(pixels)
+    if isinstance(pixels, Tensor):
+        k = (top*pixels + 1e-9).long() if top < 1 else torch.full_like(pixels, int(top))
+        return k.clamp(min=1).minimum(pixels)
     k = int(top*pixels + 1e-9) if top < 1 else int(top)
     if not 1 <= k <= pixels: raise BadInput(f"the first pixels are 1 to {pixels}, not {k}")
     return k
 
-def said_probability(model, x:Tensor, target:Tensor, only:bool=False) -> tuple: # [N] probabilities, and [N] of bools: which count, with `only` those whose target is predicted
+# %% ../../nbs/studies/trend.ipynb #e1bbc0fa
+def target_probability(model, x:Tensor, target:Tensor,
+                       only:bool=False # Set the probability to 0 where another class is predicted?
+                      ) -> tuple:      # [N] probabilities; [N] of bools: which count
+    "The probability of the target class"
     p = logits(model, x).softmax(1).double()
     counts = p.argmax(1) == target if only else torch.ones_like(target, dtype=torch.bool)
     return p.gather(1, target[:, None])[:, 0]*counts, counts
 
-def _looked_at(model, data): # What explainers are shown; which positions are real, None for all; how many they are, [N] or one number
+def _looked_at(model, data):
+    "What explainers are shown; which positions are real, None for all; how many they are, [N] or one number"
     seen, real = shown(model, data), None if data.ndim == 4 else real_positions(model, data)
     check_images(seen)
     return seen, real, seen.shape[2:].numel() if real is None else real.sum(1)
 
-def _chance(pixels, marked, drawn, n, changed=False): # Of lists of one entry for each step: a number, or [N]
+def _chance(pixels, marked, drawn, n, changed=False):
+    "`Chance` from lists with an entry for each step, a number or [N]"
     if not isinstance(pixels[0], Tensor): return Chance(pixels[0], np.array(marked), np.array(drawn), changed)
     table = lambda v: torch.stack([torch.as_tensor(k).cpu().expand(n) for k in v], 1).numpy()
     return Chance(table(pixels), table(marked), table(drawn), changed)
+
+def _sequence(values): return torch.stack(values, 1).double().cpu().numpy() # [N,S]
+def _epochs(networks, n): return np.asarray(getattr(networks, 'at', range(n)), dtype=float)
 
 # %% ../../nbs/studies/trend.ipynb #900ed0af
 def embt(networks,        # Networks in their order, or `Checkpoints`
          x:Tensor,        # Images [N,C,H,W] in [0,1], tokens or features of other classes than the trigger's, with or without it
          target:int,      # The trigger's class
          explainers,      # Name, function (model, x, target), a list of those, or a dictionary
-         trigger:Backdoor,
+         trigger:Backdoor, # What is put into all data
          top='trigger',   # How many pixels are looked at, see `how_many`
-         maps:MapRule=MapRule(),
-         constant:str='zero', # See `constant_rules`
-         only:bool=False, # Both sequences are 0 where a network does not predict the class; the authors do so for malware
+         maps:MapRule=MapRule(), # How attributions become pixels
+         constant:str='zero', # How constant sequences count, see `constant_rules`
+         only:bool=False, # Set both sequences to 0 where a network does not predict the class? The authors do so for malware
         ) -> Trend:
-    "Evolving model with backdoor: does the share of the trigger that is found follow how well it was learned? (He et al. 2023)"
+    "Evolving model with backdoor: does the fraction of the trigger that is found follow how well it was learned? (He et al. 2023)"
     named, control, follow, drawn = named_explainers(explainers), [], {}, []
     for net in map(as_model, networks):
         data, _, whole = trigger.put(x.to(device_of(net)))
         seen, real, pixels = _looked_at(net, data)
         k, wanted = how_many(top, pixels, len(trigger)), check_target([target]*len(x), seen)
-        p, counts = said_probability(net, seen, wanted, only)
+        p, counts = target_probability(net, seen, wanted, only)
         control.append(p); drawn.append((pixels, k))
-        for n, f in named.items(): follow.setdefault(n, []).append((maps.top(f, attributions(f, net, seen, wanted), k, real) & whole).sum(1)/k*counts)
-    chance = _chance([p for p, _ in drawn], [len(trigger)]*len(control), [k for _, k in drawn], len(x))
-    return Trend('embt', _epochs(networks, len(control)), _sequence(control), {n: _sequence(v) for n, v in follow.items()}, chance, constant)
-
-def _sequence(n_steps): return torch.stack(n_steps, 1).double().cpu().numpy() # [N,S]
-def _epochs(networks, n): return np.asarray(getattr(networks, 'at', range(n)), dtype=float)
+        for n, f in named.items():
+            chosen = maps.top(f, attributions(f, net, seen, wanted), k, real)
+            follow.setdefault(n, []).append((chosen & whole).sum(1)/k*counts)
+    pixels, ks = zip(*drawn)
+    chance = _chance(pixels, [len(trigger)]*len(control), ks, len(x))
+    follow = {n: _sequence(v) for n, v in follow.items()}
+    return Trend('embt', _epochs(networks, len(control)), _sequence(control), follow, chance, constant)
 
 # %% ../../nbs/studies/trend.ipynb #13e38762
 def ptt(model,           # Network or Learner with the backdoor
         x:Tensor,        # Images [N,C,H,W] in [0,1], tokens or features of other classes than the trigger's, without it
         target:int,      # The trigger's class
         explainers,      # As in `embt`
-        trigger:Backdoor,
-        shares=tenths,   # Of the trigger's pieces
-        top=.1,          # See `how_many`
-        against:str='pasted', # What counts as found: pixels that are there (pasted), or all that belong to it (trigger)
-        maps:MapRule=MapRule(),
-        constant:str='zero_for_all', # See `constant_rules`
-        seed:int=0, nested:bool=False, # Of the parts, see `Backdoor`
+        trigger:Backdoor, # What is put into the data, in part
+        shares=tenths,   # The fractions of the trigger's pieces
+        top=.1,          # How many pixels are looked at, see `how_many`
+        against:str='pasted', # What counts as found: pixels that are there (pasted), or all that belong to the trigger (trigger)
+        maps:MapRule=MapRule(), # How attributions become pixels
+        constant:str='zero_for_all', # How constant sequences count, see `constant_rules`
+        seed:int=0, nested:bool=False, # Which pieces are there, see `Backdoor`
         only:bool=False, # As in `embt`
        ) -> Trend:
-    "Partial trigger: does the share of what is there that is found follow what it does to the network? (He et al. 2023)"
+    "Partial trigger: does the fraction of what is there that is found follow what it does to the network? (He et al. 2023)"
     if against not in ('pasted', 'trigger'): raise unknown_name('thing to find', against, ('pasted', 'trigger'))
     model, named = as_model(model), named_explainers(explainers)
     pieces, n, one = trigger.parts(x, shares, seed, nested), len(x), shown(model, x[:1])
-    parts = []
-    for i in torch.arange(len(shares)*n).split(batch_size_for(model, one) or default_batch_size(one)):
+    def measured(i): # For some versions: probability, pixels, marked, drawn, and the hits of each explainer
         some = pieces[i // n, i % n].to(one.device)
         data, there, whole = trigger.put(x[i % n].to(one.device), some)
         seen, real, pixels = _looked_at(model, data)
-        k, wanted = torch.as_tensor(how_many(top, pixels, len(trigger), some.sum(1))).to(one.device).expand(len(i)), check_target([target]*len(i), seen)
-        p, counts = said_probability(model, seen, wanted, only)
-        counted = there if against == 'pasted' else whole
-        hits = [(maps.top(f, attributions(f, model, seen, wanted), k, real) & counted).sum(1)/k.clamp(min=1)*counts for f in named.values()]
-        parts.append((p, torch.as_tensor(pixels, device=one.device).expand(len(i)), counted.sum(1), k, *hits))
-    control, pixels, marked, drawn, *follow = [torch.cat(v).double().cpu().numpy().reshape(len(shares), n).T for v in zip(*parts)]
-    own = [v.astype(int) for v in (pixels, marked, drawn)] if x.ndim != 4 else [int(pixels[0, 0]), marked[0].astype(int), drawn[0].astype(int)]
-    return Trend('ptt', np.asarray(shares, dtype=float), control, dict(zip(named, follow)), Chance(*own), constant)
+        k = torch.as_tensor(how_many(top, pixels, len(trigger), some.sum(1))).to(one.device).expand(len(i))
+        wanted, marked = check_target([target]*len(i), seen), there if against == 'pasted' else whole
+        p, counts = target_probability(model, seen, wanted, only)
+        def hits(f): return (maps.top(f, attributions(f, model, seen, wanted), k, real) & marked).sum(1)/k.clamp(min=1)*counts
+        return p, torch.as_tensor(pixels, device=one.device).expand(len(i)), marked.sum(1), k, *map(hits, named.values())
+    batches = torch.arange(len(shares)*n).split(batch_size_for(model, one) or default_batch_size(one))
+    columns = zip(*map(measured, batches))
+    control, *counts = [torch.cat(v).double().cpu().numpy().reshape(len(shares), n).T for v in columns]
+    chance = _chance_of_versions(*(v.astype(int) for v in counts[:3]), same=x.ndim == 4)
+    return Trend('ptt', np.asarray(shares, dtype=float), control, dict(zip(named, counts[3:])), chance, constant)
+
+def _chance_of_versions(pixels, marked, drawn, same): # Each [N,S]; `same`: all images have the same numbers
+    return Chance(int(pixels[0, 0]), marked[0], drawn[0]) if same else Chance(pixels, marked, drawn)
 
 # %% ../../nbs/studies/trend.ipynb #9cdcc627
-def total_loss(model, images, batch:int=512) -> float: # `images`: (x, y), or anything with `take(indices)` and a length
+def total_loss(model, images, # (x, y), or anything with `take(indices)` and a length
+               batch_size:int=512 # Images in one forward pass
+              ) -> float:
     "Cross-entropy, summed over images"
-    x_y = images if isinstance(images, tuple) else None
-    parts = ((x_y[0][i], x_y[1][i]) if x_y else images.take(i) for i in torch.arange(len(x_y[0] if x_y else images)).split(batch))
-    both = ((logits(model, shown(model, x)).double(), y) for x, y in parts)
-    return sum(F.cross_entropy(out, y.to(out.device), reduction='sum').item() for out, y in both)
+    pair = isinstance(images, tuple)
+    def take(i): return (images[0][i], images[1][i]) if pair else images.take(i)
+    total = 0
+    for i in torch.arange(len(images[0] if pair else images)).split(batch_size):
+        x, y = take(i)
+        out = logits(model, shown(model, x)).double()
+        total += F.cross_entropy(out, y.to(out.device), reduction='sum').item()
+    return total
 
 # %% ../../nbs/studies/trend.ipynb #38876c9b
 def emt(networks,      # Networks in their order, or `Checkpoints`
         x:Tensor,      # Images [N,C,H,W] in [0,1], tokens or features
         target,        # [N] their classes
         explainers,    # As in `embt`
-        held=None,     # Images for the loss: (x, y), or `Images`; those that are explained if not given
-        losses=None,   # One for each network, if known already
-        top=.1,        # See `how_many`
-        maps:MapRule=MapRule(),
-        constant:str='zero_for_all', # See `constant_rules`
+        held=None,     # Images for the loss: (x, y), or `Images`; None for those that are explained
+        losses=None,   # One for each network, if they are known already
+        top=.1,        # How many pixels are looked at, see `how_many`
+        maps:MapRule=MapRule(), # How attributions become pixels
+        constant:str='zero_for_all', # How constant sequences count, see `constant_rules`
        ) -> Trend:
     "Evolving model: does the explanation change when the network does? (He et al. 2023)"
     named, loss, last, follow, drawn = named_explainers(explainers), [], {}, {}, []
@@ -328,27 +396,32 @@ def emt(networks,      # Networks in their order, or `Checkpoints`
             last[e] = first
     loss = np.asarray(loss if losses is None else losses, dtype=float)
     if len(loss) != len(drawn): raise BadInput(f"there are {len(drawn)} networks and {len(loss)} losses")
-    control, k = np.tile(np.abs(np.diff(loss)), (len(x), 1)), [k for _, k in drawn[1:]]
-    return Trend('emt', _epochs(networks, len(drawn))[1:], control, {e: _sequence(v) for e, v in follow.items()}, _chance([p for p, _ in drawn[1:]], k, k, len(x), changed=True), constant)
+    pixels, ks = zip(*drawn[1:])
+    control, chance = np.tile(np.abs(np.diff(loss)), (len(x), 1)), _chance(pixels, ks, ks, len(x), changed=True)
+    follow = {e: _sequence(v) for e, v in follow.items()}
+    return Trend('emt', _epochs(networks, len(drawn))[1:], control, follow, chance, constant)
 
 # %% ../../nbs/studies/trend.ipynb #86f48ea6
 cifar_mean, cifar_std = (.4914, .4822, .4465), (.2023, .1994, .2010)
-trend_names = dict(gradient='Saliency', integrated_gradients='IG', smoothgrad='SG', smoothgrad_squared='SG-SQ', vargrad='VG', smoothgrad_squared_integrated_gradients='SG-SQ-IG',
-                   deep_lift='DL', occlusion='Occlusion', kernel_shap='KS', lime='LIME') # Ours -> the paper's
+trend_names = dict(gradient='Saliency', integrated_gradients='IG', smoothgrad='SG', smoothgrad_squared='SG-SQ', vargrad='VG',
+                   smoothgrad_squared_integrated_gradients='SG-SQ-IG', deep_lift='DL', occlusion='Occlusion',
+                   kernel_shap='KS', lime='LIME') # Our name -> the paper's
 
 def trend_explainers(mean=cifar_mean,   # Of the data, one value or one for each channel: what 0 is after the normalization
-              std=cifar_std,     # The same; the mean of it is the unit of the noise
-              n_samples:int=10,  # Noisy copies of each image
-              noise:float=.2,    # In standard deviations of the data
-              perturbed:int=500, # Samples of KernelSHAP and LIME
-              seed:int=0,
-             ) -> dict:          # Name -> function (model, x, target)
+                     std=cifar_std,     # The same; the mean of it is the unit of the noise
+                     n_samples:int=10,  # Noisy copies of each image
+                     noise:float=.2,    # In standard deviations of the data
+                     perturbed:int=500, # Samples of KernelSHAP and LIME
+                     seed:int=0,        # Of noise and samples
+                    ) -> dict:          # Name -> function (model, x, target)
     "The ten explainers of He et al. (2023) with its parameters for CIFAR-10"
     zero = np.reshape(mean, (-1, 1, 1)).tolist()
     drawn = dict(n_samples=n_samples, noise=round(noise*float(np.mean(std)), 6), seed=seed)
     areas = dict(n_samples=perturbed, n_segments=70, compactness=.1, sigma=0., fill=mean, score='logit', seed=seed)
+    path = dict(n_steps=50, baseline=zero)
     noisy = {e: on_images(e, base='gradient_magnitude', **drawn) for e in ('smoothgrad', 'smoothgrad_squared', 'vargrad')}
-    return dict(gradient=on_images('gradient_magnitude'), integrated_gradients=on_images('integrated_gradients', n_steps=50, baseline=zero), **noisy,
-                smoothgrad_squared_integrated_gradients=on_images('smoothgrad_squared', base='integrated_gradients', base_params=dict(n_steps=50, baseline=zero), **drawn),
-                deep_lift=on_images('deep_lift', baseline=zero), occlusion=on_images('occlusion', window=3, stride=1, fill=mean, score='logit'),
+    noisy_ig = on_images('smoothgrad_squared', base='integrated_gradients', base_params=path, **drawn)
+    return dict(gradient=on_images('gradient_magnitude'), integrated_gradients=on_images('integrated_gradients', **path), **noisy,
+                smoothgrad_squared_integrated_gradients=noisy_ig, deep_lift=on_images('deep_lift', baseline=zero),
+                occlusion=on_images('occlusion', window=3, stride=1, fill=mean, score='logit'),
                 kernel_shap=on_images('kernel_shap', **areas), lime=on_images('lime', **areas, penalty='lasso', alpha=.05, width=1000.))

@@ -15,6 +15,7 @@ from ..data.images import *
 from ..data.scenes import *
 from ..models.zoo import *
 from ..models.recipes import *
+from ..studies.base import explainer_spec
 from ..studies.roar import *
 from ..store import *
 from ..explainers.controls import *

@@ -20,7 +20,7 @@ from ..models.nets import *
 from ..models.zoo import *
 from ..studies.backdoors import *
 from ..models.recipes import *
-from ..studies.roar import explainer_spec
+from ..studies.base import explainer_spec
 from ..store import *
 from ..studies.features import *
 from ..studies.trend import *
