@@ -14,9 +14,9 @@ def tiny_net(channels=3):
 
 net, x, target = tiny_net(), torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 2])
 ground_truth = GroundTruth(boxes=torch.tensor([[[2., 2, 9, 9]]]*2), mask=torch.zeros(2, 16, 16, dtype=torch.bool).index_fill(1, torch.arange(2, 9), True))
-few = dict(n_steps=2, n_samples=4, n_masks=4, samples=2, channels=2, stops=2, n_segments=6, classes=2, areas=(.1,)) # So that each call is fast
+few = dict(n_steps=2, n_samples=4, n_masks=4, channels=2, stops=2, n_segments=6, classes=2, areas=(.1,)) # So that each call is fast
 wrong = 0, -1, 10**6, .5, math.nan, math.inf, 'nonsense', '', True, [], [-1], {}, np.int64(0), np.float32('nan'), object()
-huge = {'n_steps', 'n_samples', 'n_masks', 'samples', 'grid', 'boundaries', 'n_segments', 'classes', 'groups', 'search', 'stops', 'jitter', 'blur', 'sigma', 'kernel'}
+huge = {'n_steps', 'n_samples', 'n_masks', 'grid', 'boundaries', 'n_segments', 'classes', 'groups', 'search', 'stops', 'jitter', 'blur', 'sigma', 'kernel'}
 
 def cheap(f): return {k: v for k, v in few.items() if k in f.params and not (k == 'channels' and f.params[k] is False)}
 def explain(name, **kw): return explainer_registry[name](net, x, target, **(cheap(explainer_registry[name]) | kw))
