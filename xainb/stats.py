@@ -483,7 +483,7 @@ def difference_test(d,         # [n] differences on the same images, or [n, repe
     if margin > 0 and mean > 0 and _nearly_constant(per_image): p = max(p, min(1, 2*max(0, 1-margin)**len(d)))
     return Tested(mean, p, len(d))
 
-def verdict(differences, # One array for each comparison: [n] differences on the same images, or [n, repeats]; positive agrees
+def verdict(differences, # For each comparison: [n] differences on the same images, or [n, repeats]; positive agrees
             margin=0.,   # A difference above `-margin` agrees with the claim, so that "not worse" can be shown
             alpha=.05, smallest=1., power=.8, # As in `p_verdict`
            ) -> str:     # 'yes', 'partly', 'mixed', 'no', 'undecided' or 'too small to say'
@@ -706,6 +706,12 @@ def active(self:SequentialComparison) -> list: # Names; empty after the last che
     needed = {n for pair in self._open_pairs() for n in pair}
     return [n for n in self.names if n in needed]
 
+@patch(as_prop=True)
+def next_check(self:SequentialComparison) -> int: # Number of images; 0 when the comparison is over
+    "How many images the active methods need for the next check."
+    return next((n for n in self.checks if n > self.checked), 0) if self.active else 0
+
+# %% ../nbs/stats.ipynb #b7d1f0c4
 @patch
 def _open_pairs(self:SequentialComparison):
     "The undecided pairs that the goal needs"
@@ -730,11 +736,6 @@ def ahead(self:SequentialComparison, a, b) -> bool:
         below.update(new)
         todo += new
     return b in below
-
-@patch(as_prop=True)
-def next_check(self:SequentialComparison) -> int: # Number of images; 0 when the comparison is over
-    "How many images the active methods need for the next check."
-    return next((n for n in self.checks if n > self.checked), 0) if self.active else 0
 
 # %% ../nbs/stats.ipynb #0ed3e4c3
 @patch(as_prop=True)
@@ -862,7 +863,7 @@ def metric_correlations(rows,              # Tidy frame, one number for each met
                         metric='metric', item='explainer', unit='image', value='value', # Columns
                         level=.95, seed=0, # As in `interval`
                        ) -> pd.DataFrame:  # One row for each pair of metrics: a, b, mean, low, high, n (units)
-    "How far two metrics put the items of a unit into the same order: Spearman's correlation on each unit, averaged over units."
+    "How far two metrics put the items of a unit into the same order: the mean Spearman correlation over units."
     if rows.duplicated([unit, item, metric]).any():
         raise BadInput(f"more than one '{value}' for the same {unit}, {item} and {metric}: select one model and position first")
     names = list(dict.fromkeys(rows[metric]))
