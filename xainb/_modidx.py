@@ -1195,6 +1195,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                      'xainb/metrics/conventions.py'),
                                            'xainb.metrics.conventions.Convention.score': ( 'metrics/conventions.html#convention.score',
                                                                                            'xainb/metrics/conventions.py'),
+                                           'xainb.metrics.conventions._chosen': ( 'metrics/conventions.html#_chosen',
+                                                                                  'xainb/metrics/conventions.py'),
                                            'xainb.metrics.conventions._separated': ( 'metrics/conventions.html#_separated',
                                                                                      'xainb/metrics/conventions.py'),
                                            'xainb.metrics.conventions.compare_conventions': ( 'metrics/conventions.html#compare_conventions',
