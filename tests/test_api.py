@@ -59,3 +59,9 @@ def test_parameters_and_registered_names_of_0_1_warn():
     with pytest.warns(DeprecationWarning, match="parameter 'steps' is called 'n_steps'"): old = xainb.integrated_gradients(net, x, 0, steps=4)
     assert torch.equal(old, xainb.integrated_gradients(net, x, 0, n_steps=4))
     with pytest.warns(DeprecationWarning, match="explainer 'shap' is called 'expected_gradients'"): assert explainer_registry['shap'] is xainb.expected_gradients
+
+def test_changelog_has_every_old_name():
+    from xainb._deprecated import modules, names
+    text = (Path(__file__).parents[1]/'CHANGELOG.md').read_text()
+    assert [n for n in names if f'| `{n}` | `{names[n]}` |' not in text] == []
+    assert [m for m in modules if modules[m] and f'| `xainb.{m}` |' not in text] == []
