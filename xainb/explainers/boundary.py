@@ -38,7 +38,7 @@ def from_boundaries(explain,  # Function (images, targets, points) -> attributio
                     model,    # Model
                     x:Tensor, # Images [N,C,H,W] in [0,1]
                     target,   # [N] classes
-                    boundaries:int=1, by:str='starts', # Number and kind of points, as in `boundary_saliency_map`
+                    boundaries:int=1, by:str='starts', # Number and choice of points, as in `boundary_saliency_map`
                     failed:str='refuse', search:dict|None=None, # As in `boundary_saliency_map`
                    ) -> Tensor: # [N,C,H,W]
     "The mean of `explain` over the nearest points beyond the boundary of each image"
@@ -75,7 +75,7 @@ def boundary_integrated_gradients(model,     # Model or Learner
         x:Tensor,  # Images [N,C,H,W] in [0,1]
         target,    # [N] classes whose score is explained; the predicted ones by default
         n_steps:int=50, # Points on the path; the repository's function has 50, its settings 10
-        boundaries:int=1, by:str='starts', # Number and kind of points, as in `boundary_saliency_map`
+        boundaries:int=1, by:str='starts', # Number and choice of points, as in `boundary_saliency_map`
         failed:str='refuse', search:dict|None=None, # As in `boundary_saliency_map`
        ) -> Tensor: # [N,C,H,W], signed, in units of the score
     "Integrated gradients from the nearest point beyond the boundary"
@@ -89,7 +89,7 @@ def _deep_lift_cost(boundaries, by, search): return search_cost(boundaries, by, 
 def boundary_deep_lift(model,     # Model or Learner
                        x:Tensor,  # Images [N,C,H,W] in [0,1]
                        target,    # [N] classes whose score is explained; the predicted ones by default
-                       boundaries:int=1, by:str='starts', # Number and kind of points, as in `boundary_saliency_map`
+                       boundaries:int=1, by:str='starts', # Number and choice of points, as in `boundary_saliency_map`
                        failed:str='refuse', search:dict|None=None, # As in `boundary_saliency_map`
                       ) -> Tensor: # [N,C,H,W], signed, in units of the score
     "DeepLIFT from the nearest point beyond the boundary"
@@ -107,7 +107,7 @@ def boundary_smoothgrad(model,     # Model or Learner
                         n_samples:int=10, # Number of noisy copies of the point (authors' repository)
                         noise:float=.034, # Standard deviation for images in [0,1]; .15 on normalized images
                         seed:int=0, # Seed of the noise, which all images share
-                        boundaries:int=1, by:str='starts', # Number and kind of points, as in `boundary_saliency_map`
+                        boundaries:int=1, by:str='starts', # Number and choice of points, as in `boundary_saliency_map`
                         failed:str='refuse', search:dict|None=None, # As in `boundary_saliency_map`
                        ) -> Tensor: # [N,C,H,W], signed, in score per unit of brightness
     "The mean gradient of the target's score over noisy copies of the nearest point beyond the boundary"
