@@ -6,7 +6,7 @@ from xainb.core import Passes
 from xainb.sweeps.estimate import Calibration, calibration, estimate
 from xainb.sweeps.evaluate import evaluate, facts, load_images, measure_accuracy
 from xainb.sweeps.plan import done_units, customize_profile, plan
-from xainb.sweeps.roar import run_roar, study_of
+from xainb.sweeps.roar import run_roar, roar_study
 from xainb.models.zoo import model_card
 from xainb.store import Store
 
@@ -34,7 +34,7 @@ def evaluate_run(p, run, store):
 
 def roar_run(p, run, store):
     "What sweeps/roar does"
-    counted, study = Counted(), study_of(p, store.folder)
+    counted, study = Counted(), roar_study(p, store.folder)
     make = study.make
     study.make = lambda: counted.watch(make())
     run_roar(study, **run.parameters)

@@ -11,8 +11,8 @@ from xainb.data.scenes import DigitScenes
 from xainb.explainers.ensembles import on_images
 from xainb.sweeps.evaluate import Profile, evaluation_id, load_images
 from xainb.store import digest
-from xainb.sweeps.plan import customize_profile, plan, same_run
-from xainb.sweeps.roar import RoarProfile, run_roar, study_of
+from xainb.sweeps.plan import customize_profile, plan, check_same_run
+from xainb.sweeps.roar import RoarProfile, run_roar, roar_study
 from xainb.sweeps.trend import TrendProfile, trend_study
 from xainb.models.recipes import Recipe
 from xainb.studies.roar import RoarStudy
@@ -129,7 +129,7 @@ def test_run_refuses_other_data_than_planned(photographs):
     p = evaluation(photographs)
     run = plan(p).runs[0]
     one_pixel(photographs/'images'/'0.png')
-    with pytest.raises(BadInput, match='was planned for other data or another network'): same_run(run.id, plan(p).runs[0].id)
+    with pytest.raises(BadInput, match='was planned for other data or another network'): check_same_run(run.id, plan(p).runs[0].id)
 
 def test_weights_that_nobody_can_have_again(photographs):
     edit(photographs/'nets.py', 'torch.manual_seed(0)', 'pass')
@@ -252,11 +252,11 @@ def test_two_data_folders_in_one_output(folders, tmp_path):
     from xainb.store import Store
     store = Store(tmp_path/'out')
     p = replace(roar(folders), network='demo/resnet?w=8', explainers=dict(gradient=dict(explainer='gradient')))
-    for r in plan(p).runs: run_roar(study_of(p, store), **r.parameters, run=r.id)
+    for r in plan(p).runs: run_roar(roar_study(p, store), **r.parameters, run=r.id)
     first = len(store.units())
     folder_files['train_pixel'](folders)
     assert not any(store.done(r.id) for r in plan(p).runs)
-    for r in plan(p).runs: run_roar(study_of(p, store), **r.parameters, run=r.id)
+    for r in plan(p).runs: run_roar(roar_study(p, store), **r.parameters, run=r.id)
     assert len(store.units()) == 2*first
 
 def test_fingerprints_are_short_work(folders):

@@ -8,12 +8,13 @@ __all__ = ['explainer_registry', 'metric_registry', 'zoo_registry', 'dataset_reg
            'explainer_table', 'list_metrics', 'metric_table', 'dataset', 'list_datasets', 'dataset_table', 'as_model',
            'device_of', 'alone', 'Scores', 'read_scores', 'frozen', 'seeded', 'default_batch_size',
            'default_step_batch', 'batch_size_for', 'halving_on_oom', 'in_batches', 'placed', 'logits', 'Passes',
-           'count_passes', 'check_images', 'check_target', 'Number', 'Several', 'Kind', 'AnyOf', 'ranges_of',
-           'check_params', 'explainer', 'check_attribution', 'metric_rows', 'GroundTruth', 'check_ground_truth',
-           'SaliencyMap', 'pixel_map', 'metric', 'explanation_cost', 'LRUCache']
+           'count_passes', 'count_cost', 'at_least_one', 'check_seed', 'chunks', 'check_images', 'check_target',
+           'Number', 'Several', 'Kind', 'AnyOf', 'ranges_of', 'check_params', 'explainer', 'check_attribution',
+           'metric_rows', 'GroundTruth', 'check_ground_truth', 'SaliencyMap', 'pixel_map', 'metric', 'explanation_cost',
+           'LRUCache']
 
 # %% ../nbs/core.ipynb #e462f29a
-import inspect, math, random, threading, difflib, fnmatch, warnings
+import inspect, math, random, threading, time, difflib, fnmatch, warnings
 from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import contextmanager, nullcontext
@@ -456,6 +457,32 @@ def count_passes(model):
         handle = model.register_forward_hook(hook)
         try: yield n
         finally: handle.remove()
+
+# %% ../nbs/core.ipynb #c0a11002
+@contextmanager
+def count_cost(model, n_images:int):
+    "Count the passes and the seconds inside the block; the yielded dictionary holds both for one image afterwards"
+    cost, start = {}, time.perf_counter()
+    with count_passes(model) as passes: yield cost
+    seconds = time.perf_counter() - start
+    cost.update(forward=passes.forward/n_images, backward=passes.backward/n_images, seconds=seconds/n_images)
+
+# %% ../nbs/core.ipynb #c0a11005
+def at_least_one(**counts): # What is counted -> how many; None for a count that was not given
+    "Raise `BadInput` for the first count that is not a whole number above zero"
+    for what, n in counts.items():
+        if n is not None and (n != int(n) or n < 1): raise BadInput(f"the number of {what} is at least 1, not {n}")
+
+def check_seed(seed):
+    "Raise `BadInput` unless `seed` is a whole number that every random number generator accepts"
+    if not isinstance(seed, Integral) or not 0 <= seed < 2**31: raise BadInput(f"a seed is a whole number from 0 to {2**31 - 1}, not {seed!r}")
+
+def chunks(n:int,    # Number of images
+           size:int, # Largest number of images in a chunk
+          ) -> list: # Pairs (start, stop)
+    "Divide `n` images into consecutive chunks of at most `size` images"
+    at_least_one(**{'images in a chunk': size})
+    return [(i, min(i+size, n)) for i in range(0, n, size)]
 
 # %% ../nbs/core.ipynb #4efb39a3
 def check_images(x):

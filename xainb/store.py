@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['schema_version', 'schema', 'new_names', 'with_new_names', 'versions', 'plain_value', 'canonical_json', 'source_of',
-           'is_own', 'own_code', 'slug', 'digest', 'unit_name', 'run_name', 'as_path', 'write_whole', 'Store',
-           'same_rows', 'cache_folder', 'file_digests']
+           'is_own', 'own_code', 'slug', 'digest', 'unit_name', 'run_name', 'all_params', 'as_path', 'write_whole',
+           'Store', 'same_rows', 'cache_folder', 'file_digests']
 
 # %% ../nbs/store.ipynb #089c4acd
 import hashlib, inspect, io, json, os, platform, re, shutil, sys, tempfile, time, unicodedata, uuid, zipfile
@@ -132,6 +132,13 @@ def unit_name(*what, of=()) -> str: # A name of a file
 def run_name(what:str, *of) -> str: # The same form
     "The id of a run over a network or anything else called `what`, with a digest of all that its results depend on"
     return f"{slug(what.partition('/')[2] or what)}-{digest(schema_version, what, *of)}"
+
+# %% ../nbs/store.ipynb #c0a11008
+def all_params(registry:Registry, name:str, params:dict) -> dict:
+    "The given parameters of an explainer or a metric with all defaults, and the source code if it is the user's own"
+    method = registry.get(name)
+    own = dict(code=own_code(method)) if method is not None and is_own(method) else {}
+    return getattr(method, 'params', {}) | params | own
 
 # %% ../nbs/store.ipynb #fcea68c7
 def as_path(path,          # Path, or URL such as 's3://bucket/run'

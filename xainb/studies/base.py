@@ -14,7 +14,7 @@ from ..core import *
 from ..models.recipes import device_for
 from ..models.zoo import structure_digest
 from ..store import *
-from ..sweeps.plan import all_params
+
 
 # %% ../../nbs/studies/base.ipynb #5ba50007
 def explainer_spec(explain # Function (model, x, target), or a `functools.partial` of one

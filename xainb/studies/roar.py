@@ -24,7 +24,6 @@ from ..models.recipes import *
 from ..stats import *
 from ..store import *
 from .base import *
-from ..sweeps.plan import *
 from ..viz import *
 from ..metrics.perturbation import pixel_order, places
 from fastai.callback.core import Callback
@@ -302,7 +301,7 @@ def rank(self:RoarStudy, explainer:str):
     for part, start, stop in self.shards():
         if (unit := f'{part}-{start}') in done: continue
         net = net or self.network()
-        with priced(net, stop - start) as cost:
+        with count_cost(net, stop - start) as cost:
             ranks = explain_ranks(net, getattr(self, part), explain, self.unit, self.reduce, start=start, stop=stop)
         self._keep_ranks(self._rank_file(run, part, start), ranks)
         passes = metric_rows('cost', [cost['forward'] + cost['backward']]).assign(image='')
