@@ -3,7 +3,7 @@ import shutil, time
 import pytest
 import children
 from conftest import small
-from xainb.reports.evaluate import Report
+from xainb.reports.evaluate import EvaluationReport
 from xainb.store import Store, same_rows
 
 def call(*args): return children.call('xainb-sweep', *args)
@@ -56,7 +56,7 @@ class Breaks(torch.nn.Module):
     run = call('--profile', 'smoke', '--models', f'{tmp_path}/nets.py:Breaks,demo/resnet', '--explainers', 'gradient', '--images', 2, '--out', tmp_path/'out')
     assert run.returncode == 1
     assert '1 of 2 runs complete' in run.stdout and 'failed' in run.stdout and 'RuntimeError: this network takes one image' in run.stdout
-    assert Report(tmp_path/'out').models == ['demo/resnet']
+    assert EvaluationReport(tmp_path/'out').models == ['demo/resnet']
 
 def test_dry_run_writes_nothing(tmp_path):
     run = call('--profile', 'demo', '--dry-run', '--out', tmp_path/'x')

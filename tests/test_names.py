@@ -9,7 +9,7 @@ import xainb.store, xainb.sweeps.plan
 from xainb.core import BadInput
 from xainb.data.scenes import DigitScenes
 from xainb.explainers.ensembles import on_images
-from xainb.sweeps.evaluate import Profile, evaluation_id, load_images
+from xainb.sweeps.evaluate import EvaluationProfile, evaluation_id, load_images
 from xainb.store import digest
 from xainb.sweeps.plan import customize_profile, plan, check_same_run
 from xainb.sweeps.roar import RoarProfile, run_roar, roar_study
@@ -63,8 +63,8 @@ def photographs(tmp_path):
     return tmp_path
 
 def evaluation(home):
-    return Profile('test', 'a test', [f'{home}/nets.py:Net'], dict(gradient={}, rise=dict(n_masks=8)), dict(insertion=dict(n_steps=4)), 'photos',
-                   dict(folder=str(home), crop=16, resize=20), images=2, accuracy_images=3, shift_images=2, chunk=2, show=1)
+    return EvaluationProfile('test', 'a test', dict(gradient={}, rise=dict(n_masks=8)), 'photos', dict(folder=str(home), crop=16, resize=20),
+                             models=[f'{home}/nets.py:Net'], metrics=dict(insertion=dict(n_steps=4)), images=2, accuracy_images=3, shift_images=2, chunk=2, show=1)
 
 evaluation_files = dict(
     pixel=lambda d: one_pixel(d/'images'/'1.png'),
@@ -160,12 +160,12 @@ folder_files = dict(
     code=lambda d: edit(d/'nets.py', '.relu()', '.tanh()'))
 
 def roar(home):
-    return RoarProfile('test', 'a test', dict(ig=dict(explainer='integrated_gradients', n_steps=3)), f'{home}/nets.py:Net', 'image_folder', dict(folder=str(home), size=16, resize=18),
-                       train_images=0, test_images=0, fractions=(.5,), repeats=1, recipe=dict(epochs=1))
+    return RoarProfile('test', 'a test', dict(ig=dict(explainer='integrated_gradients', n_steps=3)), 'image_folder', dict(folder=str(home), size=16, resize=18),
+                       network=f'{home}/nets.py:Net', train_images=0, test_images=0, fractions=(.5,), repeats=1, recipe=dict(epochs=1))
 
 def trend(home):
-    return TrendProfile('test', 'a test', dict(ig=dict(explainer='integrated_gradients', n_steps=3)), f'{home}/nets.py:Net', dataset='image_folder', data=dict(folder=str(home), size=32, resize=32),
-                        train_images=0, test_images=0, share=.3, images=3, emt_images=2, at=(0, .5, 1), recipe=dict(epochs=3), backdoor=dict(epochs=1))
+    return TrendProfile('test', 'a test', dict(ig=dict(explainer='integrated_gradients', n_steps=3)), 'image_folder', dict(folder=str(home), size=32, resize=32),
+                        network=f'{home}/nets.py:Net', train_images=0, test_images=0, share=.3, images=3, emt_images=2, at=(0, .5, 1), recipe=dict(epochs=3), backdoor=dict(epochs=1))
 
 def runs(p): return {r.id for r in plan(p).runs}
 

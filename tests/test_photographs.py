@@ -7,7 +7,7 @@ from xainb.checks.explainers import check_explainer
 from xainb.core import logits
 from xainb.data.images import photos
 from xainb.models.zoo import get_model
-from xainb.reports.evaluate import Report
+from xainb.reports.evaluate import EvaluationReport
 
 folder = Path(os.environ.get('XAINB_DATA', 'nowhere'))/'imagenet'
 pytestmark = pytest.mark.skipif(not folder.is_dir(), reason='XAINB_DATA names no folder with imagenet/ photographs and networks')
@@ -22,7 +22,7 @@ def some(): return photos(n=100, folder=str(folder))
 @pytest.mark.parametrize('spec', networks, ids=['mobilenet_v2', 'mobilenetv2_100', 'squeezenet1_1'])
 def test_accuracy_is_the_published_one(spec, some):
     "Over all photographs in the rows of the page On real photographs, and those rows again for a hundred of them"
-    kept = Report(Path(__file__).parent.parent/'nbs'/'results'/'real_photographs').rows
+    kept = EvaluationReport(Path(__file__).parent.parent/'nbs'/'results'/'real_photographs').rows
     kept = kept[(kept.metric == 'correct') & (kept.split == 'test') & (kept.model == spec.split(':')[0])].set_index('image').value
     assert len(kept) == 1000 and abs(kept.mean() - networks[spec]) <= .002
     right = logits(get_model(spec).to(memory_format=torch.channels_last), some.x).argmax(1) == some.y
@@ -41,7 +41,7 @@ def test_the_command_runs_on_photographs(tmp_path):
     run = call('xainb-sweep', '--profile', 'photos', '--data', folder, '--labels', tmp_path/'few.csv', '--models', list(networks)[2], '--explainers', 'gradcam,cam,center_blob',
                '--metrics', 'pointing_game,wsol', '--images', '6', '--out', tmp_path)
     assert run.returncode == 0, run.stdout + run.stderr
-    report = Report(tmp_path)
+    report = EvaluationReport(tmp_path)
     assert report.scores.image.nunique() == 6 and report.table('pointing_game').notna().all(axis=None)
 
 @pytest.mark.parametrize('name', ['gradient', 'gradcam', 'cam', 'guided_backprop', 'sobel'])

@@ -88,7 +88,7 @@ def _sweep_command(job, profile, out, dry, choices, silence, **how):
     return 0 if told and all(map(complete, status)) else 1
 
 def _report(p, out, kernels) -> bool: # Is it there?
-    if not (name := jobs[p.job].report): return True
+    if not (name := job_registry[p.job].report): return True
     try: run_notebook(name, out/'notebooks'/f'{name}.ipynb', dict(out=str(out.resolve())), kernels)
     except Exception as e: print(f'xainb-sweep: no report: {reason_of(e)}', file=sys.stderr); return False
     print(f"report: {out/'report.html'}")

@@ -119,7 +119,7 @@ def idle_network(side:int, classes:int=10) -> nn.Module:
 
 def method_name(w:Work) -> str:
     "What a calibration calls a method"
-    return ', '.join([w.kind, w.what, canonical_json(w.params), *([canonical_json(w.also)] if w.also else []), f'{w.network.side} pixels'])
+    return ', '.join([w.kind, w.what, canonical_json(w.params), *([canonical_json(w.extra)] if w.extra else []), f'{w.network.side} pixels'])
 
 # %% ../../nbs/sweeps/estimate.ipynb #49214041
 @dataclass
@@ -135,11 +135,11 @@ def _method(w, n, passes):
     x, y = torch.rand(n, 3, side, side, generator=torch.Generator().manual_seed(0)).to(device_of(net)), torch.zeros(n, dtype=torch.long)
     if w.kind == 'metrics':
         f = metric_registry[w.what]
-        explain = partial(explainer_registry[w.also[0]], **smaller(explainer_registry[w.also[0]], w.also[1], 20)) if w.also else None
+        explain = partial(explainer_registry[w.extra[0]], **with_fewer_samples(explainer_registry[w.extra[0]], w.extra[1], 20)) if w.extra else None
         ground_truth = GroundTruth(torch.tensor([[[1., 1, side//2, side//2]]]).expand(n, -1, -1), torch.eye(side, dtype=torch.bool).expand(n, -1, -1))
-        return net, partial(f, net, x, y, torch.rand(n, 1, side, side), ground_truth, explain=explain, **smaller(f, w.params, passes, explain=explain))
-    params = smaller(explainer_registry[w.what], w.params, passes)
-    if w.kind == 'ranks': return net, partial(explain_ranks, net, _Sample(x.cpu()), partial(explainer_registry[w.what], **params), *w.also)
+        return net, partial(f, net, x, y, torch.rand(n, 1, side, side), ground_truth, explain=explain, **with_fewer_samples(f, w.params, passes, explain=explain))
+    params = with_fewer_samples(explainer_registry[w.what], w.params, passes)
+    if w.kind == 'ranks': return net, partial(explain_ranks, net, _Sample(x.cpu()), partial(explainer_registry[w.what], **params), *w.extra)
     return net, partial(explainer_registry[w.what], net, x, y, **params)
 
 def time_method(w:Work, passes:int=1000) -> dict: # seconds beside its passes and passes of an image, share of the passes that goes back, rows of a table
@@ -391,7 +391,7 @@ def estimate(what,                        # Plan, or profile of any job
 
 def plan_or_outline(p) -> Plan:
     "The plan of a profile; by its sizes alone where networks or images are not there"
-    outline = jobs[p.job].outline
+    outline = job_registry[p.job].outline
     with _threads(share_of_machine()[1]): return outline and outline(p) or plan(p)
 
 def _missing(made, c): return next((name for name, _ in _measurements(made, c) if name not in c.found), None)
