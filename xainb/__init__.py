@@ -55,7 +55,7 @@ _public = { # Module -> names; this is the only list of public names
     'sweeps.plan': 'customize_profile list_profiles profile_table plan',
     'sweeps.cli': 'sweep',
     'sweeps.estimate': 'estimate',
-    'reports.evaluate': 'Report',
+    'reports.evaluate': 'EvaluationReport',
     'reports.roar': 'RoarReport',
     'reports.trend': 'TrendReport',
 }

@@ -13,8 +13,8 @@ modules = { # Module of 0.1 -> the modules that hold its names today
     'speed': 'models.inference', 'training': 'models.training', 'recipe': 'models.recipes', 'check': 'checks.explainers',
     'check_metric': 'checks.metrics', 'certify': 'checks.certificates', 'poison': 'studies.backdoors', 'roar': 'studies.roar studies.base',
     'trend': 'studies.trend', 'trend_study': 'studies.trend_study', 'trend_table': 'reports.published', 'debugging': 'studies.shortcuts',
-    'sweep': 'sweeps.cli', 'estimate': 'sweeps.estimate', 'page': 'reports.page', 'report': 'reports.evaluate',
-    'roar_report': 'reports.roar', 'trend_report': 'reports.trend', 'jobs': '', 'jobs.plan': 'sweeps.plan store',
+    'sweep': 'sweeps.cli', 'estimate': 'sweeps.estimate', 'page': 'reports.page', 'report': 'reports.evaluate reports.base',
+    'roar_report': 'reports.roar', 'trend_report': 'reports.trend', 'jobs': '', 'jobs.plan': 'sweeps.plan store core',
     'jobs.run': 'sweeps.run', 'jobs.evaluate': 'sweeps.evaluate', 'jobs.roar': 'sweeps.roar', 'jobs.trend': 'sweeps.trend',
 }
 packages = 'data', 'models' # Old modules whose name is a package's today
@@ -29,8 +29,8 @@ names = { # Name of 0.1 -> name of today, wherever it is
     'rows_for': 'batch_size_for', 'backing_off': 'halving_on_oom', 'Recent': 'LRUCache', 'dumps': 'canonical_json', 'place': 'as_path',
     'Race': 'SequentialComparison', 'certify': 'certify_exactness', 'Certificate': 'ExactnessCertificate', 'calibrate': 'tune_inference',
     'tuned': 'tuned_inference', 'Settings': 'InferenceSettings', 'try_rows': 'try_batch_sizes', 'Study': 'RoarStudy',
-    'said_of': 'explainer_spec', 'narrow': 'customize_profile', 'narrow_evaluation': 'customize_evaluation', 'narrow_roar': 'customize_roar',
-    'narrow_trend': 'customize_trend', 'shap': 'expected_gradients', 'shap_draws': 'expected_gradients_samples',
+    'said_of': 'explainer_spec', 'narrow': 'customize_profile', 'narrow_evaluation': 'customize_profile', 'narrow_roar': 'customize_profile', 'narrow_trend': 'customize_profile',
+    'shap': 'expected_gradients', 'shap_draws': 'expected_gradients_samples',
     'big': 'boundary_integrated_gradients', 'bsm': 'boundary_saliency_map', 'agi': 'adversarial_gradient_integration', 'agi_ways': 'agi_paths',
     'centre_blob': 'center_blob', 'grey_levels': 'gray_levels', 'mean_colour': 'mean_color', 'colour': 'color', 'colours': 'colors',
     'data_colour': 'data_color', 'load_model': 'build_model', 'AlexNet': 'DemoAlexNet', 'GoogLeNet': 'DemoGoogLeNet', 'ResNet': 'DemoResNet',
@@ -43,11 +43,13 @@ names = { # Name of 0.1 -> name of today, wherever it is
     'Unreadable': 'UnreadableImage', 'numbers_in': 'parse_numbers', 'spoken': 'format_duration', 'spoken_bytes': 'format_bytes',
     'looks_up_to': 'check_schedule', 'fewest': 'min_images', 'first_look': 'first_check', 'as_matrix': 'pairwise_matrix',
     'affordable': 'affordable_explainers', 'found_map': 'find_feature_map', 'FoundMap': 'FeatureMap', 'nine': 'nine_explainers',
-    'controls': 'control_explainers', 'published': 'published_settings', 'small': 'small_settings', 'few': 'few_settings',
-    'tiny': 'tiny_settings', 'four': 'four_metrics', 'fewer_steps': 'four_metrics_and_fidelity', 'twelve': 'twelve_models',
-    'at_and_from_boundary': 'boundary_pairs', 'features': 'tabular', 'rectifier_nodes': 'relu_nodes', 'once': 'kept_on_report', 'sign': 'effect_sign',
+    'controls': 'control_explainers', 'published': 'published_settings', 'small': 'demo_settings', 'few': 'photo_settings',
+    'tiny': 'smoke_settings', 'four': 'four_metrics', 'fewer_steps': 'four_metrics_and_fidelity', 'twelve': 'paper_models',
+    'at_and_from_boundary': 'boundary_pairs', 'features': 'tabular', 'rectifier_nodes': 'relu_nodes', 'once': 'cached_on_report', 'sign': 'effect_sign',
+    'Profile': 'EvaluationProfile', 'Report': 'EvaluationReport', 'study_of': 'roar_study', 'same_run': 'check_same_run', 'judged': 'better_direction',
+    'priced': 'count_cost', 'smaller': 'with_fewer_samples', 'weighed': 'with_checksum', 'options': 'profile_options', 'in_the_object': 'object_titles',
 }
-in_module = {('sweep', 'listed'): 'split_names'} # A name that only one old module gave another meaning
+in_module = {('sweep', 'listed'): 'split_names', ('jobs.plan', 'jobs'): 'job_registry'} # A name that only one old module gave another meaning
 
 def _warn(old, new):
     "Tells the caller's line, which is three frames up"
