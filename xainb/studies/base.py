@@ -40,9 +40,11 @@ class BaseStudy:
     "What all studies share: names of runs and units, rows in a store, and running what remains"
     kind = '' # Written into the column `training` of all rows
     def datasets(self) -> tuple: raise NotImplementedError # Training data, test data
-    def settings(self) -> list: raise NotImplementedError # What changes the numbers, except network, data and explainers
+    def settings(self) -> list:
+        raise NotImplementedError # What changes the numbers, except network, data and explainers
     def runs(self) -> dict: raise NotImplementedError # Run id -> names of its units
-    def tasks(self) -> list: raise NotImplementedError # Functions without arguments, in the order in which they must run
+    def tasks(self) -> list:
+        raise NotImplementedError # Functions without arguments, in the order in which they must run
 
 @patch
 def _open(self:BaseStudy):

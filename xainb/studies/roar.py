@@ -162,7 +162,8 @@ def retrain(make,             # Function that gives a network with new weights
     return net, is_right(net, test, removal), curve
 
 # %% ../../nbs/studies/roar.ipynb #1058de0d
-modes = dict(roar='most important removed', kar='most important kept', recursive='removed step by step, explained again at each')
+modes = dict(roar='most important removed', kar='most important kept',
+             recursive='removed step by step, explained again at each')
 plain = dict(roar=False, kar=True) # Modes that are also measured without retraining -> keep the important features?
 
 @dataclass
@@ -232,7 +233,8 @@ def rank_units(self:RoarStudy) -> list:
 def runs(self:RoarStudy) -> dict:
     "The units of the explained network, of all ranks and of all repeats"
     ranks = {self.run_id('ranks', e): self.rank_units() for e in self.explainers}
-    repeats = {self.run_id(r, e): [self.unit_of(*c) for c in self.cells(e)] for e in ['', *self.explainers] for r in range(self.repeats)}
+    repeats = {self.run_id(r, e): [self.unit_of(*c) for c in self.cells(e)] for e in ['', *self.explainers]
+               for r in range(self.repeats)}
     return {self.run_id('network'): ['train']} | ranks | repeats
 
 @patch
@@ -260,7 +262,8 @@ def _answers(study, metric, fraction, right):
 
 def _curve(frame):
     "Rows of the training's loss and accuracy over epochs"
-    return pd.concat([metric_rows(f'training_{k}', [frame[k].tolist()], frame.epoch) for k in ('loss', 'accuracy')]).assign(image='')
+    return pd.concat([metric_rows(f'training_{k}', [frame[k].tolist()], frame.epoch)
+                      for k in ('loss', 'accuracy')]).assign(image='')
 
 # %% ../../nbs/studies/roar.ipynb #61054788
 @patch
@@ -337,12 +340,14 @@ def removal(self:RoarStudy,
 def _test_without_retraining(self:RoarStudy, explainer, run):
     "Answers of the explained network itself on modified images"
     done = self.store.done(run)
-    remaining = [(m, t) for m in self.modes if m in plain for t in self.fractions if self.unit_of(f'{m}_plain', t) not in done]
+    remaining = [(m, t) for m in self.modes if m in plain
+                 for t in self.fractions if self.unit_of(f'{m}_plain', t) not in done]
     net = self.network() if remaining else None
     for mode, t in remaining:
         began, metric = time.perf_counter(), f'{mode}_plain'
         right = is_right(net, self.test, self.removal(run, t, plain[mode]))
-        self._write(run, self.unit_of(metric, t), _answers(self, metric, t, right), began, explainer=explainer, metric_params=self._params())
+        self._write(run, self.unit_of(metric, t), _answers(self, metric, t, right), began, explainer=explainer,
+                    metric_params=self._params())
 
 # %% ../../nbs/studies/roar.ipynb #8f010e80
 @dataclass
@@ -370,13 +375,15 @@ def repeat(self:RoarStudy, explainer:str, repeat:int):
     "Train the remaining networks of one repeat of an explainer; for the explainer '', the network on whole images."
     run, first = self.run_id(repeat, explainer), self.run_id('ranks', explainer)
     done = self.store.done(run)
-    made = {t: f"{run}-{self.unit_of('recursive', t)}" for t in self.fractions} # Ranks made after the training at a fraction
+    # Ranks made after the training at a fraction
+    made = {t: f"{run}-{self.unit_of('recursive', t)}" for t in self.fractions}
     used = dict(zip(self.fractions, [first, *made.values()])) # Ranks that a recursive study uses at a fraction
     for mode, t in self.cells(explainer):
         if (unit := self.unit_of(mode, t)) in done: continue
         began = time.perf_counter()
         removal = self.removal(used[t] if mode == 'recursive' else first, t, mode == 'kar') if t else None
-        net, right, curve = retrain(self.make, self.train, self.test, removal, self.recipe, self._seed(repeat), **self.loader)
+        net, right, curve = retrain(self.make, self.train, self.test, removal, self.recipe, self._seed(repeat),
+                                    **self.loader)
         if mode == 'recursive': self._explain_again(net, explainer, removal, made[t])
         self._write(run, unit, pd.concat([_answers(self, mode, t, right), _curve(curve)]), began,
                     explainer=explainer, metric_params=self._params(mode=mode, fraction=t), seed=self._seed(repeat))
@@ -386,7 +393,8 @@ def _explain_again(self:RoarStudy, net, explainer, removal, name):
     "Keeps the ranks of a network that was trained on modified images"
     for part, start, stop in self.shards():
         ranks, images = getattr(removal, part), getattr(self, part)
-        new = explain_ranks(net, Removed(images, removal, ranks), self.explainers[explainer], self.unit, self.reduce, start=start, stop=stop)
+        new = explain_ranks(net, Removed(images, removal, ranks), self.explainers[explainer], self.unit, self.reduce,
+                            start=start, stop=stop)
         old = ranks.take(torch.arange(start, stop)).numpy()
         gone = n_removed(removal.fraction, old.shape[1])
         self._keep_ranks(self._rank_file(name, part, start), continued(old, new, gone))
@@ -401,7 +409,8 @@ def results(self:RoarStudy) -> pd.DataFrame:
 def _answers_of(rows, metric):
     "(explainer, fraction) -> table of right or wrong, a line for each image and a column for each seed"
     r = rows[rows.metric == metric].astype(dict(image=str))
-    return {k: t.pivot(index='image', columns='seed', values='value') for k, t in r.groupby(['explainer', 'at'], observed=True)}
+    return {k: t.pivot(index='image', columns='seed', values='value')
+            for k, t in r.groupby(['explainer', 'at'], observed=True)}
 
 def _interval_of(table, one=interval): # `one`: for a table of a single column
     v = table.dropna().to_numpy()
@@ -417,20 +426,23 @@ def roar_table(rows,            # Of a store, such as `study.results`
               ) -> pd.DataFrame: # explainer, at, mean, low, high, n (test images), repeats
     "Accuracy for each explainer and fraction, with an interval over test images and trainings, but not over the one network that was explained"
     answers = _answers_of(rows, metric)
-    if not answers: raise BadInput(f"no rows of metric '{metric}'; there are {', '.join(sorted(set(rows.metric.astype(str))))}")
+    if not answers:
+        raise BadInput(f"no rows of metric '{metric}'; there are {', '.join(sorted(set(rows.metric.astype(str))))}")
     cells = {k: t for k, t in answers.items() if k[0]}
     whole = _answers_of(rows, 'explained_network' if metric.endswith('_plain') else 'roar').get(('', 0.))
     if whole is not None:
         at = 1. if metric.startswith('kar') else 0. # Keeping all features, or removing none, gives the whole image
         cells |= {(e, at): whole for e, _ in list(cells)}
-    table = pd.DataFrame([dict(explainer=e, at=t, **_interval_of(c)._asdict(), repeats=c.shape[1]) for (e, t), c in sorted(cells.items())])
+    table = pd.DataFrame([dict(explainer=e, at=t, **_interval_of(c)._asdict(), repeats=c.shape[1])
+                          for (e, t), c in sorted(cells.items())])
     return table.assign(low=table.low.clip(0), high=table.high.clip(upper=1))
 
 # %% ../../nbs/studies/roar.ipynb #6310b8cd
 def _both(answers, others, a, b, at):
     "The fractions that both explainers have, or those asked for; refuses explainers without rows"
     for e, have in ((a, answers), (b, others)):
-        if not any(name == e for name, _ in have): raise unknown_name('explainer', e, sorted({name for name, _ in have} - {''}))
+        if not any(name == e for name, _ in have):
+            raise unknown_name('explainer', e, sorted({name for name, _ in have} - {''}))
     if at is not None: return np.atleast_1d(at).tolist()
     return sorted({t for e, t in answers if e == a} & {t for e, t in others if e == b})
 
@@ -444,7 +456,8 @@ def roar_differences(rows,               # Of a store, such as `study.results`
     other = against or metric
     first, second = _answers_of(rows, metric), _answers_of(rows, other)
     fractions = _both(first, second, a, b, at)
-    single = other.endswith('_plain') and not metric.endswith('_plain') # One network without retraining, for all repeats
+    # One network without retraining, for all repeats
+    single = other.endswith('_plain') and not metric.endswith('_plain')
     def difference(t): return first[a, t].sub(second[b, t].iloc[:, 0], axis=0) if single else first[a, t] - second[b, t]
     return (sum(map(difference, fractions))/len(fractions)).dropna()
 
@@ -482,7 +495,8 @@ def roar_gaps(rows, metric:str='roar') -> pd.DataFrame: # explainer, at, fractio
     kinds = roar_kinds({e for e, _ in cells})
     ordered = [(e, k, at) for e, k in kinds.items() for at in sorted(t for name, t in cells if name == e)]
     def gap(e, at): return roar_gap(rows, e, 'random_control', metric, at=at)._asdict()
-    return pd.DataFrame([dict(explainer=e, at=at, fraction=f'{at:.0%}', family=k, **gap(e, at)) for e, k, at in ordered])
+    return pd.DataFrame([dict(explainer=e, at=at, fraction=f'{at:.0%}', family=k, **gap(e, at))
+                         for e, k, at in ordered])
 
 # %% ../../nbs/studies/roar.ipynb #7931bdd4
 def published_roar(dataset:str='ImageNet', # ImageNet, Food-101 or Birdsnap
@@ -506,9 +520,11 @@ def _comparisons(names): # finding, a, b, metric of b, sign that the paper found
     for n in ('gradient', 'guided_backprop', 'integrated_gradients'):
         if n in kinds: yield 'a base is no better than random', n, 'random_control', 'roar', 'not below'
     for n, kind in kinds.items():
-        if kind == 'smoothgrad' and (base := _kind(n)[1]) in kinds: yield 'SmoothGrad is no better than its base', n, base, 'roar', 'not below'
+        if kind == 'smoothgrad' and (base := _kind(n)[1]) in kinds:
+            yield 'SmoothGrad is no better than its base', n, base, 'roar', 'not below'
     for n, kind in kinds.items():
-        if kind in ('smoothgrad squared', 'vargrad'): yield 'squares and variances are better than random', n, 'random_control', 'roar', 'below'
+        if kind in ('smoothgrad squared', 'vargrad'):
+            yield 'squares and variances are better than random', n, 'random_control', 'roar', 'below'
     yield 'evaluating without retraining misleads', 'random_control', 'random_control', 'roar_plain', 'above'
 
 def _tested(d, sign):
@@ -536,7 +552,8 @@ def roar_findings(rows # Of a store, such as `study.results`
     found = []
     for (finding, a, b, metric, _), d, mean, p, n in zip(comparisons, differences, means, holm(ps), ns):
         i, other = _interval_of(d, _of_differences), b if metric == 'roar' else f'{b}, not retrained'
-        found.append(dict(finding=finding, a=a, b=other, mean=i.mean, low=i.low, high=i.high, p=p, verdict=_verdict(mean, p, n)))
+        found.append(dict(finding=finding, a=a, b=other, mean=i.mean, low=i.low, high=i.high, p=p,
+                          verdict=_verdict(mean, p, n)))
     return pd.DataFrame(found)
 
 # %% ../../nbs/studies/roar.ipynb #995bea67

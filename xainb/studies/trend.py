@@ -58,7 +58,8 @@ def top_pixels(maps:Tensor,   # [N,H,W]
     order = torch.arange(pixels) if ties == 'raster' else torch.randperm(pixels, generator=torch.Generator().manual_seed(seed))
     order = order.to(flat.device)
     k = torch.as_tensor(k, device=flat.device).reshape(-1, 1).expand(n, 1)
-    flat, least = flat[:, order], _sorted(flat).gather(1, (pixels - k).clamp(max=pixels - 1)) # The value of the last chosen pixel
+    # The value of the last chosen pixel
+    flat, least = flat[:, order], _sorted(flat).gather(1, (pixels - k).clamp(max=pixels - 1))
     above, equal = flat > least, flat == least
     chosen = (above | equal & (equal.cumsum(1) <= k - above.sum(1, keepdim=True))) & (k > 0)
     return torch.zeros_like(chosen).index_copy_(1, order, chosen)
@@ -84,7 +85,8 @@ class MapRule:
 
 def family_of(explain) -> str: # '' where it is not known
     "The family of a registered explainer, also inside a `functools.partial`, which may call it by its name"
-    if isinstance(explain, partial): return explainer_registry[explain.args[0]].family if explain.args else family_of(explain.func)
+    if isinstance(explain, partial):
+        return explainer_registry[explain.args[0]].family if explain.args else family_of(explain.func)
     return getattr(explain, 'family', '')
 
 # %% ../../nbs/studies/trend.ipynb #b79fb722
@@ -127,7 +129,8 @@ class Chance:
 
 # %% ../../nbs/studies/trend.ipynb #31e3603a
 trend_words = dict(embt=('epoch', "probability of the trigger's class", 'fraction of the trigger found'),
-                   ptt=('fraction of the trigger that is there', "probability of the trigger's class", 'what is there, among the first pixels'),
+                   ptt=('fraction of the trigger that is there', "probability of the trigger's class",
+                        'what is there, among the first pixels'),
                    emt=('epoch', 'change of the loss', 'change of the first pixels'))
 
 def _known_rule(constant):
@@ -242,7 +245,8 @@ def __repr__(self:Trend):
     return f"{self.test} of {_counted(len(self.follow), 'explainer')}: {_counted(len(self.control), 'image')}, {len(self.at)} steps"
 
 @patch
-def _repr_html_(self:Trend): return figure_html(self.plot(), alt=repr(self)) + self.table().round(3).to_html(index=False, border=0)
+def _repr_html_(self:Trend):
+    return figure_html(self.plot(), alt=repr(self)) + self.table().round(3).to_html(index=False, border=0)
 
 # %% ../../nbs/studies/trend.ipynb #e1bbc0f9
 def attributions(explain, model, x:Tensor, target:Tensor) -> Tensor: # [N,C,H,W] or [N,1,H,W], on the device of `x`
@@ -346,7 +350,8 @@ def ptt(model,           # Network or Learner with the backdoor
         k = torch.as_tensor(how_many(top, pixels, len(trigger), some.sum(1))).to(one.device).expand(len(i))
         wanted, marked = check_target([target]*len(i), seen), there if against == 'pasted' else whole
         p, counts = target_probability(model, seen, wanted, only)
-        def hits(f): return (maps.top(f, attributions(f, model, seen, wanted), k, real) & marked).sum(1)/k.clamp(min=1)*counts
+        def hits(f):
+            return (maps.top(f, attributions(f, model, seen, wanted), k, real) & marked).sum(1)/k.clamp(min=1)*counts
         return p, torch.as_tensor(pixels, device=one.device).expand(len(i)), marked.sum(1), k, *map(hits, named.values())
     batches = torch.arange(len(shares)*n).split(batch_size_for(model, one) or default_batch_size(one))
     columns = zip(*map(measured, batches))
@@ -403,7 +408,8 @@ def emt(networks,      # Networks in their order, or `Checkpoints`
 
 # %% ../../nbs/studies/trend.ipynb #86f48ea6
 cifar_mean, cifar_std = (.4914, .4822, .4465), (.2023, .1994, .2010)
-trend_names = dict(gradient='Saliency', integrated_gradients='IG', smoothgrad='SG', smoothgrad_squared='SG-SQ', vargrad='VG',
+trend_names = dict(gradient='Saliency', integrated_gradients='IG', smoothgrad='SG', smoothgrad_squared='SG-SQ',
+                   vargrad='VG',
                    smoothgrad_squared_integrated_gradients='SG-SQ-IG', deep_lift='DL', occlusion='Occlusion',
                    kernel_shap='KS', lime='LIME') # Our name -> the paper's
 
@@ -419,9 +425,11 @@ def trend_explainers(mean=cifar_mean,   # Of the data, one value or one for each
     drawn = dict(n_samples=n_samples, noise=round(noise*float(np.mean(std)), 6), seed=seed)
     areas = dict(n_samples=perturbed, n_segments=70, compactness=.1, sigma=0., fill=mean, score='logit', seed=seed)
     path = dict(n_steps=50, baseline=zero)
-    noisy = {e: on_images(e, base='gradient_magnitude', **drawn) for e in ('smoothgrad', 'smoothgrad_squared', 'vargrad')}
+    noisy = {e: on_images(e, base='gradient_magnitude', **drawn)
+             for e in ('smoothgrad', 'smoothgrad_squared', 'vargrad')}
     noisy_ig = on_images('smoothgrad_squared', base='integrated_gradients', base_params=path, **drawn)
-    return dict(gradient=on_images('gradient_magnitude'), integrated_gradients=on_images('integrated_gradients', **path), **noisy,
+    return dict(gradient=on_images('gradient_magnitude'),
+                integrated_gradients=on_images('integrated_gradients', **path), **noisy,
                 smoothgrad_squared_integrated_gradients=noisy_ig, deep_lift=on_images('deep_lift', baseline=zero),
                 occlusion=on_images('occlusion', window=3, stride=1, fill=mean, score='logit'),
                 kernel_shap=on_images('kernel_shap', **areas), lime=on_images('lime', **areas, penalty='lasso', alpha=.05, width=1000.))

@@ -71,7 +71,8 @@ def _check_steps(self:TrendStudy):
     "Refuses trainings with fewer networks than a test needs"
     if 'emt' in self.tests and (epochs := self.recipe.epochs) < 3:
         raise BadInput(f"emt looks at 4 networks or more, and {epochs} epochs give {epochs + 1}")
-    if 'embt' in self.tests and len(self.at) < 3: raise BadInput(f"embt looks at 3 networks or more, not {len(self.at)}")
+    if 'embt' in self.tests and len(self.at) < 3:
+        raise BadInput(f"embt looks at 3 networks or more, not {len(self.at)}")
 
 # %% ../../nbs/studies/trend_study.ipynb #5e2f23ea
 def _facts_of(thing):
@@ -110,7 +111,8 @@ def runs(self:TrendStudy) -> dict:
 @patch
 def tasks(self:TrendStudy) -> list:
     "For each repeat the two trainings, then each explainer on their networks"
-    def of(repeat): return [partial(self.networks, repeat), *(partial(self.measure, e, repeat) for e in self.explainers)]
+    def of(repeat):
+        return [partial(self.networks, repeat), *(partial(self.measure, e, repeat) for e in self.explainers)]
     return [task for r in range(self.repeats) for task in of(r)]
 
 # %% ../../nbs/studies/trend_study.ipynb #296cb80b
@@ -131,7 +133,8 @@ def _train(self:TrendStudy, repeat, part):
     if part == 'clean': return train_evolving(self.make, self.train, None, recipe=self.recipe, seed=seed, **shared)
     start = self.path(repeat, 'clean')[-1]
     poisoned = Poisoned(self.train, poison_index(self.train.y, self.target, self.share, seed=seed))
-    return train_evolving(lambda: copy.deepcopy(start), poisoned, self.at, self.trigger, self.target, self.backdoor, seed + 500, **shared)
+    return train_evolving(lambda: copy.deepcopy(start), poisoned, self.at, self.trigger, self.target, self.backdoor,
+                          seed + 500, **shared)
 
 # %% ../../nbs/studies/trend_study.ipynb #1856ecf6
 def _ids(data): return getattr(data, 'ids', range(len(data))) # Texts and features are numbered
@@ -213,7 +216,8 @@ def measure(self:TrendStudy, explainer:str, repeat:int):
         began = time.perf_counter()
         t, ids = self.test(name, {explainer: self.explainers[explainer]}, repeat)
         chance = {k: np.asarray(v).tolist() for k, v in vars(t.chance).items()}
-        params = canonical_json(dict(options=self.options.get(name, {}), target=self.target, share=self.share, chance=chance))
+        params = canonical_json(dict(options=self.options.get(name, {}), target=self.target, share=self.share,
+                                     chance=chance))
         frame = trend_frame(t, ids, explainer)
         self._write(run, unit, frame, began, explainer=explainer, metric_params=params, seed=self._seed(repeat))
 
@@ -241,7 +245,8 @@ def trend_of(rows,             # Of a store, such as `study.results`
     control, follow = _sequences(r, f'{test}_control')[names[0]], _sequences(r, f'{test}_follow')
     chance = json.loads(r.metric_params.astype(str).iloc[0])['chance']
     chance = Chance(**{k: np.asarray(v) if isinstance(v, list) else v for k, v in chance.items()})
-    return Trend(test, control.columns.to_numpy(), control.to_numpy(), {e: follow[e].to_numpy() for e in names}, chance, constant)
+    return Trend(test, control.columns.to_numpy(), control.to_numpy(), {e: follow[e].to_numpy() for e in names}, chance,
+                 constant)
 
 # %% ../../nbs/studies/trend_study.ipynb #ed5a78b9
 def _over_trainings(trends, explainers, level):
