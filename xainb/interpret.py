@@ -39,6 +39,7 @@ class LearnerImages(NamedTuple):
     ground_truth:object   # `GroundTruth`; None if the loader yields neither masks nor boxes
     indices:np.ndarray    # Indices in the data set [n]
 
+# %% ../nbs/interpret.ipynb #17a13bc8
 def learner_images(learn, # fastai Learner
                    n:int=128, # Number of images, a random sample of the validation set; all if it has fewer
                    dl=None, # Loader to use instead of `learn.dls.valid`
@@ -85,6 +86,7 @@ def _validation_loader(learn):
                        "pass dl=, such as learn.dls.test_dl(files, with_labels=True)")
     return learn.dls.valid
 
+# %% ../nbs/interpret.ipynb #979247f2
 def _drawn_batches(dl, n, seed):
     "Batches of a random sample of `n` images, and their indices; of a stream, the first `n`"
     is_fastai = hasattr(dl, 'get_idxs')
@@ -116,6 +118,7 @@ def _first_batches(dl, n):
     if not batches: raise BadInput("the loader holds no images")
     return batches
 
+# %% ../nbs/interpret.ipynb #8e1697c9
 def _fastai_batches(dl, indices):
     "The batches of a fastai loader that hold the items `indices`; the state of the loader is restored"
     n, drop_last = dl.n, dl.drop_last
@@ -142,6 +145,7 @@ def _joined(tensors):
         tensors = [padded(t) for t in tensors]
     return torch.cat(tensors)
 
+# %% ../nbs/interpret.ipynb #0bb66808
 def _classes_in(fields):
     "The classes [N] among the fields next to the images; None if there are no other fields"
     if not fields: return None
@@ -168,6 +172,7 @@ def _in_pixels(t, x):
     is_box = (t[..., 2:] > t[..., :2]).all(-1, keepdim=True)
     return t.where(is_box, torch.nan)
 
+# %% ../nbs/interpret.ipynb #58ddaaca
 def _as_mask(t): # [N,H,W] of bools, or None
     "A mask of the object: bools, or 0 and one other number such as 1 or 255"
     values = t.as_subclass(Tensor).unique().tolist()
@@ -189,6 +194,7 @@ def _chosen_explainers(explainers):
     names = [explainers] if isinstance(explainers, str) else explainers
     return {n: affordable_explainers.get(n, {}) for n in names}
 
+# %% ../nbs/interpret.ipynb #0461f81b
 class AttributionInterpretation:
     "Attributions of a model on images that it is meant for, and an audit of the explainers."
     def __init__(self, model, # Model or Learner
@@ -225,6 +231,7 @@ def from_learner(cls:AttributionInterpretation,
     else: ground_truth = ground_truth[torch.as_tensor(found.indices)]
     return cls(found.model, found.x, found.y, ground_truth, getattr(learn.dls, 'vocab', None), explainers)
 
+# %% ../nbs/interpret.ipynb #0ac374b4
 @patch
 def attribution(self:AttributionInterpretation,
                 name:str, # Of an explainer
@@ -255,6 +262,7 @@ def plot_attributions(self:AttributionInterpretation,
     ground_truth = self.ground_truth[:images] if self.ground_truth is not None else None
     return show_maps(self.x[:images], maps, ground_truth, titles, size=.95)
 
+# %% ../nbs/interpret.ipynb #7f92cb20
 @patch
 def plot_curves(self:AttributionInterpretation,
                 explainers=('gradient', 'smoothgrad_squared', 'gradcam', 'random_control'), # Names
@@ -291,6 +299,7 @@ def budget_passes(budget, # Number of passes, a time such as '90 s', '10 min' or
     logits(model, batch).cpu()
     return seconds*len(batch)/(perf_counter() - start)
 
+# %% ../nbs/interpret.ipynb #3be4568d
 def check_schedule(n:int, # Number of images at the last check
                    first:int=32, # Number of images at the first check
                   ) -> list:
@@ -338,6 +347,7 @@ def trusted(self:Audit) -> list: # Names; empty for a model that guesses and for
     def beats_controls(name): return all(self.comparison.ahead(name, control) for control in self.controls)
     return [n for n in self.best() if beats_controls(n)]
 
+# %% ../nbs/interpret.ipynb #691be1a2
 @patch
 def recommendation(self:Audit) -> str:
     "How well the model performs, what to do, and what the budget did not cover."
@@ -370,6 +380,7 @@ def _advice(self:Audit):
                 f"significantly better than every control ({', '.join(self.controls)}).")
     return self._use(trusted[0])
 
+# %% ../nbs/interpret.ipynb #b38424ce
 @patch
 def _use(self:Audit, name):
     "The advice to use one explainer, with its score, its cost and its equals"
@@ -390,6 +401,7 @@ def _html_list(title, texts):
     items = ''.join(f'<li>{html.escape(t)}</li>' for t in texts)
     return f"<p>{title}:</p><ul>{items}</ul>"
 
+# %% ../nbs/interpret.ipynb #6ed1378a
 @patch
 def _shown_ranking(self:Audit):
     "The ranking as texts"
@@ -403,6 +415,7 @@ def _shown_ranking(self:Audit):
     columns = ['explainer', 'score', 'images', 'passes', 'verdict', 'standing', *further]
     return t[columns].rename(columns=titles)
 
+# %% ../nbs/interpret.ipynb #b8138707
 @patch
 def _summary(self:Audit):
     "What was spent, what was saved, and what is still open"
@@ -411,6 +424,7 @@ def _summary(self:Audit):
             f'explainers on all {c.checks[-1]} images would have taken. Of {n_pairs} pairs of explainers, '
             f'{len(self.undecided)} are still undecided (significance level {c.alpha:g} over all pairs and checks).')
 
+# %% ../nbs/interpret.ipynb #3f64d2c0
 @patch
 def _repr_html_(self:Audit):
     about_model = self.certificate.about[1:] if self.certificate else []
@@ -450,6 +464,7 @@ def _scored(self:AttributionInterpretation, name, at, metrics, spent):
     rows = pd.concat([*tables, metric_rows('passes', [passes/len(a)]*len(a))])
     return rows.assign(image=lambda r: r.image + at.start, explainer=name)
 
+# %% ../nbs/interpret.ipynb #9a6630f3
 def _audit_ranking(comparison, metrics, rows, verdicts):
     "The ranking of a comparison with means, intervals, passes, verdicts and standings"
     ranking = comparison.ranking()
@@ -469,6 +484,7 @@ class _AuditPlan(NamedTuple):
     explainers:list
     checks:list # Numbers of images at which to test
 
+# %% ../nbs/interpret.ipynb #f8d82bf5
 def _within_budget(price:dict, # Explainer -> passes for one image, including its scores
                    n:int,      # Number of available images
                    allowed:float, # Passes
@@ -487,6 +503,7 @@ def _within_budget(price:dict, # Explainer -> passes for one image, including it
         checks = [min(images, n)]
     return _AuditPlan([k for k in price if k in affordable], checks)
 
+# %% ../nbs/interpret.ipynb #2332a4c0
 def _too_small(allowed, names, per_image):
     listed = f"{', '.join(names[:-1])} and {names[-1]}"
     return (f"a budget of {allowed:,.0f} passes is too small: {listed} take {2*per_image:,} passes for two images, "
@@ -509,6 +526,7 @@ def _prices(self:AttributionInterpretation, metrics):
     scoring = sum(metric_registry[m].cost(**params) for m, params in metrics)
     return {n: explainer_registry[n].cost(**params) + scoring for n, params in self.params.items()}
 
+# %% ../nbs/interpret.ipynb #f50fac47
 @patch
 def _certified(self:AttributionInterpretation, names):
     "An exactness certificate on two images, and why it rules out explainers"
@@ -574,6 +592,7 @@ def _rounds(self:AttributionInterpretation, compare, names, metrics, price, allo
             comparison.add(n, own.image.tolist(), own.value.tolist())
     return comparison, pd.concat(rows, ignore_index=True), spent
 
+# %% ../nbs/interpret.ipynb #28118a49
 @patch
 def _scored_or_left_out(self:AttributionInterpretation, name, at, metrics, spent, left_out):
     "As `_scored`; None, with the reason in `left_out`, if the explainer is not applicable to this model"

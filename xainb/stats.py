@@ -249,6 +249,7 @@ def hierarchical_interval(values,       # [units, repeats], such as [images, see
     low, high = _resampled_deviation(np.where(seen, v-mean, 0), seen, nested, level, resamples, seed) + mean
     return Interval(float(mean), float(low), float(high), len(v))
 
+# %% ../nbs/stats.ipynb #6e21473e
 def _resampled_deviation(v, seen, nested, level, resamples, seed):
     "Low and high of the resampled means of centered `v`, where it was `seen`"
     v, seen, draw = v.astype(np.float32), seen.astype(np.float32), _nested_sums if nested else _crossed_sums
@@ -274,6 +275,7 @@ def _paired_differences(a, b):
     if a.shape != b.shape: raise BadInput(f"paired scores are of the same images; these are {len(a)} and {len(b)}")
     return _finite_values(a-b)
 
+# %% ../nbs/stats.ipynb #df142b29
 def _smallest_sign_p(d):
     "The smallest p value that signs can give: the probability of the two most extreme sign patterns"
     return 2.**(1-np.count_nonzero(d, axis=0))
@@ -365,6 +367,7 @@ def _mean_p_columns(d, largest=0.):
     p_with_unseen = _skew_corrected_p(np.concatenate([d, unseen[None]]), side)
     return np.minimum(1, np.maximum(p, np.minimum(p_with_unseen, _guard_below)))
 
+# %% ../nbs/stats.ipynb #30db008f
 def mean_p(d,         # [N] differences on the same images
            largest=0, # A deviation from the mean that may occur unseen, if it is larger than all in `d`
           ) -> float: # Two-sided p value; NaN below two differences
@@ -391,6 +394,7 @@ def _pivot(rows, item, unit, value):
         raise BadInput(f"more than one '{value}' for the same {unit} and {item}: select one metric, model and position first")
     return rows.pivot(index=unit, columns=item, values=value)[list(dict.fromkeys(rows[item]))]
 
+# %% ../nbs/stats.ipynb #d34b7324
 def compare_all(rows,             # Tidy frame, one number for each item and unit
                 item='explainer', # Column of what is compared
                 unit='image',     # Column of the units on which the items are compared
@@ -471,6 +475,7 @@ class Tested(NamedTuple):
     n:int   # Number of images
     __repr__ = _short_repr
 
+# %% ../nbs/stats.ipynb #1a295ee6
 def difference_test(d,         # [n] differences on the same images, or [n, repeats]; a row with a missing value is left out
                     margin=0., # Added to each difference; a margin assumes scores from 0 to 1
                    ) -> Tested: # mean, p, n
@@ -483,6 +488,7 @@ def difference_test(d,         # [n] differences on the same images, or [n, repe
     if margin > 0 and mean > 0 and _nearly_constant(per_image): p = max(p, min(1, 2*max(0, 1-margin)**len(d)))
     return Tested(mean, p, len(d))
 
+# %% ../nbs/stats.ipynb #421aadfc
 def verdict(differences, # For each comparison: [n] differences on the same images, or [n, repeats]; positive agrees
             margin=0.,   # A difference above `-margin` agrees with the claim, so that "not worse" can be shown
             alpha=.05, smallest=1., power=.8, # As in `p_verdict`
@@ -569,6 +575,7 @@ def ranking_summary(rows, item='explainer', unit='image', value='value', better=
     neighbors = f'neighbors that are not separated: {open_text}.' if open_pairs else 'all neighbors are separated.'
     return f'On {n} {unit}s {leader}; {neighbors}'
 
+# %% ../nbs/stats.ipynb #332f20eb
 def _leader_sentence(names, share, certain, enough, unit):
     "Who is first, and how certain that is"
     if len(names) > 1: return f"{', '.join(names[:-1])} and {names[-1]} share the first place"
@@ -609,6 +616,7 @@ def images_needed(a, b,            # [N] scores of two methods on the same image
 # %% ../nbs/stats.ipynb #cebb4f48
 first_check = 32 # Number of images at the first of several checks
 
+# %% ../nbs/stats.ipynb #30885b31
 class SequentialComparison:
     "Compare methods on images that arrive in chunks; stop sampling a method once it is separated from all others."
     def __init__(self,
@@ -727,6 +735,7 @@ def _directly_beaten(self:SequentialComparison, name):
     winners_losers = [(a, b) if sign > 0 else (b, a) for (a, b), sign in self.decided.items()]
     return [loser for winner, loser in winners_losers if winner == name]
 
+# %% ../nbs/stats.ipynb #7fa7a16f
 @patch
 def ahead(self:SequentialComparison, a, b) -> bool:
     "Whether `a` was found better than `b`, directly or through other methods."
@@ -752,6 +761,7 @@ def _order(self:SequentialComparison, a, b):
     differences = [v-self.scores[b][i] for i, v in self.scores[a].items() if i in self.scores[b]]
     return self.sign*float(np.sign(_finite_values(differences).sum()))
 
+# %% ../nbs/stats.ipynb #2ff59419
 @patch
 def ranking(self:SequentialComparison) -> pd.DataFrame: # explainer, wins, images, not_separated_from
     "Rank the methods by how many others they are ahead of, each pair judged on its common images."
@@ -773,6 +783,7 @@ class Agreement(NamedTuple):
     items:int   # Number of items that every rater has rated
     __repr__ = _short_repr
 
+# %% ../nbs/stats.ipynb #c4716d8a
 def rank_agreement(scores, # Frame or array [raters, items]; items with NaN are left out
                   ) -> Agreement: # w, p, raters, items
     "How far the raters put the items into the same order: Kendall's W, corrected for ties."
@@ -829,6 +840,7 @@ def _spearman(x, y): return pearson(stats.rankdata(x, axis=-1), stats.rankdata(y
 # %% ../nbs/stats.ipynb #ad40f7cc
 _coefficients = dict(pearson=pearson, spearman=_spearman)
 
+# %% ../nbs/stats.ipynb #7f90d569
 def correlation(x, y,           # [N] one number for each network; a network with a NaN in either is left out
                 kind='pearson', # Or 'spearman'
                 groups=None,    # [N] labels; if given, the correlation within groups: group means are subtracted first
@@ -851,6 +863,7 @@ def correlation(x, y,           # [N] one number for each network; a network wit
     ends = np.array([bootstrap, _fisher_interval(r, free, level, kind)])
     return Correlation(r, float(ends[:, 0].min()), float(ends[:, 1].max()), n)
 
+# %% ../nbs/stats.ipynb #a0e4bda1
 def _group_centered(v, groups): return v - pd.Series(v).groupby(groups).transform('mean').to_numpy()
 
 def _fisher_interval(r, n, level, kind):
@@ -877,6 +890,7 @@ def metric_correlations(rows,              # Tidy frame, one number for each met
         pairs.append((names[i], names[j], *interval(r, level=level, seed=seed)))
     return pd.DataFrame(pairs, columns=['a', 'b', *Interval._fields])
 
+# %% ../nbs/stats.ipynb #b9438a76
 def _complete_spearman(x, y):
     "Spearman's correlation of each row; NaN where a value is missing or does not vary"
     complete = np.isfinite(x).all(-1) & np.isfinite(y).all(-1)
