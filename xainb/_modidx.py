@@ -943,6 +943,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                   'xainb/explainers/learned_masks.py'),
                                                 'xainb.explainers.learned_masks._mask_cost': ( 'explainers/learned_masks.html#_mask_cost',
                                                                                                'xainb/explainers/learned_masks.py'),
+                                                'xainb.explainers.learned_masks._mask_passes': ( 'explainers/learned_masks.html#_mask_passes',
+                                                                                                 'xainb/explainers/learned_masks.py'),
                                                 'xainb.explainers.learned_masks._shifts': ( 'explainers/learned_masks.html#_shifts',
                                                                                             'xainb/explainers/learned_masks.py'),
                                                 'xainb.explainers.learned_masks.area_cost': ( 'explainers/learned_masks.html#area_cost',
