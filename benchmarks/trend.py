@@ -13,7 +13,7 @@ from functools import partial
 from explainers import Table, bare, circumstances, command
 from xainb.core import count_passes, frozen, default_batch_size
 from xainb.data.scenes import DigitScenes
-from xainb.explainers.perturbation import _cut
+from xainb.explainers.perturbation import _cuts
 from xainb.models.zoo import new_network
 from xainb.studies.backdoors import Poisoned, paper_trigger, poison_index, train_evolving
 from xainb.models.recipes import train_from_scratch
@@ -46,7 +46,7 @@ def measure(name, kind, on, path, x, rounds, training):
     def passes():
         with frozen(net): bare(net, noise, len(noise), forward, back)
     def test():
-        _cut.cache_clear() # Superpixels are cut anew in each round, and once in it
+        _cuts.clear() # So that each round computes the superpixels once
         on(path)
     test() # The processor is warm
     seconds, _ = timed(dict(test=test, bare=passes), rounds)
