@@ -128,6 +128,7 @@ def other_classes(n_classes:int, n:int) -> list: # At most `n` classes
     "Classes at even distances, as the authors of AGI choose them"
     return list(range(0, n_classes, -(-n_classes//n)))
 
+# %% ../../nbs/explainers/boundary.ipynb #14c334-more
 def agi_paths(model, x, target, classes, eps, n_steps, accumulate=True) -> tuple: # [N,C,H,W] and [N,classes,C,H,W]
     "The attribution of AGI and the end points of its paths; the path to the target itself has no length"
     with torch.no_grad(): n_classes = model(x[:1]).shape[1]

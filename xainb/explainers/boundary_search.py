@@ -210,6 +210,7 @@ _span = (min(-m/s for m, s in zip(imagenet_mean, imagenet_std)),
          max((1 - m)/s for m, s in zip(imagenet_mean, imagenet_std)))
 def _cross_entropy(out, y, to): return F.cross_entropy(out, y, reduction='none')
 
+# %% ../../nbs/explainers/boundary_search.ipynb #2fc827-more
 def _published_ladder(margins, best, radii, n_steps, noise, u):
     "PGD up the cross-entropy; each image keeps the end point of the first radius that succeeds"
     i = torch.arange(len(margins.x), device=margins.x.device)
@@ -261,6 +262,7 @@ def _published_adam(margins, closest, start, image, c, n_steps, stepsize): # [N]
         closest.take(z, m < 0, i)
     return beyond
 
+# %% ../../nbs/explainers/boundary_search.ipynb #bs-ada-more
 def _published_search(margins, norm, radii, n_steps, noise, u, from_image, cw):
     "PGD, then Carlini and Wagner's attack"
     best = _Best(margins.x, norm)
@@ -363,6 +365,7 @@ def _normalization(x, published):
     else: values = ([sum(v)/3]*x.shape[1] for v in (imagenet_mean, imagenet_std))
     return tuple(x.new_tensor(v)[:, None, None] for v in values)
 
+# %% ../../nbs/explainers/boundary_search.ipynb #934853-more
 def _search(net, x, s):
     "Point, label, other, distance, success and passes of each image, and the scores at its points"
     n, k, published = len(x), s.points, s.mode == 'published'
@@ -399,6 +402,7 @@ def forget_searches():
 
 _cached_fields = *_fields, 'scores'
 
+# %% ../../nbs/explainers/boundary_search.ipynb #1e98a0-more
 def _keys(model, x, s):
     "The cache key for the search of each image"
     of = f'{state_digest(model)} {model!r} {s!r} {x.dtype} {x.device.type} {tuple(x.shape[1:])}'
@@ -426,6 +430,7 @@ def _still_valid(model, x, found):
     change = (scores.unflatten(0, f['success'].shape) - f['scores']).abs().amax((1, 2))
     return (change <= 1e-3*f['scores'].abs().amax((1, 2))).tolist()
 
+# %% ../../nbs/explainers/boundary_search.ipynb #37f1af-more
 def _has_digest(model): return all(isinstance(v, Tensor) and not v.is_quantized for v in model.state_dict().values())
 
 def _search_or_recall(model, x, s, cache, store):

@@ -57,6 +57,7 @@ def window_starts(size:int, window:int, stride:int) -> Tensor: # [k]
     "Where windows start along a side, so that they cover it; the last one may hang over the edge"
     return torch.arange(0, max(size - window, 0) + stride, stride)
 
+# %% ../../nbs/explainers/perturbation.ipynb #47c690-more
 def window_sizes(window:int|None, # Side of the window in pixels, or None for a seventh of the shorter side
                  stride:int|None, # Pixels from one window to the next, or None for half a window
                  size,            # (H, W) of the images
@@ -76,6 +77,7 @@ def window_covers(size, window:int, stride:int, device) -> list: # Bools [starts
     pixels = [torch.arange(s, device=device) for s in size]
     return [(start <= i) & (i < start + window) for start, i in zip(starts, pixels)]
 
+# %% ../../nbs/explainers/perturbation.ipynb #8f9aa3-more
 def n_windows(window, stride, size=(224, 224)) -> int:
     "How many windows cover an image of `size`"
     window, stride = window_sizes(window, stride, size)
@@ -116,6 +118,7 @@ def draw_masks(n:int,    # Number of masks
     cells = (torch.rand(n, grid, grid, generator=g) < p).float()
     return cells, torch.stack([torch.randint(math.ceil(s/grid), (n,), generator=g) for s in size], 1)
 
+# %% ../../nbs/explainers/perturbation.ipynb #7d1d86-more
 def cut_masks(cells:Tensor, shifts:Tensor, size) -> Tensor: # [n,H,W] in [0,1]
     "The masks: cells enlarged bilinearly to one cell more than `size`, and cut at their shifts"
     large = [(cells.shape[-1] + 1)*math.ceil(s/cells.shape[-1]) for s in size]
@@ -165,6 +168,7 @@ def _cut(pixels, *settings): # [H,W] of ints
     if (found := _cuts.get(key)) is None: _cuts.put(key, found := _segments(pixels, *settings))
     return found
 
+# %% ../../nbs/explainers/perturbation.ipynb #pt-sli-more
 def _segments(pixels, n_segments, compactness, sigma):
     pixels, factor = _features(pixels)
     return slic(pixels, n_segments, compactness*factor, sigma=sigma, channel_axis=-1).astype(np.int32)
@@ -207,6 +211,7 @@ def grid_cells(x:Tensor, cells:int) -> Tensor: # [N,H,W] of ints
     rows, cols = (torch.arange(s, device=x.device)*cells//s for s in (height, width))
     return (rows[:, None]*cells + cols).expand(len(x), -1, -1)
 
+# %% ../../nbs/explainers/perturbation.ipynb #72c7c4-more
 def _wrong_features(given):
     return BadInput("features are 'slic', a number of cells, ints [H,W] for all images "
                     f"or a function that gives ints [N,H,W], not {given}")
@@ -325,6 +330,7 @@ def area_counts(segments:Tensor) -> tuple: # [N] ints, and [N,d] bools
     d = segments.amax((1, 2)) + 1
     return d, torch.arange(int(d.max()), device=d.device) < d[:, None]
 
+# %% ../../nbs/explainers/perturbation.ipynb #55d3df-more
 def in_samples(model,           # Model
                x:Tensor,        # Images [N,C,H,W] in [0,1]
                target:Tensor,   # [N] classes

@@ -53,6 +53,7 @@ def _grids(m:Tensor,      # [1,M,H,W] 1 for removed pixels; even sides
         grids.append(_Grid(phi*inv, inv, phi*inv*root*even, root*even, room))
         phi, q, inside = _mean_of_four(phi)/part.clamp_min(1e-9), .75*_even(_restrict(q*even)), present
 
+# %% ../../nbs/metrics/imputation.ipynb #021b6c-more
 def _inverse(psi): # [M,n,n]
     "The inverse of 1 - psi B psi; a small addition to the diagonal keeps rounding from making it singular"
     blurs = [(torch.eye(n) + torch.ones(n, n).tril(1).triu(-1)).to(psi)/4 for n in psi.shape[-2:]]
@@ -85,6 +86,7 @@ def _modes(n):
     value, v = torch.linalg.eigh(d[:, None]*t*d)
     return value, d[:, None]*v
 
+# %% ../../nbs/metrics/imputation.ipynb #8d115d-more
 @lru_cache(None)
 def corner_resistance(h:int, w:int) -> float:
     "The resistance from corner to corner of an image: no diagonal entry of any inverse is larger"

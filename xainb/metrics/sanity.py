@@ -34,6 +34,7 @@ def map_ssim(a:Tensor, # Saliency maps [N,H,W]
     finite = (torch.isfinite(a) & torch.isfinite(b)).flatten(1).all(1).cpu()
     return torch.where(finite, torch.tensor(inside), torch.nan)
 
+# %% ../../nbs/metrics/sanity.ipynb #e66026-more
 def similarity(a:Tensor, # Saliency maps [N,H,W]
                b:Tensor, # Saliency maps of the same shape
               ) -> Tensor: # [2,N]: rank correlation, NaN where a map is constant, and structural similarity
@@ -52,6 +53,7 @@ def _run_order(model, x):
     finally: [h.remove() for h in handles]
     return ran
 
+# %% ../../nbs/metrics/sanity.ipynb #8a211e-more
 def weighted_layers(model:nn.Module, x:Tensor) -> dict: # Name -> modules
     "The layers that own weights, in the order in which they first run"
     ran, modules = _run_order(model, x), dict(model.named_modules())
@@ -76,6 +78,7 @@ class _UseGenerator(TorchFunctionMode):
         if f.__name__ in _random_functions and kw.get('generator') is None: kw = kw | dict(generator=self.generator)
         return f(*args, **kw)
 
+# %% ../../nbs/metrics/sanity.ipynb #9fa6d6-more
 def redraw(m:nn.Module, # Module whose own parameters are changed, in place
            seed:int,    # Seed of the new weights, which are made on the CPU
            statistics:bool=False, # Whether running means and variances are reset, too
@@ -152,6 +155,7 @@ def _in_chunks(f, n, x, *others):
     k = max(1, default_batch_size(x)//n)
     return torch.cat([f(*chunk) for chunk in zip(*(o.split(k) for o in (x, *others)))])
 
+# %% ../../nbs/metrics/sanity.ipynb #c40ccd-more
 def _sensitivity_cost(n_samples, explain=None): return (n_samples+1)*explanation_cost(explain)
 
 @metric(family='sanity', better='lower', cost=_sensitivity_cost, needs='explainer', full_attribution=True,
@@ -180,6 +184,7 @@ def noise_taken(x, n_samples, size, fill, seed):
     noise = size*torch.randn(n_samples, *x.shape[1:], generator=torch.Generator().manual_seed(seed)).to(x)
     return lambda copies: noise.repeat(len(copies)//n_samples, 1, 1, 1)
 
+# %% ../../nbs/metrics/sanity.ipynb #8067de-more
 def square_taken(x, n_samples, size, fill, seed):
     "What exceeds `fill` in randomly located squares, the same for all images; `size` is relative to the shorter side"
     (h, w), g = x.shape[2:], torch.Generator().manual_seed(seed)
@@ -201,6 +206,7 @@ def _relative(gone, gap, kind):
     "What is taken away, relative to the difference `gap` to the baseline; noise is unchanged where that is zero"
     return torch.where(gap == 0, gone if kind == 'noise' else 0., gone/gap)
 
+# %% ../../nbs/metrics/sanity.ipynb #6003fb-more
 @metric(family='sanity', better='lower', cost=lambda n_samples: n_samples+1, needs='model', full_attribution=True,
         source='Yeh et al. 2019, arXiv 1901.09392, by captum')
 def infidelity(model, x, target, attribution, ground_truth,
