@@ -70,11 +70,12 @@ def test_dry_run_writes_nothing(tmp_path):
     (['--images', '-3'], 'the number of images is at least 1, not -3'),
     (['--images', '0'], 'the number of images is at least 1, not 0'),
     (['--seed', '-1'], 'a seed is a whole number from 0 to 2147483647, not -1'),
-    (['--explainers', ' , '], "' , ' names nothing: give names with commas between"),
+    (['--explainers', ' , '], "' , ' contains no name: give names with commas between them"),
     (['--explainers', 'gradient, gradcan'], "unknown explainer 'gradcan': did you mean 'gradcam'?"),
     (['--models', 'resnet50'], "unknown model 'resnet50': did you mean 'torchvision/resnet50:weights.safetensors' or 'timm/resnet50:weights.safetensors'?"),
     (['--models', 'vit_tiny_patch16_224'], "unknown model 'vit_tiny_patch16_224': did you mean 'timm/vit_tiny_patch16_224:weights.safetensors'?"),
-    (['--silence', '-1'], 'the silence of a kernel is a number of seconds, or 0 for no limit, not -1'),
+    (['--idle-limit', '-1'], 'the idle limit of a kernel is a number of seconds, or 0 for no limit, not -1'),
+    (['--silence', '-1'], 'the idle limit of a kernel is a number of seconds, or 0 for no limit, not -1'),
     (['roar', '--epochs', '0'], 'the number of epochs is at least 1, not 0'),
     (['roar', '--fractions', 'half'], 'fractions are numbers above 0 and at most 1, not half'),
     (['trend', '--repeats', '-1'], 'the number of repeats is at least 1, not -1'),
@@ -82,7 +83,7 @@ def test_dry_run_writes_nothing(tmp_path):
     (['evalute'], "unknown job 'evalute': did you mean 'evaluate'?"),
     (['--fractions', '.1'], "job 'evaluate' with profile 'smoke' has no option 'fractions'; it has models, explainers, metrics, images, seed, split, size"),
     (['--jobs', '-1'], 'jobs and threads are at least 1, not -1'),
-    (['--jobs', '2', '--scheduler', 'tcp://127.0.0.1:1'], 'jobs are for this machine; a cluster runs as many notebooks at once as its workers have threads or GPUs'),
+    (['--jobs', '2', '--scheduler', 'tcp://127.0.0.1:1'], 'jobs are for this machine; a cluster runs as many notebooks at the same time as its workers have threads or GPUs'),
     (['--models', 'torchvision/squeezenet1_1:no.safetensors'], "no weights file at 'no.safetensors'")])
 def test_bad_names(args, says, tmp_path): assert refused(tmp_path, *args) == says
 

@@ -397,7 +397,7 @@ def plan_or_outline(p) -> Plan:
 def _missing(made, c): return next((name for name, _ in _measurements(made, c) if name not in c.found), None)
 
 # %% ../../nbs/sweeps/estimate.ipynb #b480a1b9
-_not_choices = 'job', 'profile', 'out', 'jobs', 'threads', 'scheduler', 'silence', 'dry_run', 'gpus', 'price', 'speed_up', 'calibration', 'pdb', 'xtra'
+_not_choices = 'job', 'profile', 'out', 'jobs', 'threads', 'scheduler', 'idle_limit', 'silence', 'dry_run', 'gpus', 'price', 'speed_up', 'calibration', 'pdb', 'xtra'
 
 def _parser():
     parser = anno_parser(inspect.unwrap(xainb.sweeps.cli.main), 'xainb-plan', ['job'])
