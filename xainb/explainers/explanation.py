@@ -26,7 +26,8 @@ import xainb.explainers.gradient, xainb.explainers.learned_masks, xainb.explaine
 # %% ../../nbs/explainers/explanation.ipynb #302fa650
 def _config(model):
     "What timm recorded about a model, or an empty dictionary"
-    found = next((m.pretrained_cfg for m in model.modules() if isinstance(getattr(m, 'pretrained_cfg', None), dict)), {})
+    records = (getattr(m, 'pretrained_cfg', None) for m in model.modules())
+    found = next((r for r in records if isinstance(r, dict)), {})
     return found if found.get('input_size') else {}
 
 def picture_transform(model,              # Model or Learner
@@ -35,10 +36,11 @@ def picture_transform(model,              # Model or Learner
     "Resize and center crop for the size that a model was trained for"
     config = _config(as_model(model))
     crop = size or (config['input_size'][-1] if config else 224)
-    return v2.Compose([_Shorter(round(crop/(config.get('crop_pct') or .875)), crop), v2.CenterCrop(crop), v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
+    resize = _Shorter(round(crop/(config.get('crop_pct') or .875)), crop)
+    return v2.Compose([resize, v2.CenterCrop(crop), v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
 
 class _Shorter(nn.Module):
-    "Resizes the shorter side of a large picture; a picture that is smaller than that keeps its pixels if the crop fits into it"
+    "Resize the shorter side of a large picture; a smaller one keeps its pixels if the crop fits into it"
     def __init__(self, resized, crop): super().__init__(); self.resized, self.crop = resized, crop
     def extra_repr(self): return f'resized={self.resized}, crop={self.crop}'
     def forward(self, picture):
@@ -54,7 +56,8 @@ def _as_picture(item):
         except UnreadableImage as e: raise BadInput(f"image '{item}': {e}") from None
     if isinstance(item, Image.Image): return item.convert('RGB')
     if isinstance(item, Tensor) and item.ndim == 3: return item
-    raise BadInput(f"an image is a path, a PIL image or a tensor [C,H,W], not {type(item).__name__} {list(getattr(item, 'shape', ''))}")
+    kind, shape = type(item).__name__, list(getattr(item, 'shape', ''))
+    raise BadInput(f"an image is a path, a PIL image or a tensor [C,H,W], not {kind} {shape}")
 
 def images_for(model,              # Model or Learner
                x,                  # A path, a PIL image, a tensor [C,H,W] or [N,C,H,W], or a list of the first three
@@ -71,11 +74,13 @@ def images_for(model,              # Model or Learner
 
 def _stacked(tensors):
     sizes = {tuple(t.shape) for t in tensors}
-    if len(sizes) > 1: raise BadInput(f"images of one call have one shape, and these have {' and '.join(map(str, sorted(sizes)))}: pass them one at a time")
-    return torch.stack([t.as_subclass(Tensor).float() if not t.is_floating_point() and t.dtype != torch.uint8 else t.as_subclass(Tensor) for t in tensors])
+    if len(sizes) > 1:
+        found = ' and '.join(map(str, sorted(sizes)))
+        raise BadInput(f"images of one call have one shape, and these have {found}: pass them one at a time")
+    return torch.stack([t.as_subclass(Tensor) for t in tensors])
 
 def _by_learner(learner, items):
-    "The items as the Learner's validation images are, with their normalization undone, since it belongs inside the model"
+    "The items after the transforms of validation images, without the normalization, which belongs inside the model"
     batches = learner.dls.test_dl(items, num_workers=0)
     x = torch.cat([(b[0] if isinstance(b, (list, tuple)) else b).as_subclass(Tensor).float() for b in batches])
     inner = as_model(learner)
@@ -94,12 +99,13 @@ def class_names(model,        # Model or Learner
         last = vocab[-1] if len(vocab) and isinstance(vocab[0], (list, tuple)) else vocab
         return dict(enumerate(map(str, last)))
     config = _config(as_model(model))
-    if config.get('num_classes') != 1000 or config.get('label_names'): return dict(enumerate(config.get('label_names') or ()))
+    own = config.get('label_names')
+    if own or config.get('num_classes') != 1000: return dict(enumerate(own or ()))
     import timm.data
     info = timm.data.ImageNetInfo('imagenet-1k')
     return {k: info.index_to_description(k) for k in range(1000)}
 
-def _target(target, names, n):
+def _target(target, names):
     "Class numbers, or None; a text is looked up among the class names"
     several = isinstance(target, (list, tuple))
     if not any(isinstance(t, str) for t in (target if several else [target])): return target
@@ -156,7 +162,8 @@ def plot(self:Explanation,
 
 @patch
 def _repr_html_(self:Explanation):
-    return f"<figure style='margin:0'>{figure_html(self.plot(), 'png', alt=self.caption())}<figcaption>{html.escape(self.caption())}</figcaption></figure>"
+    picture, caption = figure_html(self.plot(), 'png', alt=self.caption()), html.escape(self.caption())
+    return f"<figure style='margin:0'>{picture}<figcaption>{caption}</figcaption></figure>"
 
 @patch
 def __repr__(self:Explanation): return f"Explanation({self.caption()})"
@@ -171,7 +178,8 @@ def _facts(e):
 def save(self:Explanation,
          path): # Ends in .npz for the tensors and facts, in .html for a page, or in .png, .svg or .pdf for the figure
     "Writes the explanation as data, as a page or as a figure; a file is whole or not there"
-    kinds = {'.npz': self._save_arrays, '.html': self._save_page} | dict.fromkeys(('.png', '.svg', '.pdf'), self._save_figure)
+    kinds = {'.npz': self._save_arrays, '.html': self._save_page}
+    kinds |= dict.fromkeys(('.png', '.svg', '.pdf'), self._save_figure)
     kind = Path(path).suffix.lower()
     if kind not in kinds: raise unknown_name('kind of file', kind, kinds)
     write_whole(path, kinds[kind])
@@ -179,10 +187,13 @@ def save(self:Explanation,
 
 @patch
 def _save_arrays(self:Explanation, path):
-    with open(path, 'wb') as f: np.savez(f, image=self.image, attribution=self.attribution, facts=json.dumps(_facts(self)))
+    facts = json.dumps(_facts(self))
+    with open(path, 'wb') as f: np.savez(f, image=self.image, attribution=self.attribution, facts=facts)
 
 @patch
-def _save_page(self:Explanation, path): path.write_text(f"<!doctype html><meta charset='utf-8'><title>{html.escape(self.explainer)}</title>{self._repr_html_()}", encoding='utf-8')
+def _save_page(self:Explanation, path):
+    head = f"<!doctype html><meta charset='utf-8'><title>{html.escape(self.explainer)}</title>"
+    path.write_text(head + self._repr_html_(), encoding='utf-8')
 
 @patch
 def _save_figure(self:Explanation, path):
@@ -206,14 +217,15 @@ def _takes_unit_range(model):
 def _function(explainer):
     "The registered explainer of a name, or a function of the caller's own, and what to call it"
     if isinstance(explainer, str): return explainer_registry[explainer], explainer_registry[explainer].__name__
-    if not callable(explainer): raise BadInput(f"explainer is a name such as 'gradcam' or a function (model, x, target) -> attribution, not {explainer!r}")
+    if not callable(explainer):
+        raise BadInput(f"explainer is a name such as 'gradcam' or a function (model, x, target), not {explainer!r}")
     inner = explainer.func if isinstance(explainer, partial) else explainer
     return explainer, getattr(inner, '__name__', type(inner).__name__)
 
 def explain(model,                # Model or Learner
             x,                    # A path, a PIL image, a tensor [C,H,W] or [N,C,H,W], or a list of the first three
             explainer='gradcam',  # Name of a registered explainer, or a function `(model, x, target) -> attribution`
-            target=None,          # Class number or class name, one for all images or one for each; the most probable class if not given
+            target=None,          # Class number or name, one for all or one per image; the most probable class if not given
             classes=None,         # Names of the classes, see `class_names`
             size:int|None=None,   # Pixels of a side, see `picture_transform`
             **params              # Parameters of the explainer, such as `n_steps` or `layer`
@@ -225,7 +237,8 @@ def explain(model,                # Model or Learner
     model = _takes_unit_range(model)
     probabilities = logits(model, images).float().softmax(1).cpu()
     predicted = probabilities.argmax(1)
-    target = predicted if target is None else check_target(_target(target, names, len(images)), images, probabilities.shape[1]).cpu()
+    if target is None: target = predicted
+    else: target = check_target(_target(target, names), images, n_classes=probabilities.shape[1]).cpu()
     with count_passes(model) as passes:
         start = time.perf_counter()
         attribution = run(model, images, target, **params).detach().cpu()
@@ -233,7 +246,9 @@ def explain(model,                # Model or Learner
     cost = dict(forward=passes.forward/len(images), backward=passes.backward/len(images), seconds=seconds/len(images))
     def one(i):
         t, p = int(target[i]), int(predicted[i])
-        return Explanation(images[i].cpu(), attribution[i], name, t, float(probabilities[i, t]), p, names.get(t, ''), names.get(p, ''), params, **cost)
+        classes = dict(target=t, predicted=p, class_name=names.get(t, ''), predicted_name=names.get(p, ''))
+        probability = float(probabilities[i, t])
+        return Explanation(images[i].cpu(), attribution[i], name, probability=probability, params=params, **classes, **cost)
     found = Explanations(map(one, range(len(images))))
     single = not isinstance(x, (list, tuple)) and not (isinstance(x, Tensor) and x.ndim == 4)
     return found[0] if single else found
@@ -244,5 +259,7 @@ class Explanations(list):
         "One row per image: the image, and its saliency map"
         maps = torch.stack([e.saliency for e in self])
         names = [e.class_name or str(e.target) for e in self]
-        return show_maps(torch.stack([e.image for e in self]), {self[0].explainer: maps}, names=names, overlay=overlay, size=size)
-    def _repr_html_(self): return figure_html(self.plot(), 'png', alt='; '.join(e.caption() for e in self)) if self else 'no explanation'
+        images = torch.stack([e.image for e in self])
+        return show_maps(images, {self[0].explainer: maps}, names=names, overlay=overlay, size=size)
+    def _repr_html_(self):
+        return figure_html(self.plot(), 'png', alt='; '.join(e.caption() for e in self)) if self else 'no explanation'
