@@ -27,6 +27,7 @@ def small_images(n:int=3, size=(24, 36), channels:int=3) -> Tensor: # [n,channel
 # %% ../../nbs/checks/explainers.ipynb #a9231d86
 def _sines(v): return torch.sin(2.4*torch.arange(v.numel())**1.5).reshape(v.shape)*(2/v[0].numel())**.5
 
+# %% ../../nbs/checks/explainers.ipynb #70271941
 class SmallNet(nn.Module):
     "Two convolutions with batch norm, average pooling, dropout and one linear layer, in evaluation mode, adapted to `small_images`"
     def __init__(self, n_classes:int=5, channels:int=3, width:int=8):
@@ -100,6 +101,7 @@ def _shaped(a, x):
     if a.shape not in ((n, c, h, w), (n, 1, h, w)): raise Failed(f"returned {list(a.shape)} for images {list(x.shape)}")
     return a.detach().cpu()
 
+# %% ../../nbs/checks/explainers.ipynb #9c8b5aff
 @explainer_check('shape')
 def _shape(s):
     a, is_square = s(), s.x.shape[2] == s.x.shape[3]
@@ -138,6 +140,7 @@ def steady(s:Subject): # What the subject returns
     if s.unsteady: raise NotApplicable('it changes from call to call')
     return s.found
 
+# %% ../../nbs/checks/explainers.ipynb #3dbabfd4
 def farthest(s:Subject,
              ways:dict, # Name -> function that should return the same in another way
             ) -> tuple: # (how far apart, name of the way)
@@ -145,6 +148,7 @@ def farthest(s:Subject,
     a = steady(s)
     return max((s.apart(a, f()), way) for way, f in ways.items())
 
+# %% ../../nbs/checks/explainers.ipynb #d7624f24
 def _in_other_batches(s):
     def alone(): return torch.cat([s(s.x[i:i+1], s.target[i:i+1]) for i in range(len(s.x))])
     ways = {'one by one': alone, 'in another order': lambda: s(s.x.flip(0), s.target.flip(0)).flip(0)}
@@ -157,6 +161,7 @@ def _in_double(s):
         return _in_other_batches(double)[0]
     except Exception: return float('inf')
 
+# %% ../../nbs/checks/explainers.ipynb #98dfa2bb
 @explainer_check('batch and order')
 def _batch_and_order(s):
     off, way = _in_other_batches(s)
@@ -177,6 +182,7 @@ def _target(s):
         raise Failed('the attributions of other classes are the same')
     return 'another class, another attribution'
 
+# %% ../../nbs/checks/explainers.ipynb #9b160b88
 @explainer_check('predicted class')
 def _predicted(s):
     s.left_to_decorator()
@@ -193,6 +199,7 @@ _everywhere = torch.nn.modules.module
 
 def _hooks_of(m): return [f for h in _hooks for f in getattr(m, h).values()]
 
+# %% ../../nbs/checks/explainers.ipynb #53fa6520
 def state_of(model:nn.Module) -> dict: # Description -> a value or a copy
     "Collect modes, modules and their hooks, parameters and buffers, gradients and `requires_grad`"
     seen = {'hooks for all modules': [list(getattr(_everywhere, f'_global{h}').values()) for h in _hooks]}
@@ -214,10 +221,12 @@ def changes(before:dict, after:dict) -> list: # Of keys
     "List what is different in two states, and what is in only one of them"
     return [k for k in before | after if k not in before or k not in after or not _equal(before[k], after[k])]
 
+# %% ../../nbs/checks/explainers.ipynb #ab02655b
 def listed(names:list) -> str:
     "Join names for a message: the first three, and how many more there are"
     return ', '.join(names[:3]) + (f' and {len(names) - 3} more' if len(names) > 3 else '')
 
+# %% ../../nbs/checks/explainers.ipynb #99b0b54a
 def _generators() -> dict:
     "The states of all global random generators"
     name, keys, *rest = np.random.get_state()
@@ -229,6 +238,7 @@ def _generators() -> dict:
 # %% ../../nbs/checks/explainers.ipynb #f32715e7
 class _Stop(RuntimeError): pass
 
+# %% ../../nbs/checks/explainers.ipynb #b9b0b9ba
 def _disorder(net, bare):
     "Put a network into disorder (for a bare function only a gradient) and return its modules without children"
     weights, leaves = list(net.parameters()), [m for m in net.modules() if not list(m.children())]
@@ -239,6 +249,7 @@ def _disorder(net, bare):
         for p in weights[:1]: p.requires_grad_(False)
     return leaves
 
+# %% ../../nbs/checks/explainers.ipynb #5a115613
 def watch_call(s:Subject,
                stop=None, # Number of the module call (from 1) that raises an error
               ) -> SimpleNamespace: # Fields `given`, `error`, `modules`, `passes`; `network`, `input`, `drawn`: lists of changes
@@ -268,11 +279,13 @@ def _drawn(s):
         raise Failed(f"changes the state of {listed(s.watched.drawn)}; use `seeded`, or a torch.Generator of your own")
     return "Python's, numpy's and torch's random numbers go on as before"
 
+# %% ../../nbs/checks/explainers.ipynb #54432cee
 @explainer_check('network as found')
 def _as_found(s):
     if s.watched.network: raise Failed(f"left changed: {listed(s.watched.network)}")
     return 'modes, hooks, gradients, weights and buffers are unchanged'
 
+# %% ../../nbs/checks/explainers.ipynb #2d23c443
 @explainer_check('as found after an error')
 def _after_error(s):
     n = s.watched.modules
@@ -283,6 +296,7 @@ def _after_error(s):
     if seen.network: raise Failed(f"left changed when the network raises: {listed(seen.network)}")
     return f'error raised in call {n//2 + 1} of {n} of a module'
 
+# %% ../../nbs/checks/explainers.ipynb #95543b20
 @explainer_check('input as found')
 def _input(s):
     if s.watched.input: raise Failed(f"changes {listed(s.watched.input)}")
@@ -303,6 +317,7 @@ def _training(s):
     if off > same_within: raise Failed(f'not the same {s.gives} when the network is found in training mode: {off:.0%} apart')
     return f'the same {s.gives} when the network is found in training mode'
 
+# %% ../../nbs/checks/explainers.ipynb #9d2f41c2
 @explainer_check('inside no_grad')
 def _no_grad(s):
     def inside():
@@ -313,6 +328,7 @@ def _no_grad(s):
     if farthest(s, {'no_grad': inside})[0] > same_within: raise Failed(f'not the same {s.gives} inside torch.no_grad()')
     return f'the same {s.gives} inside torch.no_grad()'
 
+# %% ../../nbs/checks/explainers.ipynb #42b3445f
 @explainer_check('Learner')
 def _learner(s):
     s.left_to_decorator()
@@ -329,6 +345,7 @@ def _refusal(s, x, target):
     except Exception as e: return type(e).__name__
     return 'no error'
 
+# %% ../../nbs/checks/explainers.ipynb #5317cb8d
 @explainer_check('wrong input')
 def _wrong_input(s):
     s.left_to_decorator()
@@ -408,6 +425,7 @@ def check_explainer(fn,           # An explainer, its name, or a bare function (
         table = [(name, *verdict_on(check, subject)) for name, check in explainer_checks.items()]
     return Checks(getattr(fn, '__name__', type(fn).__name__), pd.DataFrame(table, columns=['check', 'verdict', 'found']))
 
+# %% ../../nbs/checks/explainers.ipynb #8eb9671e
 def tried_logits(model:nn.Module, x:Tensor) -> Tensor: # [N, classes]
     "Return the logits, or raise `BadInput` if the model is not suitable for the suite"
     try: copy.deepcopy(model); return logits(model, x)

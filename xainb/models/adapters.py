@@ -25,6 +25,7 @@ def shown(model,    # Model or Learner
         raise BadInput(f"data {list(x.shape)} are no images [N,C,H,W]: wrap the model in FeatureNet or TokenNet")
     with torch.no_grad(): return model.shown(x)
 
+# %% ../../nbs/models/adapters.ipynb #8bc061ae
 def real_positions(model,     # Model or Learner
                    x:Tensor,  # Images, or the data that a wrapper takes
                   ) -> Tensor: # [N,P] of bools, on the device of the model
@@ -65,6 +66,7 @@ class _LookupReturns(TorchFunctionMode):
         self.position += l
         return self.vectors[:n, start:start+l]
 
+# %% ../../nbs/models/adapters.ipynb #9f2f2d53
 def embedding_names(net:nn.Module) -> list: # Names as in `named_modules`
     "List the embedding layers of a model"
     return [n for n, m in net.named_modules() if isinstance(m, nn.Embedding)]
@@ -101,6 +103,7 @@ class TokenNet(nn.Module):
         "Number the words of images [N,D,1,L], with 0 for all padding: the `features` of LIME and KernelSHAP"
         return torch.where(self.empty(x), 0, torch.arange(1, x.shape[-1] + 1, device=x.device))[:, None]
 
+# %% ../../nbs/models/adapters.ipynb #c0b2556e
 def _the_embedding(net, layer):
     found = embedding_names(net)
     if layer in found or layer is None and len(found) == 1: return layer or found[0]
@@ -112,6 +115,7 @@ def _the_embedding(net, layer):
 @torch.no_grad
 def _tokens(net:TokenNet, x): return torch.where(net.empty(x), net.pad or 0, 0 if net.pad else 1 % len(net.table))
 
+# %% ../../nbs/models/adapters.ipynb #02caf5e5
 @patch
 def forward(self:TokenNet, x): # [N,L] of ints or [N,D,1,L]
     if x.ndim == 2: return _scores(self.net(x))

@@ -25,6 +25,7 @@ class _Autocast:
     def forward(self, x, *args, **kw):
         with torch.autocast(x.device.type, torch.bfloat16): return super().forward(x, *args, **kw).float()
 
+# %% ../../nbs/models/inference.ipynb #83d0e901
 def in_settings(model,              # Model or Learner
                 channels_last:bool, # Layout of convolutions: channels last if True, contiguous otherwise
                 dtype:str,          # 'float32' or 'bfloat16'
@@ -68,6 +69,7 @@ class InferenceSettings:
     dtype:str          # 'float32' or 'bfloat16'
     seconds:float      # Time per image
 
+# %% ../../nbs/models/inference.ipynb #a11309b8
 def _image_seconds(net, x, batch_size, gradients, times=3, enough=.5):
     "Time per image: the shortest of up to `times` passes within `enough` seconds; infinite if memory runs out"
     batch, taken = x[:1].repeat(batch_size, 1, 1, 1), []
@@ -111,6 +113,7 @@ def _settings_file(facts):
     digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
     return cache_folder()/'speed'/f'{digest}.json'
 
+# %% ../../nbs/models/inference.ipynb #e4bfe4fc
 def _read_settings(path):
     try: return InferenceSettings(**json.loads(path.read_text())['best'])
     except (OSError, ValueError, KeyError, TypeError): return None

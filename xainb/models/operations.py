@@ -26,10 +26,13 @@ kinds = dict(
           'squeeze unsqueeze getitem chunk split unbind stack narrow select pad roll flip dropout dropout2d feature_dropout '
           'to float double pixel_unshuffle pixel_shuffle channel_shuffle view_as T mT detach alias neg',
     layer_norm='layer_norm', softmax='softmax', attention='scaled_dot_product_attention multi_head_attention_forward')
+
+# %% ../../nbs/models/operations.ipynb #eee5bdad
 _kind_of_name = {name: kind for kind, names in kinds.items() for name in names.split()}
 # Kinds that a call has only if its first argument, and no other, depends on the image
 _of_first_argument = {'relu', 'linear', 'norm', 'maximum', 'activation', 'layer_norm', 'softmax'}
 
+# %% ../../nbs/models/operations.ipynb #37818e08
 def _kind(call):
     kind, inputs = 'relu' if call.bounds else _kind_of_name.get(call.name, 'unknown'), call.inputs()
     one = len(inputs) == 1
@@ -74,6 +77,7 @@ class Call:
         "Return `out`, written into the first argument if the function works in place"
         return self.args[0].copy_(out) if self.in_place else out
 
+# %% ../../nbs/models/operations.ipynb #233b3100
 def _flat(args):
     "All tensors in nested lists and tuples of arguments"
     tensors = []
@@ -111,6 +115,7 @@ class Rules(TorchFunctionMode):
 # %% ../../nbs/models/operations.ipynb #0af04a02
 _relu_node_names = ('Relu', 'Hardtanh', 'Clamp', 'Threshold')
 
+# %% ../../nbs/models/operations.ipynb #c4013785
 def backward_nodes(out:Tensor) -> Counter: # Name of the node -> how often it occurs
     "Count the operations in autograd's graph behind `out`, by name"
     seen, todo, names = set(), [out.grad_fn], Counter()
@@ -122,6 +127,7 @@ def backward_nodes(out:Tensor) -> Counter: # Name of the node -> how often it oc
         todo += [n for n, _ in node.next_functions]
     return names
 
+# %% ../../nbs/models/operations.ipynb #9bf84612
 def relu_nodes(out:Tensor) -> int:
     "Count the nodes of ReLUs, and of clamps of all kinds, in autograd's graph behind `out`"
     return sum(c for n, c in backward_nodes(out).items() if n.startswith(_relu_node_names))
@@ -139,6 +145,7 @@ def _refuse_hidden_code(model):
     if hidden:
         raise Refused(f"rules for the backward pass do not reach a scripted or compiled module ({hidden[0]}): pass the original model")
 
+# %% ../../nbs/models/operations.ipynb #a1baa50a
 def run_with(model, x:Tensor, rules:dict, known=None) -> tuple: # Scores, and a count of the operations that ran
     "Run a forward pass under `rules`; raise `Refused` if a ReLU escaped them or if an operation of a kind outside `known` ran"
     if rules: _refuse_hidden_code(model)

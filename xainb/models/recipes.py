@@ -49,6 +49,7 @@ _photo = dict(schedule='steps', wd=1e-4, area=(.08, 1), ratio=(3/4, 4/3), flip=T
 recipes |= dict(small=Recipe(), imagenet=Recipe(102, 4096, 1.6, **_photo),
                 food101=Recipe(68, 256, .7, **_photo), birdsnap=Recipe(108, 256, 1., **_photo))
 
+# %% ../../nbs/models/recipes.ipynb #1d5662a3
 def as_recipe(recipe,    # Name, fields as a dict, or `Recipe`
               **changes, # Fields to change
              ) -> Recipe:
@@ -84,6 +85,7 @@ def parameter_groups(net:nn.Module) -> list: # [parameters that decay, parameter
     spared = {id(p) for m in net.modules() if isinstance(m, norms) for p in m.parameters()}
     return [[p for p in net.parameters() if (id(p) in spared) == s] for s in (False, True)]
 
+# %% ../../nbs/models/recipes.ipynb #096f2d4c
 def optimizer(params, r:Recipe, lr:float=.1, **kw):
     "Make SGD with Nesterov momentum for fastai, with the weight decay of a recipe"
     opt = OptimWrapper(params, torch.optim.SGD, lr=lr, momentum=r.momentum, nesterov=r.momentum > 0)
@@ -93,6 +95,7 @@ def optimizer(params, r:Recipe, lr:float=.1, **kw):
 # %% ../../nbs/models/recipes.ipynb #56aa72d6
 def _uniform(n, low, high, g): return low + (high - low)*torch.rand(n, generator=g)
 
+# %% ../../nbs/models/recipes.ipynb #40f40da1
 def augmented(x:Tensor,  # Images [N,C,H,W]
               r:Recipe,
               g:torch.Generator, # On the CPU, so that every device gets the same random numbers
@@ -136,6 +139,7 @@ class Augment(Callback):
     def before_batch(self):
         if self.training: self.learn.xb = (augmented(self.x, self.recipe, self.draws),)
 
+# %% ../../nbs/models/recipes.ipynb #49ebc7f3
 class Curve(Callback):
     "Record loss and accuracy on the training batches of each epoch, without waiting for the device"
     order = 60
@@ -173,6 +177,7 @@ def recipe_learner(make,            # Function without arguments that makes a ne
     return Learner(dls, net.to(device_for(recipe)), loss_func=CrossEntropyLossFlat(label_smoothing=recipe.smoothing),
                    opt_func=partial(optimizer, r=recipe), splitter=parameter_groups, cbs=cbs)
 
+# %% ../../nbs/models/recipes.ipynb #b1def457
 def fit_by(learn:Learner, recipe:Recipe, seed:int=0, cbs=()) -> pd.DataFrame: # Columns epoch, loss, accuracy
     "Train by a recipe; whatever else is random during the training, such as dropout, depends on the seed"
     schedule = ParamScheduler(dict(lr=lambda done: schedules[recipe.schedule](recipe, done)))

@@ -101,6 +101,7 @@ def robust_accuracy(model,          # Model or Learner
         attacked = in_batches(lambda x, y: pgd(model, x, y, eps, n_steps, norm=norm), images.x, images.y)
     return accuracy_of(model, attacked, images.y)
 
+# %% ../../nbs/models/training.ipynb #8dd9aa9e
 def accuracy_of(model, x, y) -> float: # Fraction in [0,1]
     "Measure which fraction of images `x` the model classifies as `y`"
     return (logits(model, x).argmax(1).cpu() == y.cpu()).float().mean().item()
@@ -149,6 +150,7 @@ class MixBN(nn.Module):
     def __init__(self, bn): super().__init__(); self.main, self.aux, self.attacked = bn, copy.deepcopy(bn), False
     def forward(self, x): return (self.aux if self.attacked else self.main)(x)
 
+# %% ../../nbs/models/training.ipynb #1577900c
 def _swap(net, kind, f):
     for name, child in net.named_children():
         if isinstance(child, kind): setattr(net, name, f(child))
@@ -159,6 +161,7 @@ def mix_bn(net:nn.Module) -> nn.Module:
     "Give each batch norm of `net` a second set of parameters and statistics"
     return _swap(net, nn.BatchNorm2d, MixBN)
 
+# %% ../../nbs/models/training.ipynb #3d44811a
 def main_bn(net:nn.Module) -> nn.Module:
     "Keep only the main batch norms, so that `net` is an ordinary network again"
     return _swap(net, MixBN, lambda m: m.main)
@@ -193,6 +196,7 @@ demo_recipes = dict(
 _families = 'alexnet', 'googlenet', 'resnet', 'densenet', 'mobilenet'
 demo_grid = [(a, t) for t in ('vanilla', 'robust') for a in _families] + [('resnet', 'advprop1'), ('resnet', 'advprop5')]
 
+# %% ../../nbs/models/training.ipynb #e0410dd9
 def demo_name(arch, training): return arch if training == 'vanilla' else f'{arch}_{training}'
 def demo_recipe(arch:str, training:str) -> dict:
     "Epochs and learning rate of one network of the demo zoo; those of its vanilla version if it has none of its own"

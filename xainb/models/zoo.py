@@ -30,6 +30,7 @@ from ..store import canonical_json, file_digests, source_of
 # %% ../../nbs/models/zoo.ipynb #ca03da64
 imagenet_mean, imagenet_std = (.485, .456, .406), (.229, .224, .225)
 
+# %% ../../nbs/models/zoo.ipynb #59f3fba9
 class Normalize(nn.Module):
     "`(x - mean)/std` for each channel"
     def __init__(self, mean=imagenet_mean, std=imagenet_std):
@@ -49,6 +50,7 @@ class Normalize(nn.Module):
             if self.channels not in (1, x.shape[1]): raise BadInput(_other_channels(self.channels, x.shape[1]))
         return (x - self.mean)/self.std
 
+# %% ../../nbs/models/zoo.ipynb #7c4455e5
 def _other_channels(own, found):
     return (f"this network is normalized for {own} channels, and the images have {found}: "
             f"give mean and std as one number, or one for each of {found} channels")
@@ -63,6 +65,7 @@ def sha256(path) -> str: # 64 hexadecimal digits
     if hasattr(hashlib, 'file_digest'): return hashlib.file_digest(open(path, 'rb'), 'sha256').hexdigest()
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
+# %% ../../nbs/models/zoo.ipynb #ce2a85cc
 def read_weights(path,              # .safetensors, or a PyTorch checkpoint
                  checksum:str='',   # Expected SHA-256, or its first digits
                 ) -> dict:          # State dict with plain keys
@@ -83,6 +86,7 @@ def read_weights(path,              # .safetensors, or a PyTorch checkpoint
         raise BadInput(f"'{path.name}' holds a {found}, and weights are a dictionary of tensors: save net.state_dict()")
     return _plain_keys(state)
 
+# %% ../../nbs/models/zoo.ipynb #99b7a3ae
 def _open_weights(path):
     if path.suffix.lower() == '.safetensors': return load_file(path)
     return torch.load(path, map_location='cpu', weights_only=True)
@@ -105,6 +109,7 @@ def state_digest(net:nn.Module) -> str: # 64 hexadecimal digits
         h.update(k.encode() + as_bytes)
     return h.hexdigest()
 
+# %% ../../nbs/models/zoo.ipynb #92d07e83
 def load_weights(net:nn.Module, path,
                  checksum:str='', # Expected SHA-256, or its first digits
                 ) -> nn.Module:   # `net` in evaluation mode
@@ -132,6 +137,7 @@ class ModelCard:
     source:str = ''         # Where the network comes from
     normalization:str = ''  # Mean and standard deviation, and who says so; '' if unknown
 
+# %% ../../nbs/models/zoo.ipynb #e9acf620
 def zoo(source:str): # Where the networks come from
     "Register a function `f() -> [ModelCard, …]` as a zoo, under its own name"
     def register(f):
@@ -149,6 +155,7 @@ def list_models(pattern:str='*') -> list:
     "List the names of the models of all zoos that match a shell-style `pattern`"
     return [n for n in cards() if fnmatch(n, pattern)]
 
+# %% ../../nbs/models/zoo.ipynb #fbde8b0d
 def model_table(pattern:str='*') -> pd.DataFrame:
     "Make a table with one row for each matching model and what was recorded about it"
     found = {n: c for n, c in cards().items() if fnmatch(n, pattern)}
@@ -164,10 +171,12 @@ def demo_records() -> dict: # Name -> dict of recipe, measurements and checksum
     names = [n if t == 'vanilla' else f'{n}_{t}' for t in trainings for n in demo_nets]
     return {n: json.loads(p.read_text()) for n in names if (p := weights_folder/f'{n}.json').exists()}
 
+# %% ../../nbs/models/zoo.ipynb #2da6c860
 def _demo_net(name, record):
     net = load_weights(demo_nets[record['arch']](), weights_folder/f'{name}.safetensors', record['sha256'])
     return normalized(net, .5, .25).eval()
 
+# %% ../../nbs/models/zoo.ipynb #ebfe18f2
 @zoo(source='trained by nbs/zoo/demo.ipynb on digit scenes')
 def demo() -> list:
     "Five architecture families, vanilla and L2-PGD-robust, and two AdvProp ResNets"
@@ -184,6 +193,7 @@ def split_model_string(spec):
     library, _, net = where.partition('/')
     return library, net, weights, dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
 
+# %% ../../nbs/models/zoo.ipynb #fd82cdf7
 def _number(name, text, kind=float):
     try: return kind(text)
     except ValueError:
@@ -193,6 +203,7 @@ def _number(name, text, kind=float):
 
 def _numbers(name, text): return [_number(name, v) for v in text.split(',')]
 
+# %% ../../nbs/models/zoo.ipynb #e62dd272
 def _built(make, spec):
     "Return `make()`; an option that the builder does not take becomes an error of one sentence"
     expected = TypeError, ValueError, AssertionError, KeyError, IndexError, ZeroDivisionError, RuntimeError
@@ -204,6 +215,7 @@ def _built(make, spec):
 # %% ../../nbs/models/zoo.ipynb #0b51af03
 def _torchvision_names(): return torchvision.models.list_models(module=torchvision.models)
 
+# %% ../../nbs/models/zoo.ipynb #39fc1bdc
 def _with_library(spec, weights, known):
     "Make the error for a model string without a library; it names the libraries that have such a network"
     import timm
@@ -223,6 +235,7 @@ class Normalization:
     def __str__(self): return f"mean {self._text(self.mean)}, std {self._text(self.std)} ({self.source})"
     def _text(self, values): return ', '.join(f'{v:g}' for v in (values[:1] if len(set(values)) == 1 else values))
 
+# %% ../../nbs/models/zoo.ipynb #029b6e8c
 def recorded_normalization(library:str, # 'torchvision' or 'timm'
                            net:str,     # Name of the network in that library
                           ) -> Normalization:
@@ -231,11 +244,13 @@ def recorded_normalization(library:str, # 'torchvision' or 'timm'
     if found: return Normalization(*found)
     return Normalization(list(imagenet_mean), list(imagenet_std), "ImageNet's; the library records none")
 
+# %% ../../nbs/models/zoo.ipynb #fcbe9579
 def _by_timm(net):
     import timm
     cfg = timm.models.get_pretrained_cfg(net) if timm.is_model(net) else None
     if cfg and cfg.mean and cfg.std: return list(cfg.mean), list(cfg.std), "timm's pretrained_cfg"
 
+# %% ../../nbs/models/zoo.ipynb #a2df676a
 def _by_torchvision(net):
     if net not in _torchvision_names(): return None
     transforms = torchvision.models.get_model_weights(net).DEFAULT.transforms()
@@ -251,6 +266,7 @@ def normalization_of(library, net, options):
     source = 'given' if len(asked) == 2 else f"{next(iter(asked))} given, the rest {own.source}" if asked else own.source
     return Normalization(**recorded | asked, source=source)
 
+# %% ../../nbs/models/zoo.ipynb #f01c417d
 def _from_library(library, net, weights, normal, options):
     "Build a torchvision or timm network with weights from disk, behind its normalization"
     options = dict(options)
@@ -260,12 +276,14 @@ def _from_library(library, net, weights, normal, options):
     made = _built(lambda: _builders[library](net, classes, options), f'{library}/{net}')
     return normalized(load_weights(made, weights, checksum), normal.mean, normal.std).eval()
 
+# %% ../../nbs/models/zoo.ipynb #e799d328
 def torchvision_network(net, classes, options):
     "Build a torchvision network without weights"
     if net not in _torchvision_names(): raise unknown_name('torchvision model', net, _torchvision_names())
     if net in ('googlenet', 'inception_v3'): options = dict(aux_logits=False, init_weights=False) | options
     return torchvision.models.get_model(net, weights=None, num_classes=classes, **_plain_values(options))
 
+# %% ../../nbs/models/zoo.ipynb #f271403a
 def timm_network(net, classes, options):
     "Build a timm network without weights"
     import timm
@@ -315,6 +333,7 @@ def model_card(spec:str) -> ModelCard: # Nothing is loaded before its `build()`
     build = partial(_from_library, library, net, weights, normal, options)
     return ModelCard(f'{library}/{name}', net, training, build, weights=digest, source=library, normalization=str(normal))
 
+# %% ../../nbs/models/zoo.ipynb #22a658c3
 def get_model(spec:str) -> nn.Module: # In evaluation mode, takes images in [0,1]
     "Load the network that is named by a string"
     return model_card(spec).build()
@@ -338,6 +357,7 @@ def new_network(spec:str,        # For example demo/resnet?w=16, torchvision/res
         return normalized(made, normal.mean, normal.std)
     return make
 
+# %% ../../nbs/models/zoo.ipynb #6c207ac0
 def _new_demo_network(spec, net, classes, options):
     if net not in demo_nets: raise unknown_name('demo network', net, demo_nets)
     sizes = {k: _number(k, v, int) for k, v in options.items()}
@@ -358,6 +378,7 @@ class Correct(NamedTuple):
         return bool(binom.sf(self.right - 1, self.images, self.chance) > .01 or above_chance < .05)
     def __str__(self): return f'right on {self.right} of {self.images} images'
 
+# %% ../../nbs/models/zoo.ipynb #0d6ca2ac
 def correct(predicted,   # Predicted classes [N], at least one
             y,           # True classes [N]
             classes:int, # Number of classes
@@ -376,6 +397,7 @@ def structure_digest(net:nn.Module) -> str: # 64 hexadecimal digits
     code = sorted({source_of(type(m).forward) for m in net.modules()})
     return hashlib.sha256(canonical_json([str(net), shapes, code]).encode()).hexdigest()
 
+# %% ../../nbs/models/zoo.ipynb #b9905e6b
 def built_by(spec:str) -> list: # Plain values
     "Describe what a model string says apart from its weights; for a Python file, the checksum of the file"
     file, _, function = spec.partition(':')
