@@ -8,7 +8,7 @@ __all__ = ['oracles', 'rounding', 'metric_checks', 'exact_within', 'tiles', 'Kep
            'metric_check', 'at_peaks', 'lamps', 'check_metric']
 
 # %% ../../nbs/checks/metrics.ipynb #776c804c
-import inspect, math
+import inspect, math, warnings
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from types import SimpleNamespace
@@ -739,12 +739,22 @@ def _exact(s):
     return f'{n_right} numbers that are known'
 
 # %% ../../nbs/checks/metrics.ipynb #a4d19fca
-def _check_names(fn, params, without):
-    "Raises for unknown parameters of a metric and unknown checks"
+_old_checks = {'missing truth': 'missing ground truth', 'wrong truth': 'wrong ground truth'} # Accepted until 0.3
+
+def _check_name(name):
+    "The present name of a check; names of version 0.1 still work, with a warning"
+    if name in _old_checks:
+        new = _old_checks[name]
+        message = f"check '{name}' is called '{new}' since version 0.2; the old name goes with 0.3"
+        warnings.warn(message, DeprecationWarning, stacklevel=3)
+        return new
+    if name not in metric_checks: raise unknown_name('check', name, metric_checks)
+    return name
+
+def _check_parameters(fn, params):
+    "Raises for unknown parameters of a metric"
     for k in params:
         if hasattr(fn, 'params') and k not in fn.params: raise unknown_name(f'parameter of {fn.__name__}', k, fn.params)
-    for k in without:
-        if k not in metric_checks: raise unknown_name('check', k, metric_checks)
 
 def _verdicts(s):
     "Name, verdict and finding of each check"
@@ -766,7 +776,8 @@ def check_metric(fn,           # A metric, its name, or a function (model, x, ta
                 ) -> Checks:   # True if nothing failed; `verify()` raises otherwise
     "Try `fn` on a few images and on networks with known scores, and report which promises of a metric it keeps"
     fn, model = metric_registry[fn] if isinstance(fn, str) else fn, as_model(SmallNet() if model is None else model)
-    _check_names(fn, params, without)
+    _check_parameters(fn, params)
+    without = list(map(_check_name, without))
     x = small_images(size=(_tall, _wide)) if x is None else x
     check_images(x)
     if len(x) < 2: raise BadInput(f'to check whether images affect each other there have to be two, not {len(x)}')

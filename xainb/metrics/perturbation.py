@@ -151,7 +151,7 @@ def _order_name(order):
     "The present name of an order; names of version 0.1 still work, with a warning"
     if order in _old_orders:
         new = _old_orders[order]
-        message = f"the order '{order}' is now called '{new}'; the old name will be removed in version 0.3"
+        message = f"order '{order}' is called '{new}' since version 0.2; the old name goes with 0.3"
         warnings.warn(message, DeprecationWarning, stacklevel=3)
         return new
     if order not in _orders: raise unknown_name('order', order, _orders)
