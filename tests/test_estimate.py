@@ -3,7 +3,7 @@ import json, math, time
 import pytest, torch
 import children
 from xainb.core import Passes
-from xainb.sweeps.estimate import Calibration, calibration, estimate
+from xainb.sweeps.estimate import MachineTimings, estimate, measure_timings
 from xainb.sweeps.evaluate import evaluate, facts, load_images, measure_accuracy
 from xainb.sweeps.plan import done_units, customize_profile, plan
 from xainb.sweeps.roar import run_roar, roar_study
@@ -45,7 +45,7 @@ def test_counts_are_exact_and_times_reported(job, do, tmp_path):
     torch.set_num_threads(1)
     p, store = customize_profile('smoke', job), Store(tmp_path)
     made = plan(p)
-    found = estimate(made, calibration(made, threads=1))
+    found = estimate(made, measure_timings(made, threads=1))
     assert found.table.loc['all', 'runs'] == len(made.runs) and found.table.loc['all', 'units'] == sum(len(r.units) for r in made.runs)
     assert found.table.loc['all', 'passes'] == sum(r.passes for r in made.runs) and found.table.loc['all', 'trainings'] == sum(r.trainings for r in made.runs)
     real = {}
@@ -64,13 +64,13 @@ def test_counts_are_exact_and_times_reported(job, do, tmp_path):
 
 def test_the_command(tmp_path):
     file = tmp_path/'here.json'
-    args = ['--profile', 'smoke', '--models', 'demo/resnet', '--explainers', 'gradient', '--metrics', 'insertion', '--calibration', file]
+    args = ['--profile', 'smoke', '--models', 'demo/resnet', '--explainers', 'gradient', '--metrics', 'insertion', '--timings', file]
     first = children.call('xainb-plan', *args, '--price', '2.5', '--gpus', '8')
     assert first.returncode == 0 and 'At 2.5 an hour for each' in first.stdout and 'With 8 of them' in first.stdout, first.stdout + first.stderr
     kept = json.loads(file.read_text()) | dict(machine='another one')
-    Calibration(**kept).save(file)
+    MachineTimings(**kept).save(file)
     there = children.call('xainb-plan', *args, '--speed-up', '10')
     assert 'Measured on another one' in there.stdout and '10 times as fast, which is your number' in there.stdout, there.stderr
-    for wrong, why in [(['--explainers', 'rise'], "the calibration of another one has no 'explanations, rise"), (['--price', '-1'], 'GPUs and price are at least 0'), (['--metrics', 'insertoin'], "did you mean 'insertion'?")]:
+    for wrong, why in [(['--explainers', 'rise'], "the timings of another one do not include 'explanations, rise"), (['--price', '-1'], 'GPUs and price are at least 0'), (['--metrics', 'insertoin'], "did you mean 'insertion'?")]:
         run = children.call('xainb-plan', *args, *wrong)
         assert run.returncode == 2 and run.stderr.startswith('xainb-plan: ') and why in run.stderr and run.stderr.count('\n') == 1, run.stderr
