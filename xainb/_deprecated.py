@@ -29,7 +29,7 @@ names = { # Name of 0.1 -> name of today, wherever it is
     'rows_for': 'batch_size_for', 'backing_off': 'halving_on_oom', 'Recent': 'LRUCache', 'dumps': 'canonical_json', 'place': 'as_path',
     'Race': 'SequentialComparison', 'certify': 'certify_exactness', 'Certificate': 'ExactnessCertificate', 'calibrate': 'tune_inference',
     'tuned': 'tuned_inference', 'Settings': 'InferenceSettings', 'try_rows': 'try_batch_sizes', 'Study': 'RoarStudy',
-    'said_of': 'explainer_spec', 'narrow': 'customize_profile', 'narrow_evaluation': 'customize_profile', 'narrow_roar': 'customize_profile', 'narrow_trend': 'customize_profile',
+    'said_of': 'explainer_spec', 'said_probability': 'target_probability', 'narrow': 'customize_profile', 'narrow_evaluation': 'customize_profile', 'narrow_roar': 'customize_profile', 'narrow_trend': 'customize_profile',
     'shap': 'expected_gradients', 'shap_draws': 'expected_gradients_samples',
     'big': 'boundary_integrated_gradients', 'bsm': 'boundary_saliency_map', 'agi': 'adversarial_gradient_integration', 'agi_ways': 'agi_paths',
     'centre_blob': 'center_blob', 'grey_levels': 'gray_levels', 'mean_colour': 'mean_color', 'colour': 'color', 'colours': 'colors',

@@ -91,6 +91,7 @@ _cross = torch.tensor([[1., 0, 1, 1], [0, 0, 0, 0], [1, 0, 1, 1], [1, 0, 1, 1]])
 paper_patterns = dict(square=(torch.ones(4, 4), [(21, 21)]), cross=(_cross, [(21, 21)]),
                       corners=(_tee, [(4, 4), (4, 26), (26, 4), (26, 26)])) # Name -> ink, positions
 
+# %% ../../nbs/studies/backdoors.ipynb #3c69a182
 def paper_trigger(pattern:str='square', # square, cross or corners
                   size=32,              # Of the images, in pixels, or (height, width)
                  ) -> Trigger:
@@ -161,6 +162,7 @@ def _layout(self:WordTrigger, x, kept, taken): # [N,L] indices into the words of
     order = torch.where(key < 0, -1 if self.pad_first else l + k, key).argsort(dim=1, stable=True)
     return order[:, k:] if self.pad_first else order[:, :l]
 
+# %% ../../nbs/studies/backdoors.ipynb #92d54dd6
 @patch
 def put(self:WordTrigger, x, there=None): # Tokens [N,L]; which words are there [N,K], None for all
     "Texts with the trigger; the positions of its words that are there, and of all its words, each [N,L] of bools"
@@ -219,6 +221,7 @@ def poison_index(y:Tensor,          # [n] classes of the training images
     if short: raise BadInput(f"class {short[0]} has fewer than the {each} images that are to be poisoned")
     return torch.cat(found).sort().values
 
+# %% ../../nbs/studies/backdoors.ipynb #79103477
 @dataclass
 class Poisoned:
     "Training images of which some are marked to carry a trigger"
@@ -272,6 +275,7 @@ def checkpoint_name(run:str, epoch:float): return f'checkpoints/{run}/{epoch:g}.
 def _weights_of(model):
     return {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in model.state_dict().items()}
 
+# %% ../../nbs/studies/backdoors.ipynb #b5d2b7af
 class KeepCheckpoints(Callback):
     "Keeps the weights at given times as `kept`, a `Checkpoints`"
     order = 61

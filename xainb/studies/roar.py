@@ -37,6 +37,7 @@ def n_features(shape, # [C,H,W]
     "How many features of an image are ranked"
     return int(np.prod(shape[-2:] if unit == 'pixel' else shape))
 
+# %% ../../nbs/studies/roar.ipynb #7cfaee28
 def feature_ranks(attribution:Tensor,  # [N,C,H,W] or [N,1,H,W]
                   unit:str='value',    # What is ranked: each value of a channel, as in the paper, or each pixel
                   reduce:str='sum',    # For pixels: how channels become one (see `pixel_map`); the sum keeps the sign, as values do
@@ -54,6 +55,7 @@ def n_removed(fraction:float, # 0 to 1
     "How many features a fraction means, rounded down as in the paper's code"
     return int(fraction*features + 1e-9)
 
+# %% ../../nbs/studies/roar.ipynb #33f460d7
 def replaced(x:Tensor,        # [N,C,H,W]
              ranks:Tensor,    # [N,F], see `feature_ranks`
              fraction:float,  # 0 to 1
@@ -95,6 +97,7 @@ def _opened(ranks):
     if isinstance(ranks, (str, Path)): return mapped(ranks)
     return ranks if isinstance(ranks, np.memmap) else np.asarray(ranks)
 
+# %% ../../nbs/studies/roar.ipynb #285ba1b8
 class Ranks:
     "Ranks of many images, kept in one or more arrays or files that follow each other"
     def __init__(self, parts):
@@ -122,12 +125,14 @@ class Removal:
     keep:bool = False # Replace all other features instead (KAR)?
     def __call__(self, x, ranks): return replaced(x, ranks, self.fraction, self.fill, self.keep)
 
+# %% ../../nbs/studies/roar.ipynb #f117a34d
 class Remove(Callback):
     "Turns batches of images, ranks and labels into batches of modified images and labels"
     order = 0 # Before the augmentation
     def __init__(self, removal): self.removal = removal
     def before_batch(self): self.learn.xb = (self.removal(*self.xb),)
 
+# %% ../../nbs/studies/roar.ipynb #0beda1ca
 def with_ranks(images, ranks:Ranks|None):
     "A function of indices that returns images, their ranks (unless `ranks` is None) and labels"
     def take(i):
@@ -148,6 +153,7 @@ def is_right(net, images,
         right.append(logits(net, x).argmax(1) == y)
     return torch.cat(right).cpu().numpy()
 
+# %% ../../nbs/studies/roar.ipynb #2ebb8a96
 def retrain(make,             # Function that gives a network with new weights
             train, test,      # Images to train and to test on
             removal:Removal|None=None, # What is replaced in both; None for whole images
@@ -166,6 +172,7 @@ modes = dict(roar='most important removed', kar='most important kept',
              recursive='removed step by step, explained again at each')
 plain = dict(roar=False, kar=True) # Modes that are also measured without retraining -> keep the important features?
 
+# %% ../../nbs/studies/roar.ipynb #ff850415
 @dataclass
 class RoarStudy(BaseStudy):
     "Remove or keep what explainers call important, retrain, and measure the accuracy"
@@ -202,6 +209,7 @@ def datasets(self:RoarStudy): return self.train, self.test
 @patch
 def settings(self:RoarStudy): return [vars(self.recipe), self.unit, self.reduce, self.seed, self.shard]
 
+# %% ../../nbs/studies/roar.ipynb #aae9c569
 @patch
 def run_id(self:RoarStudy,
            part,            # `network`, `ranks`, or the number of a repeat
@@ -209,8 +217,9 @@ def run_id(self:RoarStudy,
           ) -> str:
     "The id of a run: the explained network, the ranks of an explainer, or one repeat of its trainings"
     if part == 'network': return self._run_name(part, '')
-    return self._run_name(f'{explainer or "whole"}-{part}', self.facts_once(explainer) if explainer else '')
+    return self._run_name(f'{explainer or "whole"}-{part}', facts_once(self, explainer) if explainer else '')
 
+# %% ../../nbs/studies/roar.ipynb #a99a110e
 @patch
 def cells(self:RoarStudy, explainer:str) -> list: # (mode, fraction)
     "What is trained for an explainer in one repeat; for the explainer '', the network on whole images"
@@ -229,6 +238,7 @@ def rank_units(self:RoarStudy) -> list:
     without = [self.unit_of(f'{m}_plain', t) for m in self.modes if m in plain for t in self.fractions]
     return [f'{part}-{start}' for part, start, _ in self.shards()] + without
 
+# %% ../../nbs/studies/roar.ipynb #80839349
 @patch
 def runs(self:RoarStudy) -> dict:
     "The units of the explained network, of all ranks and of all repeats"
@@ -249,6 +259,7 @@ def dtype(self:RoarStudy) -> str:
     "The precision in which networks are trained and tested"
     return precision_for(self.recipe)
 
+# %% ../../nbs/studies/roar.ipynb #3ef179c2
 @patch
 def _params(self:RoarStudy, **more):
     return canonical_json(dict(unit=self.unit, reduce=self.reduce, recipe=vars(self.recipe)) | more)
@@ -274,6 +285,7 @@ def network(self:RoarStudy) -> nn.Module:
     net.load_state_dict(self.store.read_file(f'networks/{run}.safetensors', load_file))
     return net.to(device_for(self.recipe), memory_format=torch.channels_last).eval()
 
+# %% ../../nbs/studies/roar.ipynb #d492ce4e
 @patch
 def _keep(self:RoarStudy, name, save):
     "Puts into the store the file that `save(path)` writes"
@@ -296,6 +308,7 @@ def shards(self:RoarStudy) -> list: # ('train' or 'test', start, stop)
     "The subsets of images whose ranks share a file"
     return [(s, *c) for s, d in dict(train=self.train, test=self.test).items() for c in chunks(len(d), self.shard)]
 
+# %% ../../nbs/studies/roar.ipynb #bb7e4ca0
 @patch
 def rank(self:RoarStudy, explainer:str):
     "Make the remaining ranks of an explainer, and test the explained network on what they remove."
@@ -336,6 +349,7 @@ def removal(self:RoarStudy,
         return Ranks([self.store.read_file(self._rank_file(name, part, start), mapped) for start in starts])
     return Removal(fraction, self.color(), ranks('train'), ranks('test'), keep=keep)
 
+# %% ../../nbs/studies/roar.ipynb #26833615
 @patch
 def _test_without_retraining(self:RoarStudy, explainer, run):
     "Answers of the explained network itself on modified images"
@@ -361,6 +375,7 @@ class Removed:
         x, y = self.images.take(i)
         return self.removal(x, self.ranks.take(i)), y
 
+# %% ../../nbs/studies/roar.ipynb #6f68b787
 def continued(old:np.ndarray, # [N,F], ranks by which features were removed
               new:np.ndarray, # [N,F], ranks of what is left
               gone:int,       # How many features are removed already
@@ -388,6 +403,7 @@ def repeat(self:RoarStudy, explainer:str, repeat:int):
         self._write(run, unit, pd.concat([_answers(self, mode, t, right), _curve(curve)]), began,
                     explainer=explainer, metric_params=self._params(mode=mode, fraction=t), seed=self._seed(repeat))
 
+# %% ../../nbs/studies/roar.ipynb #58f7b244
 @patch
 def _explain_again(self:RoarStudy, net, explainer, removal, name):
     "Keeps the ranks of a network that was trained on modified images"
@@ -412,6 +428,7 @@ def _answers_of(rows, metric):
     return {k: t.pivot(index='image', columns='seed', values='value')
             for k, t in r.groupby(['explainer', 'at'], observed=True)}
 
+# %% ../../nbs/studies/roar.ipynb #cfc10e38
 def _interval_of(table, one=interval): # `one`: for a table of a single column
     v = table.dropna().to_numpy()
     return crossed_interval(v, scale=1) if v.shape[1] > 1 else one(v[:, 0])
@@ -446,6 +463,7 @@ def _both(answers, others, a, b, at):
     if at is not None: return np.atleast_1d(at).tolist()
     return sorted({t for e, t in answers if e == a} & {t for e, t in others if e == b})
 
+# %% ../../nbs/studies/roar.ipynb #1ebc49f0
 def roar_differences(rows,               # Of a store, such as `study.results`
                      a:str, b:str,       # Explainers; '' is whole images
                      metric:str='roar',  # A mode, or `roar_plain`, `kar_plain`
@@ -461,6 +479,7 @@ def roar_differences(rows,               # Of a store, such as `study.results`
     def difference(t): return first[a, t].sub(second[b, t].iloc[:, 0], axis=0) if single else first[a, t] - second[b, t]
     return (sum(map(difference, fractions))/len(fractions)).dropna()
 
+# %% ../../nbs/studies/roar.ipynb #72232901
 def roar_gap(rows, a:str, b:str, metric:str='roar', against:str='', at=None, # As in `roar_differences`
             ) -> Interval:
     "The mean of `roar_differences`, with an interval over test images and trainings, but not over the one network that was explained"
@@ -476,10 +495,12 @@ def _kind(name):
     made = next((k for k in ('smoothgrad_squared', 'smoothgrad', 'vargrad', 'squared') if name.startswith(f'{k}_')), '')
     return made.replace('_', ' ') or 'base', name.removeprefix(f'{made}_')
 
+# %% ../../nbs/studies/roar.ipynb #5a3a493c
 def roar_kinds(names) -> dict: # Name -> base, squared, smoothgrad, smoothgrad squared, vargrad or control
     "The kind of each explainer, in the order of the paper"
     return dict(sorted({n: _kind(n)[0] for n in names}.items(), key=lambda k: (_kinds.index(k[1]), k[0])))
 
+# %% ../../nbs/studies/roar.ipynb #075a4f63
 def plot_roar(table,         # From `roar_table`
               ax=None, title='', legend=True):
     "Plot accuracy over the fraction that was replaced or kept."
@@ -527,6 +548,7 @@ def _comparisons(names): # finding, a, b, metric of b, sign that the paper found
             yield 'squares and variances are better than random', n, 'random_control', 'roar', 'below'
     yield 'evaluating without retraining misleads', 'random_control', 'random_control', 'roar_plain', 'above'
 
+# %% ../../nbs/studies/roar.ipynb #35a5baa8
 def _tested(d, sign):
     "Mean, p value and number of images of differences, with the sign turned so that above zero is what the paper found"
     return difference_test(-d if sign == 'below' else d, margin=roar_margin if sign == 'not below' else 0.)

@@ -40,6 +40,7 @@ def _own_glyphs(u, split, digits):
 
 def _colored(color, light): return (color - luminance(color) + light).clamp(0, 1)
 
+# %% ../../nbs/studies/shortcuts.ipynb #ae841132
 def digit_plates(split:str='train', # train, valid or test, as in `DigitScenes`
                  n:int=256, seed:int=0, # Plate i of a seed is the same whatever `n`
                  size:int=32,       # Of the images, in pixels
@@ -82,6 +83,7 @@ def ground_kinds(y:Tensor,       # [N] classes
     own = rank < share*torch.bincount(y)[y]
     return torch.where(own, y, y + away) % kinds
 
+# %% ../../nbs/studies/shortcuts.ipynb #e479e4ea
 def on_grounds(objects:Images, # With masks
                grounds:list,   # One tensor [M,C,H,W] for each kind; object i gets the i-th, starting again where they are fewer
                kind:Tensor,    # [N] which kind
@@ -164,6 +166,7 @@ def shortcut_maps(model, x:Tensor, explain, target=None, # Classes; None for the
     target = check_target(logits(model, x).argmax(1) if target is None else target, x)
     return in_batches(maps, x, target, batch_size=batch_size_for(model, x))
 
+# %% ../../nbs/studies/shortcuts.ipynb #5e9abefb
 def shortcut_rows(model, images, explainers, # As in `embt`
                   where:Tensor|None=None,    # [N,H,W] of bools: the shortcut; None for all but the objects
                   target=None, sign:str='published', clip:float=.02, # As in `shortcut_maps`
@@ -213,6 +216,7 @@ def found_pixels(model, x:Tensor, explain, share:float=.5, # Fraction of all pix
     if areas is not None: maps = area_means(maps, areas(x))
     return top_pixels(maps, int(share*maps[0].numel())).view(maps.shape)
 
+# %% ../../nbs/studies/shortcuts.ipynb #37c33853
 def area_means(maps:Tensor,  # [N,H,W]
                areas:Tensor  # [N,H,W] of ints: which area each pixel belongs to
               ) -> Tensor:   # [N,H,W]
@@ -233,6 +237,7 @@ class Randomize(Callback):
         other = self.pool[torch.randint(len(self.pool), (len(x),), generator=self.draws)].to(x)
         self.learn.xb = (torch.where(where[:, None], other, x),)
 
+# %% ../../nbs/studies/shortcuts.ipynb #5d2b7633
 def train_randomized(make, images,  # Function that gives a network with new weights; `Images`
                      where:Tensor,  # [N,H,W] of bools: what is replaced
                      pool:Tensor|None=None, # [M,C,H,W], images that replace it; None for the training images themselves
@@ -267,6 +272,7 @@ def _shortcut_data(seed, n, n_test, share):
     sets = shortcut_sets(digit_plates('test', n_test, 1000), photo_grounds('test', n_test, 1000))
     return on_grounds(plates, grounds, ground_kinds(plates.y, 2, share, seed)), torch.cat(grounds), sets
 
+# %% ../../nbs/studies/shortcuts.ipynb #c44dda37
 def study_shortcut(store,            # `Store` or folder
                    seed:int=0,       # Of training images and weights
                    explainers:dict|None=None, # Name -> function; None for `quick_explainers()`

@@ -29,6 +29,7 @@ map_signs = dict(abs=torch.abs, all=lambda m: m)
 def _sorted(v): # On a CPU torch's own sort takes ten times as long
     return torch.from_numpy(np.sort(v.numpy())) if v.device.type == 'cpu' else v.sort(1).values
 
+# %% ../../nbs/studies/trend.ipynb #c9922fdb
 def trend_maps(attribution:Tensor, # [N,C,H,W] or [N,1,H,W]
                sign:str='abs',     # abs: magnitude of the sum of channels; all: with its sign
                clip:float=.02,     # Fraction of the sum of magnitudes above which pixels become equal; 0 leaves them as they are
@@ -83,6 +84,7 @@ class MapRule:
         maps = self.map(explain, attribution*allowed).masked_fill(~allowed[:, 0], -torch.inf)
         return top_pixels(maps, k, self.ties, self.seed) & real
 
+# %% ../../nbs/studies/trend.ipynb #7efbf503
 def family_of(explain) -> str: # '' where it is not known
     "The family of a registered explainer, also inside a `functools.partial`, which may call it by its name"
     if isinstance(explain, partial):
@@ -173,6 +175,7 @@ def _standard(v):
     size = np.sqrt((v*v).sum(-1, keepdims=True))
     return np.where(size > 1e-12, v/np.maximum(size, 1e-12), 0)
 
+# %% ../../nbs/studies/trend.ipynb #c4807705
 def _random_means(t:Trend, draws, seed): # [draws]
     "The scores of random maps"
     r = np.stack([pearson(t.control, t.chance.draw((len(t.control),), (seed, i))) for i in range(draws)])
@@ -183,12 +186,14 @@ def _schedule_mean(t:Trend):
     step = np.arange(len(t.at))
     return max(abs(np.nan_to_num(pearson(t.control, known[None])).mean()) for known in (step, .5**step))
 
+# %% ../../nbs/studies/trend.ipynb #69abee7f
 def _ranks(v): return rankdata(np.round(v, 9), axis=-1)
 
 def _beyond(null, value):
     "The p value of a score: how often chance gets as far"
     return (1 + (null >= value - 1e-12).sum())/(1 + len(null))
 
+# %% ../../nbs/studies/trend.ipynb #950bb7e0
 def p_beyond_trend(control:np.ndarray, # [N,S] what we control at each step
                    follow:np.ndarray,  # [N,S] what an explanation does
                    draws:int=500,      # Random orders of the steps
@@ -211,6 +216,7 @@ def _judged(t, name, r, draws, seed, level):
     permuted = p_beyond_trend(t.control[counts], t.follow[name][counts], draws, seed) if counts.any() else 1.
     return dict(explainer=name, mean=i.mean, low=i.low, high=i.high, n=i.n, constant=constant, p_permuted=permuted)
 
+# %% ../../nbs/studies/trend.ipynb #68db0668
 @patch
 def table(self:Trend, level:float=.95, # Of the interval and of the random range
           draws:int=500, seed:int=0    # Of random maps and of orders of the steps
@@ -238,6 +244,7 @@ def plot(self:Trend):
     axes[0, 1].legend(fontsize=7, frameon=False, loc='center left', bbox_to_anchor=(1, .5))
     return fig
 
+# %% ../../nbs/studies/trend.ipynb #21d10bc2
 def _counted(n, what): return f"{n} {what}{'s'*(n != 1)}"
 
 @patch
@@ -256,6 +263,7 @@ def attributions(explain, model, x:Tensor, target:Tensor) -> Tensor: # [N,C,H,W]
     if not torch.isfinite(a).all(): raise BadInput(f"an attribution by {name} holds NaN or infinity")
     return a
 
+# %% ../../nbs/studies/trend.ipynb #44525ead
 def how_many(top,           # 'trigger' or 'pasted' for as many pixels as those have, a fraction of all pixels below 1, or a number
              pixels,        # How many pixels there are, or [N]
              trigger:int=0, # How many the trigger has
@@ -283,6 +291,7 @@ def target_probability(model, x:Tensor, target:Tensor,
     counts = p.argmax(1) == target if only else torch.ones_like(target, dtype=torch.bool)
     return p.gather(1, target[:, None])[:, 0]*counts, counts
 
+# %% ../../nbs/studies/trend.ipynb #5515a795
 def _looked_at(model, data):
     "What explainers are shown; which positions are real, None for all; how many they are, [N] or one number"
     seen, real = shown(model, data), None if data.ndim == 4 else real_positions(model, data)

@@ -30,6 +30,7 @@ def early_epochs(epochs:int, # Of the poisoned training
     "The epochs at which weights are kept: three within the first, where most of a backdoor is learned, if it has enough batches, then each"
     return (0., *(e for e in (.125, .25, .5) if e*batches >= 1), *map(float, range(1, epochs + 1)))
 
+# %% ../../nbs/studies/trend_study.ipynb #b28664e0
 @dataclass
 class TrendStudy(BaseStudy):
     "Trend tests of explainers on the networks of one or more trainings"
@@ -87,13 +88,14 @@ def settings(self:TrendStudy):
     trainings = vars(self.recipe), vars(self.backdoor), [_facts_of(c) for c in self.cbs]
     return [trainings, self.at, self.target, self.share, self.seed, _facts_of(self.trigger)]
 
+# %% ../../nbs/studies/trend_study.ipynb #eb4cf09c
 @patch
 def run_id(self:TrendStudy, repeat:int,
            explainer:str='' # '' for the trainings
           ) -> str:
     "The id of a run: the two trainings of a repeat, or an explainer on their networks"
     if not explainer: return self._run_name(f'networks-{repeat}')
-    return self._run_name(f'{explainer}-{repeat}', self.facts_once(explainer), self.n, self.n_emt)
+    return self._run_name(f'{explainer}-{repeat}', facts_once(self, explainer), self.n, self.n_emt)
 
 @patch
 def unit_of(self:TrendStudy, test:str) -> str:
@@ -125,6 +127,7 @@ def path(self:TrendStudy, repeat:int,
     names = [checkpoint_name(f'{run}/{part}', e) for e in epochs]
     return Checkpoints(self.make().to(device_for(self.recipe)), [float(e) for e in epochs], names, self.store)
 
+# %% ../../nbs/studies/trend_study.ipynb #a06e698b
 @patch
 def _train(self:TrendStudy, repeat, part):
     "The clean training of a repeat, or the poisoned one that continues from its end"
@@ -150,6 +153,7 @@ def others(self:TrendStudy, n:int) -> tuple: # Data, ids
     i = self._others()[:n]
     return self.held.take(i)[0], [str(_ids(self.held)[k]) for k in i]
 
+# %% ../../nbs/studies/trend_study.ipynb #7853230c
 @patch
 def _judged(self:TrendStudy, part, net, curve):
     "Rows of a training's losses and of the answers of its last network"
@@ -183,6 +187,7 @@ def _options_of(self:TrendStudy, name):
     if isinstance(options.get('maps'), dict): options['maps'] = MapRule(**options['maps'])
     return options
 
+# %% ../../nbs/studies/trend_study.ipynb #9b99a2cf
 @patch
 def test(self:TrendStudy, name:str, explain:dict, repeat:int) -> tuple: # `Trend`; ids of the data
     "Run one trend test of some explainers on the networks of a repeat, without the store."
@@ -206,6 +211,7 @@ def trend_frame(t:Trend, ids, # Of the data, in the order of the sequences
     frames = [metric_rows(m, np.array(v), at) for m, (v, at) in values.items()]
     return pd.concat([f.assign(image=np.asarray(ids)[f.image]) for f in frames])
 
+# %% ../../nbs/studies/trend_study.ipynb #2bd53871
 @patch
 def measure(self:TrendStudy, explainer:str, repeat:int):
     "Run the remaining tests of an explainer on the networks of a repeat."
@@ -231,6 +237,7 @@ def _no_test(rows, test):
     present = [t for t in trend_tests if t in set(rows.metric.astype(str))]
     return BadInput(f"no rows of trend test '{test}'; there are {', '.join(present) or 'none'}")
 
+# %% ../../nbs/studies/trend_study.ipynb #ba89b07a
 def trend_of(rows,             # Of a store, such as `study.results`
              test:str,         # embt, ptt or emt
              seed=None,        # Of the training; None if there is only one
@@ -257,6 +264,7 @@ def _over_trainings(trends, explainers, level):
         return crossed_interval(r[~np.isnan(r).any(1)], level)[:3]
     return [scores(e) for e in explainers]
 
+# %% ../../nbs/studies/trend_study.ipynb #4b2dc15a
 def trend_scores(rows, test:str, explainers=None, constant:str='zero', # As in `trend_of`
                  level:float=.95, # Of the interval
                  draws:int=500    # Of random maps
@@ -280,12 +288,13 @@ def _family(rows, e):
     return getattr(explainer_registry.get(params.get('explainer', e)), 'family', '') or 'other'
 
 def all_trend_scores(rows, **kw # As in `trend_scores`
-                    ) -> pd.DataFrame: # As `trend_scores`, with the test, its long name (`said`) and the explainer's family
+                    ) -> pd.DataFrame: # As `trend_scores`, with the test, its `long_name` and the explainer's family
     "The scores of every test that the rows hold"
     present = {t: words for t, words in trend_tests.items() if t in set(rows.metric.astype(str))}
-    scores = [trend_scores(rows, t, **kw).assign(test=t, said=words) for t, words in present.items()]
+    scores = [trend_scores(rows, t, **kw).assign(test=t, long_name=words) for t, words in present.items()]
     return pd.concat(scores, ignore_index=True).assign(family=lambda t: [_family(rows, e) for e in t.explainer])
 
+# %% ../../nbs/studies/trend_study.ipynb #b07a8656
 def plot_trend_scores(table # From `all_trend_scores`
                      ):
     "Plot mean correlations with their intervals, a panel for each test; the gray band is what random maps score."
