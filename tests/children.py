@@ -4,7 +4,7 @@ from pathlib import Path
 
 os.environ.setdefault('OMP_NUM_THREADS', '1') # Read when torch is imported, so by the server and not by its forks; two tests run at once
 _context = mp.get_context('forkserver' if 'forkserver' in mp.get_all_start_methods() else 'spawn')
-if _context.get_start_method() == 'forkserver': _context.set_forkserver_preload(['xainb.all', 'xainb.sweeps.cli', 'nbdev.test', 'papermill', 'matplotlib.pyplot'])
+if _context.get_start_method() == 'forkserver': _context.set_forkserver_preload(['xainb.all', 'xainb.sweeps.sweep', 'nbdev.test', 'papermill', 'matplotlib.pyplot'])
 
 def _child(script, args, said, cwd, env):
     os.setsid()

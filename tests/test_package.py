@@ -53,7 +53,7 @@ def test_wheel_holds_and_imports_everything(copy, tmp_path):
     assert modules <= set(names)
     assert {f'xainb/templates/{n}.ipynb' for n in ('evaluate', 'report', 'roar', 'roar_report', 'trend', 'trend_report')} <= set(names)
     zipfile.ZipFile(wheel).extractall(tmp_path/'site')
-    out = run(sys.executable, '-c', 'import xainb.all as x; from xainb.sweeps.cli import template; print(x.__file__, template("evaluate"), len(x.list_models("demo/*")))', cwd=tmp_path,
+    out = run(sys.executable, '-c', 'import xainb.all as x; from xainb.sweeps.run import template; print(x.__file__, template("evaluate"), len(x.list_models("demo/*")))', cwd=tmp_path,
               env=os.environ | dict(PYTHONPATH=str(tmp_path/'site')))
     assert out.count(str(tmp_path/'site')) == 2 and out.split()[-1] == '12'
 

@@ -53,7 +53,7 @@ _public = { # Module -> names; this is the only list of public names
     'studies.shortcuts': 'study_shortcut',
     'interpret': 'AttributionInterpretation',
     'sweeps.plan': 'customize_profile list_profiles profile_table plan',
-    'sweeps.cli': 'sweep',
+    'sweeps.sweep': 'sweep',
     'sweeps.estimate': 'estimate',
     'reports.evaluate': 'EvaluationReport',
     'reports.roar': 'RoarReport',
