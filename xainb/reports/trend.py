@@ -101,7 +101,7 @@ def subtitle(self:TrendReport) -> str:
 def results(self:TrendReport): # Pairs of heading and HTML
     "The sections of the page that show results"
     yield 'What was found', ''.join(f'<p>{html.escape(s)}</p>' for s in self.sentences())
-    table = table_html(self.scores.drop(columns=['said', 'family']).round(3), index=False)
+    table = table_html(self.scores.drop(columns=['long_name', 'family']).round(3), index=False)
     yield 'Scores', captioned(self.score_figure(), 'Mean correlation, over images, of what an explanation does with what we control, with 95 % intervals. '
         'Gray: the middle 95 % of what random saliency maps reach. Look for explainers whose interval lies right of the gray band.') + folded('as a table', table)
     yield 'The sequences', captioned(self.sequence_figure(), 'Left: what we control. Right: what the explanations do, with random saliency maps as a dotted line. Means over images with 95 % intervals, first training. '
