@@ -49,6 +49,7 @@ names = { # Name of 0.1 -> name of today, wherever it is
     'Profile': 'EvaluationProfile', 'Report': 'EvaluationReport', 'study_of': 'roar_study', 'same_run': 'check_same_run', 'judged': 'better_direction',
     'priced': 'count_cost', 'smaller': 'with_fewer_samples', 'weighed': 'with_checksum', 'options': 'profile_options', 'in_the_object': 'object_titles',
     'Calibration': 'MachineTimings', 'calibration': 'measure_timings', 'shortest': 'shortest_time', 'share_of_machine': 'jobs_and_threads',
+    'alone': 'exclusive_use', 'placed': 'to_model_device',
 }
 in_module = {('sweep', 'listed'): 'split_names', ('jobs.plan', 'jobs'): 'job_registry'} # A name that only one old module gave another meaning
 

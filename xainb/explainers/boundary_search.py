@@ -461,7 +461,7 @@ def boundary_search(model,    # Model or Learner
         if k not in known: raise unknown_name('parameter of boundary_search', k, known)
     model, s = as_model(model), Search(**choices)
     check_images(x)
-    x = placed(x, model)
+    x = to_model_device(x, model)
     def search(x): return _search_or_recall(model, x, s, cache, store)
     with frozen(model): found = in_batches(search, x, batch_size=batch_size_for(model, x, batch_size))
     return Boundary(*found, s.norm)

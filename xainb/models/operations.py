@@ -161,7 +161,7 @@ def run_with(model, x:Tensor, rules:dict, known=None) -> tuple: # Scores, and a 
 def operations(model, x:Tensor) -> Counter: # (kind, function) -> number of calls
     "Count the functions that `model` calls between images `x` and scores"
     model = as_model(model)
-    with frozen(model), torch.enable_grad(): return run_with(model, placed(x, model).requires_grad_(), {})[1]
+    with frozen(model), torch.enable_grad(): return run_with(model, to_model_device(x, model).requires_grad_(), {})[1]
 
 # %% ../../nbs/models/operations.ipynb #0875711e
 def straight(value:Tensor, *slopes) -> Tensor:
