@@ -1952,6 +1952,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
             'xainb.reports.published': { 'xainb.reports.published._frames': ( 'reports/published.html#_frames',
                                                                               'xainb/reports/published.py'),
                                          'xainb.reports.published._rank': ('reports/published.html#_rank', 'xainb/reports/published.py'),
+                                         'xainb.reports.published._resampled_means': ( 'reports/published.html#_resampled_means',
+                                                                                       'xainb/reports/published.py'),
                                          'xainb.reports.published.agreement_p': ( 'reports/published.html#agreement_p',
                                                                                   'xainb/reports/published.py'),
                                          'xainb.reports.published.mean_scores': ( 'reports/published.html#mean_scores',
