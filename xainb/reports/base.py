@@ -33,7 +33,8 @@ class BaseReport:
         self.plan = self.store.load_plan()
         if not self.plan: raise BadInput(f"no sweep in '{out}': plan.json is missing")
         job = self.plan.get('job', 'evaluate')
-        if self.job not in ('', job): raise BadInput(f"'{out}' has the results of job '{job}', and this report reads those of job '{self.job}'")
+        if self.job not in ('', job):
+            raise BadInput(f"'{out}' has the results of job '{job}', and this report reads those of job '{self.job}'")
         self.profile, self.status = self.plan['profile'], self.store.load_json('status', [])
         self.rows = self.store.read({r['id']: r['units'] for r in self.plan['runs']})
         if self.rows.empty: raise BadInput(f"no results in '{out}' yet")
@@ -70,7 +71,8 @@ def summary(self:BaseReport) -> pd.DataFrame: # One line for each fact, with the
     return pd.DataFrame(dict(what=facts.values()), index=facts.keys())
 
 # %% ../../nbs/reports/base.ipynb #ba5e1012
-_about_summary = "Everything that the numbers above depend on. Runs that failed are missing from all tables and figures; repeating the same command computes them."
+_about_summary = """Everything that the numbers above depend on. Runs that failed are missing from all tables and
+        figures; repeat the same command to compute them."""
 
 @patch
 def sections(self:BaseReport): # Pairs of heading and HTML

@@ -23,20 +23,25 @@ from ..explainers.boundary import boundary_twins
 from ..metrics.localization import wsol_score
 
 # %% ../../nbs/reports/evaluate.ipynb #7c6be930
-better_direction = dict(pointing_game='higher', wsol='higher', wsol_iou='higher', insertion='higher', deletion='lower', mask_energy='higher')
-better_direction |= {n: m.better for n, m in metric_registry.items() if n not in better_direction and m.family != 'output'}
+better_direction = dict(pointing_game='higher', wsol='higher', wsol_iou='higher', insertion='higher',
+                        deletion='lower', mask_energy='higher')
+better_direction |= {n: m.better for n, m in metric_registry.items() if n not in better_direction
+                     and m.family != 'output'}
 better_direction |= {f'boundary_{k}': 'higher' for k in ('loc', 'eg', 'pp', 'con')}
 
-titles = dict(accuracy='test accuracy', shifted='accuracy under shift', pointing_game='Pointing Game', wsol='WSOL: IoU > 0.5', wsol_iou='WSOL: mean IoU',
+titles = dict(accuracy='test accuracy', shifted='accuracy under shift', pointing_game='Pointing Game',
+              wsol='WSOL: IoU > 0.5', wsol_iou='WSOL: mean IoU',
               insertion='Insertion', deletion='Deletion (lower is better)', mask_energy='Fraction inside the mask',
-              fidelity='Fidelity (LeRF - MoRF)', road='ROAD', boundary_loc='Loc: IoU with the box', boundary_eg='EG: energy in the box',
+              fidelity='Fidelity (LeRF - MoRF)', road='ROAD', boundary_loc='Loc: IoU with the box',
+              boundary_eg='EG: energy in the box',
               boundary_pp='PP: positive fraction', boundary_con='Con: concentration')
 
-def _title(metric, better): return metric[0].upper() + metric[1:].replace('_', ' ') + (' (lower is better)' if better == 'lower' else '')
+def _title(metric, better):
+    return metric[0].upper() + metric[1:].replace('_', ' ') + (' (lower is better)' if better == 'lower' else '')
 titles |= {m: _title(m, better) for m, better in better_direction.items() if m not in titles}
 
 paper_metrics = 'pointing_game', 'wsol', 'insertion', 'deletion' # The four scores of the paper
-paper_criteria = 'pointing_game', 'wsol', 'wsol_iou', 'insertion', 'deletion', 'mask_energy' # What its findings are tested on
+paper_criteria = 'pointing_game', 'wsol', 'wsol_iou', 'insertion', 'deletion', 'mask_energy' # For its findings
 
 def _sign(metric): return 1 if better_direction[metric] == 'higher' else -1
 
@@ -79,7 +84,8 @@ def measured(self:EvaluationReport, *among) -> list:
 @cached_on_report
 def table(self:EvaluationReport, metric:str) -> pd.DataFrame: # Networks × explainers; NaN where not applicable
     "Mean score of each network and explainer"
-    s = self.scores[self.scores.metric == metric].pivot_table(index='model', columns='explainer', values='value', sort=False)
+    s = self.scores[self.scores.metric == metric].pivot_table(index='model', columns='explainer', values='value',
+                                                              sort=False)
     return s.reindex(index=self.models, columns=self.explainers).rename(index=self.name)
 
 @patch
@@ -97,7 +103,8 @@ def intervals(self:EvaluationReport, metric:str) -> pd.DataFrame: # As text, `me
 def accuracies(self:EvaluationReport) -> pd.DataFrame:
     "Whether each network is right, one row for each image, without shift and under each kind and severity"
     columns = ['model', 'arch', 'training', 'kind', 'panel', 'image', 'value']
-    r = self.rows[self.rows.metric == 'correct'].astype({c: str for c in ('model', 'split', 'image', 'training', 'arch')})
+    texts = {c: str for c in ('model', 'split', 'image', 'training', 'arch')}
+    r = self.rows[self.rows.metric == 'correct'].astype(texts)
     kind = r.split.str.extract(r'\+([a-z]+)-', expand=False)
     return r.assign(kind=kind.fillna('none'), panel=np.where(kind.isna(), 'accuracy', 'shifted'))[columns]
 
@@ -129,7 +136,8 @@ def criteria(self:EvaluationReport) -> pd.DataFrame: # model, panel, family, mea
 @patch
 def _criteria_panels(self:EvaluationReport, panels, **kw):
     c = self.criteria()
-    return plot_intervals(c[c.panel.isin([titles[p] for p in panels])], label='model', panel='panel', group='family', **kw)
+    return plot_intervals(c[c.panel.isin([titles[p] for p in panels])], label='model', panel='panel',
+                          group='family', **kw)
 
 @patch
 def accuracy_figure(self:EvaluationReport):
@@ -171,7 +179,8 @@ def curve_figure(self:EvaluationReport):
 @patch
 def _draw_curves(self:EvaluationReport, ax, metric, training, xlabel):
     at, values = self.curves(metric, training)
-    plot_curves(at, values, groups={e: self.family[e] for e in values}, ax=ax, title=f'{metric}, {training}', xlabel=xlabel)
+    plot_curves(at, values, groups={e: self.family[e] for e in values}, ax=ax, title=f'{metric}, {training}',
+                xlabel=xlabel)
     if ax.get_legend(): ax.get_legend().remove()
 
 # %% ../../nbs/reports/evaluate.ipynb #a8b8e04d
@@ -220,12 +229,14 @@ def confidence_figure(self:EvaluationReport):
     fig, axes = canvas(1, len(kinds), size=(4.6, 3.4))
     for ax, m in zip(axes[0], kinds):
         scatter_fit(c.confidence, c[m], labels=[self.name[n] for n in c.index], groups=list(c.training), ax=ax,
-                    xlabel='mean confidence on test images', ylabel=titles[m], note=_correlation_note(c.confidence, c[m]))
+                    xlabel='mean confidence on test images', ylabel=titles[m],
+                    note=_correlation_note(c.confidence, c[m]))
     return fig
 
 def _correlation_note(x, y):
     r, rho = (correlation(x, y, kind) for kind in ('pearson', 'spearman'))
-    return f'Pearson {r.r:.2f} [{r.low:.2f}, {r.high:.2f}], Spearman {rho.r:.2f} [{rho.low:.2f}, {rho.high:.2f}], n={r.n}'
+    texts = [f'{name} {c.r:.2f} [{c.low:.2f}, {c.high:.2f}]' for name, c in (('Pearson', r), ('Spearman', rho))]
+    return f"{', '.join(texts)}, n={r.n}"
 
 # %% ../../nbs/reports/evaluate.ipynb #7e707f08
 @patch
@@ -234,7 +245,8 @@ def costs(self:EvaluationReport) -> pd.DataFrame:
     r = self.rows[(self.rows.metric == 'cost') & self.rows.value.notna()].astype({'explainer': str})
     each = r.groupby('explainer', sort=False)
     t = each[['forward', 'backward']].mean().join(each.seconds.median())
-    return t.rename(columns=dict(forward='forward passes', backward='backward passes')).loc[lambda t: t.sum(axis=1).sort_values().index]
+    cheapest_first = t.sum(axis=1).sort_values().index
+    return t.rename(columns=dict(forward='forward passes', backward='backward passes')).loc[cheapest_first]
 
 # %% ../../nbs/reports/evaluate.ipynb #993bd2a7
 def _on_all_networks(s):
@@ -253,14 +265,16 @@ def ranking_text(self:EvaluationReport, metric:str) -> str: # Empty if there is 
 @patch
 def rank_figure(self:EvaluationReport, metric:str):
     "Ranks, with intervals, of the explainers that are defined on every network"
-    return plot_ranks(rank_table(_on_all_networks(self.scores[self.scores.metric == metric]), better=better_direction[metric]))
+    s = _on_all_networks(self.scores[self.scores.metric == metric])
+    return plot_ranks(rank_table(s, better=better_direction[metric]))
 
 # %% ../../nbs/reports/evaluate.ipynb #ba5e2008
 @patch
 def correction_figure(self:EvaluationReport):
     "The uncorrected drop, the part of it that may be artifact (an upper bound), and the fidelity"
     kinds = ['uncorrected', 'artifact', 'fidelity']
-    r = self.rows[self.rows.metric.isin(kinds) & self.rows.value.notna()].astype({c: str for c in ('metric', 'explainer', 'family')})
+    texts = {c: str for c in ('metric', 'explainer', 'family')}
+    r = self.rows[self.rows.metric.isin(kinds) & self.rows.value.notna()].astype(texts)
     mean = r.groupby(['metric', 'explainer', 'family', 'image'], sort=False, observed=True).value.mean().reset_index()
     ordered = pd.concat([mean[mean.metric == m] for m in kinds])
     return plot_intervals(interval_table(ordered, ['metric', 'explainer', 'family']), panel='metric', size=(2.2, .24))
@@ -279,7 +293,8 @@ def agreement_figure(self:EvaluationReport):
 def gains(self:EvaluationReport, metric:str, a:str, b:str, # Trainings, such as 'robust' and 'vanilla'
           **where,       # Column -> values, to use only these rows
          ) -> np.ndarray: # [images]
-    "How much higher networks of training `a` score than those of training `b`, averaged within each image over the same architectures and explainers"
+    """How much higher networks of training `a` score than those of training `b`.
+    Only the same architectures and explainers are compared, and differences are averaged within each image"""
     s = self.scores[self.scores.metric == metric]
     for column, values in where.items(): s = s[s[column].isin(values)]
     both = [s[s.training == t].set_index(['arch', 'explainer', 'image']).value for t in (a, b)]
@@ -329,8 +344,10 @@ def _robust_gradients(self:EvaluationReport):
 @patch
 def _advprop(self:EvaluationReport):
     trainings = [t for t in dict.fromkeys(self.rows.training) if str(t).startswith('advprop')]
-    if not trainings or 'vanilla' not in set(self.rows.training): return 'the sweep has no AdvProp network together with a vanilla one', _none
-    a = self.accuracies().query("panel == 'accuracy'").pivot_table(index=['arch', 'image'], columns='training', values='value')
+    if not trainings or 'vanilla' not in set(self.rows.training):
+        return 'the sweep has no AdvProp network together with a vanilla one', _none
+    a = self.accuracies().query("panel == 'accuracy'").pivot_table(index=['arch', 'image'], columns='training',
+                                                                   values='value')
     pairs = [(t, o) for t in trainings for o in ('vanilla', 'robust') if o in a]
     gain = {(t, o): (a[t] - a[o]).dropna().groupby('image').mean().to_numpy() for t, o in pairs}
     metrics = self.measured('pointing_game', 'insertion')
@@ -380,7 +397,8 @@ def _best_methods(self:EvaluationReport):
     if not {'gradcam', 'rise'} <= set(r) or r.shape[1] < 4: return 'the sweep has too few explainers', _none
     mean = self.ranks()
     text = f"mean rank among {len(mean)}: " + ', '.join(f'{e} {v:.1f}' for e, v in mean.items())
-    if fraction.get('rise', 1) < _enough_samples: return f"{text}; RISE had {fraction['rise']:.1%} of its published masks", f'{_none} at this budget'
+    if fraction.get('rise', 1) < _enough_samples:
+        return f"{text}; RISE had {fraction['rise']:.1%} of its published masks", f'{_none} at this budget'
     others = [e for e in r if e not in ('gradcam', 'rise', 'cam')] # Where CAM is defined, Grad-CAM gives the same map
     return text, verdict([(r[o] - r[e]).dropna() for o in others for e in ('gradcam', 'rise')])
 
@@ -390,7 +408,8 @@ def _favored(self:EvaluationReport):
     if not self._has_pair(): return 'the sweep has no vanilla and robust pair', _none
     d = {m: self.gains(m, 'robust', 'vanilla', family=list(_families)) for m in self.measured('insertion', 'deletion')}
     if len(d) < 2: return 'the sweep does not have both Insertion and Deletion', _none
-    return 'robust minus vanilla: ' + ', '.join(f'{titles[m]} {_interval_text(v)}' for m, v in d.items()), verdict([-v for v in d.values()])
+    text = 'robust minus vanilla: ' + ', '.join(f'{titles[m]} {_interval_text(v)}' for m, v in d.items())
+    return text, verdict([-v for v in d.values()])
 
 _strong = .5 # A correlation above this is strong (Cohen 1988)
 
@@ -446,7 +465,8 @@ def _no_single_best(self:EvaluationReport):
     best = ', '.join(f'{k}: {self.name[t.mean().idxmax()]}' for k, t in tables.items())
     unbeaten = [self.name[m] for m in self.models if m not in {loser for _, _, loser in wins}]
     text = f'best by mean: {best}; '
-    text += f"not beaten in any criterion: {', '.join(unbeaten)}" if unbeaten else 'each is beaten in at least one criterion'
+    if unbeaten: text += f"not beaten in any criterion: {', '.join(unbeaten)}"
+    else: text += 'each is beaten in at least one criterion'
     always_ahead = any(all((c, m, o) in wins for c in tables for o in self.models if o != m) for m in self.models)
     return text, 'no' if always_ahead else 'yes' if not unbeaten else 'undecided'
 
@@ -468,8 +488,10 @@ def _only(self:EvaluationReport, selected):
     return some
 
 # %% ../../nbs/reports/evaluate.ipynb #940f30dc
-_claims = [('Robust networks score higher with gradient-based methods, but not with CAM- or perturbation-based ones', '_robust_gradients'),
-           ('AdvProp networks are more accurate than vanilla and robust ones, but not superior in explainability', '_advprop'),
+_claims = [('Robust networks score higher with gradient-based methods, but not with CAM- or perturbation-based ones',
+            '_robust_gradients'),
+           ('AdvProp networks are more accurate than vanilla and robust ones, but not superior in explainability',
+            '_advprop'),
            ('Grad-CAM and RISE are consistently the best of the nine methods', '_best_methods'),
            ('Insertion favors vanilla networks, and Deletion robust ones', '_favored'),
            ("Insertion and Deletion correlate strongly with the networks' confidence", '_confidence_bias'),
@@ -486,7 +508,7 @@ def findings(self:EvaluationReport) -> pd.DataFrame: # Claim, what was measured 
 # %% ../../nbs/reports/evaluate.ipynb #7eb54f4d
 @patch
 @cached_on_report
-def boundary_gain(self:EvaluationReport) -> pd.DataFrame: # pair, panel, training, mean, low, high, n; empty without a pair
+def boundary_gain(self:EvaluationReport) -> pd.DataFrame: # pair, panel, training, mean, low, high, n; maybe empty
     "How much higher an explanation from the boundary scores than the same explanation at the image"
     lines = [line for far, near in boundary_twins.items() for line in self._gains_of_pair(far, near)]
     return pd.DataFrame(lines)
@@ -494,14 +516,16 @@ def boundary_gain(self:EvaluationReport) -> pd.DataFrame: # pair, panel, trainin
 @patch
 def _gains_of_pair(self:EvaluationReport, far, near):
     pair = self.scores[self.scores.explainer.isin([far, near])]
-    wide = pair.pivot_table(index=['metric', 'training', 'model', 'image'], columns='explainer', values='value', sort=False)
+    wide = pair.pivot_table(index=['metric', 'training', 'model', 'image'], columns='explainer', values='value',
+                            sort=False)
     if wide.shape[1] < 2: return
     each = (wide[far] - wide[near]).dropna().groupby(['metric', 'training', 'image'], sort=False).mean()
     for (metric, training), d in each.groupby(level=[0, 1], sort=False):
         yield dict(pair=f'{far} - {near}', panel=titles[metric], training=training) | _mean_difference(d)._asdict()
 
 # %% ../../nbs/reports/evaluate.ipynb #ba5e2017
-object_titles = tuple(titles[m] for m in ('pointing_game', 'boundary_loc', 'boundary_eg', 'boundary_pp', 'boundary_con'))
+object_titles = tuple(titles[m] for m in ('pointing_game', 'boundary_loc', 'boundary_eg', 'boundary_pp',
+                                          'boundary_con'))
 
 @patch
 def boundary_figure(self:EvaluationReport):
@@ -522,7 +546,8 @@ def correct_counts(self:EvaluationReport) -> dict: # Network -> `Correct`; empty
 
 @patch
 def _undefined(self:EvaluationReport):
-    noted = self.rows[self.rows.note != ''].astype({'model': str, 'explainer': str}).drop_duplicates(['model', 'explainer'])
+    pair = ['model', 'explainer']
+    noted = self.rows[self.rows.note != ''].astype({c: str for c in pair}).drop_duplicates(pair)
     return '; '.join(f'{e} on {self.name[m]}' for m, e in zip(noted.model, noted.explainer)) or 'nothing'
 
 # %% ../../nbs/reports/evaluate.ipynb #ba5e2019
@@ -532,81 +557,110 @@ def measured_on(self:EvaluationReport) -> dict:
     right = '; '.join(f'{self.name[m]} {v}' + ' (near chance)'*v.near_chance for m, v in self.correct_counts().items())
     skipped = '; '.join(f'{k} ({v})' for k, v in self.plan['skipped'].items())
     return {'the networks are': right or 'not measured', 'networks': len(self.models),
-            'images explained': f"{self.scores.image.nunique()} of {p['dataset']}; the explained class is the predicted one",
-            'images for accuracy': f"{min(p['accuracy_images'], n)}; for each kind and severity of shift {min(p['shift_images'], n)}",
+            'images explained': f"{self.scores.image.nunique()} of {p['dataset']}; the explained class is the "
+                                f"predicted one",
+            'images for accuracy': f"{min(p['accuracy_images'], n)}; under each shift {min(p['shift_images'], n)}",
             'explainers': with_params(p['explainers']), 'metrics': with_params(p['metrics']), 'seed': p['seed'],
-            'intervals': '95 % over images (exact for fractions, otherwise corrected for skewness); other networks are not covered',
+            'intervals': '95 % over images (exact for fractions, otherwise corrected for skewness), not over networks',
             'not applicable': self._undefined(), 'skipped images': skipped or 'none'}
 
 # %% ../../nbs/reports/evaluate.ipynb #9f57b57c
-_about_findings = ('<p>Each finding of the paper is tested on the rows of this sweep; the rules are in the documentation of <code>xainb.reports.evaluate</code>. '
-                   'Look at the last column first: <i>yes</i> and <i>no</i> are for differences that survive Holm\'s correction for multiple tests, '
-                   '<i>undecided</i> means that there are too few images to tell. Intervals in the texts are 95 %, each for itself.</p>')
+_captions = dict(
+    findings="""Each finding of the paper is tested on the rows of this sweep; the rules are in the documentation of
+        xainb.reports.evaluate. Look at the last column first: "yes" and "no" are for differences that survive Holm's
+        correction for multiple tests, "undecided" means that there are too few images to tell. Intervals in the texts
+        are 95 %, each for itself.""",
+    accuracy="""Dots are the accuracies of the networks, whiskers 95 % intervals over images. Every kind of shift has
+        the same weight. Look for networks that lose much more accuracy under shift than others; their explanations
+        may change as well.""",
+    families="""Mean over the explainers of a family; whiskers are 95 % intervals over images. Look for families that
+        are clearly better than the controls, and for networks on which the order of the families changes.""",
+    metric="""Mean over images; {better} is better. The best explainer of each network is bold, ties included. n/a:
+        the explainer is not defined on this network. Compare with the controls: an explainer that is not better shows
+        nothing about the network.""",
+    ranks="""Rank by the mean over networks, 1 is best; whiskers are 95 % intervals over images. The percentage is the
+        fraction of resamples in which an explainer is first. Explainers whose whiskers overlap may well be in the
+        opposite order.""")
+
+# %% ../../nbs/reports/evaluate.ipynb #ba5e2030
+_captions |= dict(
+    correction="""Area of the drop in probability. Uncorrected: everything that is lost with the most relevant pixels.
+        Artifact: what is lost with the least relevant ones, an upper bound, because the last of them belong to the
+        object itself. Fidelity: the difference, a lower bound of the effect of information. Look for explainers that
+        lead on the left and not on the right. Means over networks; whiskers are 95 % intervals over images.""",
+    boundary="""Score of an explanation from the nearest decision boundary minus that of the same explanation at the
+        image. Right of zero, the boundary has the higher score. Means over networks; whiskers are 95 % intervals over
+        images.""",
+    agreement="""Spearman correlation of two metrics over the explainers of an image, averaged over images and
+        networks; the sign is turned where lower is better. Two metrics with a value near 1 agree on the order of the
+        explainers; with a value near 0 they measure different things.""",
+    curves="""Probability of the explained class while pixels are inserted or deleted, in the order of their
+        relevance. A good explainer rises early in the upper row and falls early in the lower one. Means over networks
+        and images; bands are 95 % intervals over images.""",
+    confidence="""One point is one network; coefficients have 95 % bootstrap intervals over networks. If the points
+        follow the line, comparing networks by these metrics mostly compares their confidence.""",
+    grid="""The same image under every network and explainer; the box shows where the object is. Look for explainers
+        whose attribution hardly changes from network to network: they may depend on the image alone.""",
+    costs="""Cost of one attribution: passes are counted and averaged over networks and images; seconds are the median
+        on the machine that ran the sweep, so compare them within this table only.""",
+    shared="""Explanations from the boundary share one search for it, whose cost is counted for the first of them.""")
+
+# %% ../../nbs/reports/evaluate.ipynb #ba5e2032
+_doubt = ('{name} is {right}; guessing would be right on {chance:.0%}. '
+          'Is it trained, and are its images normalized as in training?')
 
 @patch
 def _findings_html(self:EvaluationReport):
-    doubtful = {self.name[m]: c for m, c in self.correct_counts().items() if c.near_chance}
-    warnings = [f'{name} is {c}; guessing would be right on {c.chance:.0%}. Is it trained, and are its images normalized as in training?' for name, c in doubtful.items()]
-    return ''.join(f'<p><b>{html.escape(w)}</b></p>' for w in warnings) + verdict_html(self.findings(), 'agrees?') + _about_findings
+    near_chance = {m: c for m, c in self.correct_counts().items() if c.near_chance}
+    doubts = [_doubt.format(name=self.name[m], right=c, chance=c.chance) for m, c in near_chance.items()]
+    warnings = ''.join(f'<p><b>{html.escape(d)}</b></p>' for d in doubts)
+    return warnings + verdict_html(self.findings(),
+                                   'agrees?') + f"<p>{html.escape(one_line(_captions['findings']))}</p>"
 
 @patch
 def _accuracy_html(self:EvaluationReport):
-    figure = captioned(self.accuracy_figure(), 'Dots are the accuracies of the networks, whiskers 95 % intervals over images. Every kind of shift has the same weight. '
-                       'Look for networks that lose much more accuracy under shift than others; their explanations may change as well.')
-    return figure + folded('by kind of shift', table_html(self.accuracy_table().round(3)))
+    by_kind = folded('by kind of shift', table_html(self.accuracy_table().round(3)))
+    return captioned(self.accuracy_figure(), _captions['accuracy']) + by_kind
 
 # %% ../../nbs/reports/evaluate.ipynb #ba5e2020
 @patch
 def _metric_html(self:EvaluationReport, m):
     "Heat map, ranks and intervals of one metric"
-    parts = [captioned(self.heat(m), f'Mean over images; {better_direction[m]} is better. The best explainer of each network is bold, ties included. '
-                       'n/a: the explainer is not defined on this network. Compare with the controls: an explainer that is not better shows nothing about the network.')]
-    if text := self.ranking_text(m):
-        ranks = captioned(self.rank_figure(m), 'Rank by the mean over networks, 1 is best; whiskers are 95 % intervals over images. '
-                          'The percentage is the fraction of resamples in which an explainer is first. Explainers whose whiskers overlap may well be in the opposite order.')
-        parts += [f'<p>{html.escape(text)}</p>', folded('ranks with 95 % intervals', ranks)]
-    return ''.join([*parts, folded('means with 95 % intervals over images', table_html(self.intervals(m)))])
+    heat = captioned(self.heat(m), _captions['metric'].format(better=better_direction[m]))
+    intervals = folded('means with 95 % intervals over images', table_html(self.intervals(m)))
+    if not (text := self.ranking_text(m)): return heat + intervals
+    ranks = folded('ranks with 95 % intervals', captioned(self.rank_figure(m), _captions['ranks']))
+    return heat + f'<p>{html.escape(text)}</p>' + ranks + intervals
 
 @patch
 def _score_sections(self:EvaluationReport):
     if metrics := self.measured(*paper_metrics):
-        yield 'Explainability by family of explainers', captioned(self.criteria_figure(metrics), 'Mean over the explainers of a family; whiskers are 95 % intervals over images. '
-            'Look for families that are clearly better than the controls, and for networks on which the order of the families changes.')
+        yield 'Explainability by family of explainers', captioned(self.criteria_figure(metrics), _captions['families'])
     for m in self.measured(): yield titles[m], self._metric_html(m)
 
 # %% ../../nbs/reports/evaluate.ipynb #ba5e2022
 @patch
 def _trust_sections(self:EvaluationReport):
     if self.measured('fidelity'):
-        yield 'What the correction for artifacts changes', captioned(self.correction_figure(), 'Area of the drop in probability. Uncorrected: everything that is lost with the most relevant pixels. '
-            'Artifact: what is lost with the least relevant ones, an upper bound, because the last of them belong to the object itself. Fidelity: the difference, a lower bound of the effect of information. '
-            'Look for explainers that lead on the left and not on the right. Means over networks; whiskers are 95 % intervals over images.')
-    if not (gain := self.boundary_gain()).empty:
-        figure = captioned(self.boundary_figure(), 'Score of an explanation from the nearest decision boundary minus that of the same explanation at the image. '
-            'Right of zero, the boundary has the higher score. Means over networks; whiskers are 95 % intervals over images.')
-        yield 'From the image, or from its boundary?', figure + folded('in all metrics', table_html(gain.round(3), index=False))
+        yield 'What the correction for artifacts changes', captioned(self.correction_figure(), _captions['correction'])
+    if not self.boundary_gain().empty:
+        in_all = folded('in all metrics', table_html(self.boundary_gain().round(3), index=False))
+        yield 'From the image, or from its boundary?', captioned(self.boundary_figure(), _captions['boundary']) + in_all
     if len(self.measured()) > 1:
-        yield 'Do the metrics agree?', captioned(self.agreement_figure(), 'Spearman correlation of two metrics over the explainers of an image, averaged over images and networks; the sign is turned where lower is better. '
-            'Two metrics with a value near 1 agree on the order of the explainers; with a value near 0 they measure different things.')
-    if self.measured('insertion', 'deletion'):
-        yield 'Insertion and Deletion curves', captioned(self.curve_figure(), 'Probability of the explained class while pixels are inserted or deleted, in the order of their relevance. '
-            'A good explainer rises early in the upper row and falls early in the lower one. Means over networks and images; bands are 95 % intervals over images.')
-        if len(self.models) > 3: yield 'Are Insertion and Deletion about confidence?', self._confidence_html()
-
-@patch
-def _confidence_html(self:EvaluationReport):
-    return captioned(self.confidence_figure(), 'One point is one network; coefficients have 95 % bootstrap intervals over networks. '
-        'If the points follow the line, comparing networks by these metrics mostly compares their confidence.')
+        yield 'Do the metrics agree?', captioned(self.agreement_figure(), _captions['agreement'])
+    if not self.measured('insertion', 'deletion'): return
+    yield 'Insertion and Deletion curves', captioned(self.curve_figure(), _captions['curves'])
+    if len(self.models) > 3:
+        yield 'Are Insertion and Deletion about confidence?', captioned(self.confidence_figure(),
+            _captions['confidence'])
 
 # %% ../../nbs/reports/evaluate.ipynb #ba5e2024
 @patch
 def _example_sections(self:EvaluationReport):
     for i in range(min(2, self.profile['show'])):
-        yield f'Attributions of image {i+1}', captioned(self.grid(i), 'The same image under every network and explainer; the box shows where the object is. '
-            'Look for explainers whose attribution hardly changes from network to network: they may depend on the image alone.', 'png')
-    shared = ' Explanations from the boundary share one search for it, whose cost is counted for the first of them.' if 'boundary' in self.family.values() else ''
-    yield 'What an explanation costs', table_html(self.costs().round(4), caption='Cost of one attribution: passes are counted and averaged over networks and images; '
-        f'seconds are the median on the machine that ran the sweep, so compare them within this table only.{shared}')
+        yield f'Attributions of image {i+1}', captioned(self.grid(i), _captions['grid'], 'png')
+    shared = _captions['shared'] if 'boundary' in self.family.values() else ''
+    yield 'What an explanation costs', table_html(self.costs().round(4), caption=f"{_captions['costs']} {shared}")
 
 @patch
 def results(self:EvaluationReport): # Pairs of heading and HTML
@@ -624,7 +678,8 @@ def overview(self:EvaluationReport): return verdict_html(self.findings(), 'agree
 @patch
 def subtitle(self:EvaluationReport) -> str:
     "The size of the sweep, and on how many test images its networks are right"
-    sizes = {'network': len(self.models), 'explainer': len(self.profile['explainers']), 'image': self.scores.image.nunique()}
+    sizes = {'network': len(self.models), 'explainer': len(self.profile['explainers']),
+             'image': self.scores.image.nunique()}
     size, counts = ', '.join(counted(n, word) for word, n in sizes.items()), self.correct_counts().values()
     if not counts: return size
     ends = sorted({min(c.right for c in counts), max(c.right for c in counts)})

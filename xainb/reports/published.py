@@ -15,9 +15,9 @@ from ..stats import Correlation, pearson
 from ..studies.trend import *
 
 # %% ../../nbs/reports/published.ipynb #ba9060bf
-def published_trend(test:str|None=None,        # embt, ptt, emt, reduction_test, synthesis_test, augmentation_test; None for all
+def published_trend(test:str|None=None,        # embt, ptt, emt, or a traditional test; None for all
                     dataset:str='CIFAR-10',    # For the traditional tests also MNIST and Tiny-ImageNet
-                    trigger:str|None='square', # For ResNet18 also 'other 1' and 'other 2'; None for all. Tests without a trigger ignore it
+                    trigger:str|None='square', # Or 'other 1', 'other 2' (ResNet18 only); None for all
                    ) -> pd.DataFrame:          # dataset, test, network, trigger, explainer, mean
     "The tables of He et al. (2023)"
     t = pd.read_csv(Path(xainb.core.__file__).parent/'published'/'trend.csv', keep_default_na=False)
@@ -37,7 +37,7 @@ def wide_trend(t) -> pd.DataFrame: # [explainers, (test, network)]
 
 # %% ../../nbs/reports/published.ipynb #8a862213
 def mean_scores(correlations) -> pd.Series: # Explainer -> mean
-    "Mean scores from a frame [images, explainers], or from a list of frames, one for each network, which have equal weight"
+    "Mean scores from a frame [images, explainers], or from a list of such frames, one for each network"
     return pd.concat([c.mean() for c in _frames(correlations)], axis=1).mean(axis=1)
 
 def _frames(correlations): return list(correlations) if isinstance(correlations, (list, tuple)) else [correlations]
@@ -86,5 +86,6 @@ def trend_sentence(test:str,
     ours, p = ours[[e for e in ours.index if e in theirs]], agreement_p(r)
     answer = 'agree better than chance' if p < .05 else 'do not agree better than chance would'
     numbers = f"Spearman {r.r:.2f}, over images [{r.low:.2f}, {r.high:.2f}], p = {p:.3f}"
-    ends = f"First are {ours.idxmax()} here and {theirs[ours.index].idxmax()} there, last {ours.idxmin()} and {theirs[ours.index].idxmin()}."
+    theirs = theirs[ours.index]
+    ends = f"First are {ours.idxmax()} here and {theirs.idxmax()} there, last {ours.idxmin()} and {theirs.idxmin()}."
     return f"{test.upper()}: our order of {r.n} explainers and the paper's {answer} ({numbers}). {ends}"

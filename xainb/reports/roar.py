@@ -35,7 +35,8 @@ class RoarReport(BaseReport):
         return roar_findings(self.rows) if 'roar' in self.modes else pd.DataFrame()
 
 # %% ../../nbs/reports/roar.ipynb #e89f49ed
-_mode_titles = dict(roar='removed, trained again', kar='kept, trained again', recursive='removed step by step, trained again',
+_mode_titles = dict(roar='removed, trained again', kar='kept, trained again',
+                    recursive='removed step by step, trained again',
                     roar_plain='removed, not trained again', kar_plain='kept, not trained again')
 
 @patch
@@ -44,7 +45,8 @@ def curve_figure(self:RoarReport, published:str='ImageNet'): # Data set of the p
     found = [m for m in _mode_titles if m in self.modes + self.plain]
     fig, axes = canvas(1, len(found) + bool(published), size=(3.5, 3.2), sharey=True)
     for ax, m in zip(axes.flat, found): plot_roar(self.table(m), ax, _mode_titles[m], legend=False)
-    if published: plot_roar(published_roar(published), axes.flat[-1], f'removed: {published}, Hooker et al. 2019', legend=False)
+    if published:
+        plot_roar(published_roar(published), axes.flat[-1], f'removed: {published}, Hooker et al. 2019', legend=False)
     return shared_legend(fig)
 
 # %% ../../nbs/reports/roar.ipynb #99300838
@@ -56,11 +58,12 @@ def gaps(self:RoarReport, metric='roar') -> pd.DataFrame: # explainer, at, famil
 @patch
 def gap_figure(self:RoarReport, metric='roar'):
     "The gaps, one panel for each fraction; left of zero, the explainer found pixels that the network needs"
-    return plot_intervals(self.gaps(metric), panel='fraction', label='explainer', group='family', reference=0, xlabel='minus random')
+    return plot_intervals(self.gaps(metric), panel='fraction', label='explainer', group='family', reference=0,
+                          xlabel='minus random')
 
 # %% ../../nbs/reports/roar.ipynb #dcf9b447
 @patch
-def trainings(self:RoarReport) -> pd.DataFrame: # explainer, mode, fraction, seed, training loss and accuracy, test accuracy, seconds
+def trainings(self:RoarReport) -> pd.DataFrame: # explainer, mode, fraction, seed, losses and accuracies, seconds
     "One row for each training of the sweep"
     wanted = [*self.modes, 'training_loss', 'training_accuracy']
     r = self.rows[self.rows.metric.isin(wanted) & self.rows.metric_params.astype(str).str.contains('"fraction"')]
@@ -81,10 +84,12 @@ def measured_on(self:RoarReport) -> dict:
     values = 'single values of channels, ranked with their signs'
     intervals = ('95 %, over test images and trainings together, but not over the one network that was explained; '
                  'without training again, over images')
-    return {'network': p['network'], 'images': f"{n['n_train']} to train on and {n['n']} to test on, from {p['dataset']}",
+    return {'network': p['network'], 'images': f"{n['n_train']} to train on and {n['n']} to test on, from "
+                                               f"{p['dataset']}",
             'what is ranked': values if p['unit'] == 'value' else f"pixels; channels reduced by {p['reduce']}",
             'trainings': f"{len(t)}, {p['repeats']} for each combination, {t.seconds.sum()/3600:.2f} hours in total",
-            'recipe': canonical_json(vars(Recipe(**p['recipe']))), 'explainers': with_params(p['explainers']), 'intervals': intervals}
+            'recipe': canonical_json(vars(Recipe(**p['recipe']))), 'explainers': with_params(p['explainers']),
+            'intervals': intervals}
 
 @patch
 def subtitle(self:RoarReport) -> str:
@@ -92,27 +97,39 @@ def subtitle(self:RoarReport) -> str:
     sizes = {'explainer': len(p['explainers']), 'fraction': len(p['fractions']), 'repeat': p['repeats']}
     return ', '.join(counted(n, word) for word, n in sizes.items()) + f" on {p['dataset']}"
 
+# %% ../../nbs/reports/roar.ipynb #c0b10002
+_captions = dict(
+    findings="""All comparisons are tested together with Holm's correction. "No better than" means that an explainer
+        is certainly not better by {margin:.0%} of accuracy. Intervals are 95 %, each for itself.""",
+    accuracy="""Test accuracy over the fraction of pixels that was removed or kept. Bands are 95 % intervals over test
+        images and trainings; they do not cover the one network that was explained. On the right are the accuracies
+        printed in the paper. When pixels are removed, a good explainer lies below the random control; when they are
+        kept, above it.""",
+    gap="""Accuracy minus that after equally many pixels were replaced at random, on the same images in the same
+        repeats, with 95 % intervals.""",
+    removed="Left of zero, the explainer found pixels that the network needs.",
+    kept="Right of zero, the explainer kept pixels that the network needs.",
+    trainings="A training loss that is much higher than in other rows points to a training that failed.")
+
 # %% ../../nbs/reports/roar.ipynb #e243ff0c
 @patch
 def _findings_html(self:RoarReport):
     findings = self.findings()
     sentences = ''.join(f'<p>{html.escape(s)}</p>' for s in roar_sentences(findings))
-    rules = (f'<p>All comparisons are tested together with Holm\'s correction. "No better than" means that an explainer is certainly not better by {roar_margin:.0%} of accuracy. '
-             'Intervals are 95 %, each for itself.</p>')
-    return sentences + rules + folded('as a table', verdict_html(findings.round(3), 'verdict'))
+    rules = one_line(_captions['findings']).format(margin=roar_margin)
+    return sentences + f'<p>{html.escape(rules)}</p>' + folded('as a table', verdict_html(findings.round(3), 'verdict'))
 
 @patch
 def results(self:RoarReport): # Pairs of heading and HTML
     "The sections of the page that show results"
     if len(self.findings()): yield 'What the paper found, tested on these rows', self._findings_html()
-    yield 'Accuracy', captioned(self.curve_figure(), 'Test accuracy over the fraction of pixels that was removed or kept. Bands are 95 % intervals over test images and trainings; '
-        'they do not cover the one network that was explained. On the right are the accuracies printed in the paper. When pixels are removed, a good explainer lies below the random control; when they are kept, above it.')
+    yield 'Accuracy', captioned(self.curve_figure(), _captions['accuracy'])
     for m in self.modes:
         if 'random_control' not in set(self.table(m).explainer): continue
-        yield f'Compared with chance: {_mode_titles[m]}', captioned(self.gap_figure(m), 'Accuracy minus that after equally many pixels were replaced at random, on the same images in the same repeats, with 95 % intervals. '
-            + ('Right of zero, the explainer kept pixels that the network needs.' if m == 'kar' else 'Left of zero, the explainer found pixels that the network needs.'))
-    yield 'Trainings', folded('each of them', table_html(self.trainings().round(3), index=False,
-        caption='A training loss that is much higher than in other rows points to a training that failed.'))
+        caption = f"{_captions['gap']} {_captions['kept' if m == 'kar' else 'removed']}"
+        yield f'Compared with chance: {_mode_titles[m]}', captioned(self.gap_figure(m), caption)
+    trainings = table_html(self.trainings().round(3), index=False, caption=_captions['trainings'])
+    yield 'Trainings', folded('each of them', trainings)
 
 @patch
 def overview(self:RoarReport): return verdict_html(self.findings().round(3), 'verdict')

@@ -30,13 +30,15 @@ class TrendReport(BaseReport):
         self.scores = all_trend_scores(self.rows) if self.tests else pd.DataFrame()
 
 # %% ../../nbs/reports/trend.ipynb #53af36ce
-_learned = dict(clean_right='right, clean training', backdoor_right='right, poisoned training', attack="predicts the trigger's class when the trigger is there")
+_learned = dict(clean_right='right, clean training', backdoor_right='right, poisoned training',
+                attack="predicts the trigger's class when the trigger is there")
 
 @patch
 def learned(self:TrendReport) -> pd.DataFrame: # what, training, mean, low, high, n
     "Accuracy and success of the trigger on held-out data, for each training"
     groups = self.rows[self.rows.metric.isin(_learned)].groupby(['metric', 'seed'], observed=True)
-    return pd.DataFrame([dict(what=_learned[m], training=int(s), **interval(t.value)._asdict()) for (m, s), t in groups])
+    def line(metric, seed, t): return dict(what=_learned[metric], training=int(seed), **interval(t.value)._asdict())
+    return pd.DataFrame([line(*key, t) for key, t in groups])
 
 # %% ../../nbs/reports/trend.ipynb #3f708ca1
 @patch
@@ -72,24 +74,29 @@ def _listed(s): return ', '.join(f"{r.explainer} {r['mean']:.2f} [{r.low:.2f}, {
 def _sentence(test, s):
     s = s.sort_values('mean', ascending=False)
     above = _above_chance(s)
-    found = f"above chance: {_listed(above)}" if len(above) else f"no explainer is above chance; the highest is {_listed(s[:1])}"
+    found = f"above chance: {_listed(above)}"
+    if not len(above): found = f"no explainer is above chance; the highest is {_listed(s[:1])}"
     text = f"{test}, {trend_tests[test]}: random maps reach {s.random_high.iloc[0]:.2f}; {found}."
     controls = [e for e, f in zip(above.explainer, above.get('family', ['']*len(above))) if f == 'control']
     if not controls: return text
-    return f"{text} Note that {', '.join(controls)} does not look at the network, so this test rewards more than following it."
+    return (f"{text} Note that {', '.join(controls)} does not look at the network, "
+            "so this test rewards more than following it.")
 
 # %% ../../nbs/reports/trend.ipynb #fea001a2
 @patch
 def measured_on(self:TrendReport) -> dict:
-    p, many = self.profile, len(self.seeds) > 1
+    p, n, many = self.profile, self.plan, len(self.seeds) > 1
     explained = {t: int(self.scores[self.scores.test == t].n.max()) for t in self.tests}
     rules = canonical_json(p['options']) if p['options'] else 'those of the paper; a constant sequence counts as 0'
-    return {'network': p['network'], 'data': f"{self.plan['n_train']} to train on and {self.plan['n']} to test on, from {p['dataset']}",
-            'images explained': ', '.join(f'{t} {n}' for t, n in explained.items()), 'trainings': f"{len(self.seeds)} clean and as many poisoned",
-            'trigger': f"{canonical_json(p['trigger'])}, class {p['target']}, {p['share']:.0%} of the training data poisoned",
-            'recipes': f"{canonical_json(p['recipe'])}; poisoned training {canonical_json(p['backdoor'])}", 'rules': rules,
+    return {'network': p['network'], 'data': f"{n['n_train']} to train on and {n['n']} to test on, from {p['dataset']}",
+            'images explained': ', '.join(f'{t} {k}' for t, k in explained.items()),
+            'trainings': f"{len(self.seeds)} clean and as many poisoned",
+            'trigger': f"{canonical_json(p['trigger'])}, class {p['target']}, {p['share']:.0%} of the data poisoned",
+            'recipes': f"{canonical_json(p['recipe'])}; poisoned training {canonical_json(p['backdoor'])}",
+            'rules': rules,
             'explainers': with_params(p['explainers']),
-            'intervals': '95 %, over data' + (' and trainings together' if many else ' of one training; another training may give another result')}
+            'intervals': '95 %, over data' + (' and trainings together' if many
+                                              else ' of one training; another training may give another result')}
 
 @patch
 def subtitle(self:TrendReport) -> str:
@@ -97,17 +104,24 @@ def subtitle(self:TrendReport) -> str:
     return ', '.join(counted(n, word) for word, n in sizes.items()) + f" on {self.profile['dataset']}"
 
 # %% ../../nbs/reports/trend.ipynb #c0c10002
+_captions = dict(
+    scores="""Mean correlation, over images, of what an explanation does with what we control, with 95 % intervals.
+        Gray: the middle 95 % of what random saliency maps reach. Look for explainers whose interval lies right of the
+        gray band.""",
+    sequences="""Left: what we control. Right: what the explanations do, with random saliency maps as a dotted line.
+        Means over images with 95 % intervals, first training. An explainer that follows has the same shape as the
+        curve on the left; if that curve is flat, the test says nothing.""",
+    learned="""Fractions of held-out data, with 95 % intervals. If a network rarely predicts the trigger's class
+        although the trigger is there, the scores of embt and ptt say nothing about explainers.""")
+
 @patch
 def results(self:TrendReport): # Pairs of heading and HTML
     "The sections of the page that show results"
     yield 'What was found', ''.join(f'<p>{html.escape(s)}</p>' for s in self.sentences())
     table = table_html(self.scores.drop(columns=['long_name', 'family']).round(3), index=False)
-    yield 'Scores', captioned(self.score_figure(), 'Mean correlation, over images, of what an explanation does with what we control, with 95 % intervals. '
-        'Gray: the middle 95 % of what random saliency maps reach. Look for explainers whose interval lies right of the gray band.') + folded('as a table', table)
-    yield 'The sequences', captioned(self.sequence_figure(), 'Left: what we control. Right: what the explanations do, with random saliency maps as a dotted line. Means over images with 95 % intervals, first training. '
-        'An explainer that follows has the same shape as the curve on the left; if that curve is flat, the test says nothing.')
-    yield 'Did the networks learn?', table_html(self.learned().round(3), index=False, caption='Fractions of held-out data, with 95 % intervals. '
-        "If a network rarely predicts the trigger's class although the trigger is there, the scores of embt and ptt say nothing about explainers.")
+    yield 'Scores', captioned(self.score_figure(), _captions['scores']) + folded('as a table', table)
+    yield 'The sequences', captioned(self.sequence_figure(), _captions['sequences'])
+    yield 'Did the networks learn?', table_html(self.learned().round(3), index=False, caption=_captions['learned'])
 
 @patch
 def overview(self:TrendReport): return figure_html(self.score_figure(), alt='scores of the trend tests')

@@ -79,7 +79,8 @@ def pass_name(network:Network, backward:bool=False) -> str:
     direction = 'forward and back' if backward else 'forward'
     return f"{direction}, {network.name}, {network.side} pixels, {network.classes} classes"
 
-def time_pass(net, network:Network, backward:bool=False, longest:float=2.) -> dict: # `seconds` of an image, `rows` at a time
+def time_pass(net, network:Network, backward:bool=False,
+              longest:float=2.) -> dict: # `seconds` of an image, `rows` at a time
     "Time passes of a network, forward only, or forward and backward"
     one = torch.rand(1, *_shape(network), device=device_of(net))
     with frozen(net):
@@ -102,7 +103,8 @@ class _Clock(Callback):
 def train_name(w:Work) -> str:
     "The name of a training in `MachineTimings`"
     r, network = as_recipe(w.recipe), w.network
-    return f"training, {network.name}, {network.side} pixels, {network.classes} classes, batches of {r.bs}, {digest(vars(replace(r, epochs=1)))}"
+    rest = digest(vars(replace(r, epochs=1)))
+    return f"training, {network.name}, {network.side} pixels, {network.classes} classes, batches of {r.bs}, {rest}"
 
 def _batches(make, network, recipe, rows, steps):
     "Seconds until the first batch ended, and seconds of each step after it"
@@ -114,7 +116,7 @@ def _batches(make, network, recipe, rows, steps):
     train_from_scratch(make, batch, rows*steps, replace(recipe, epochs=1, bs=rows), cbs=[removal, clock])
     return clock.ends[0] - start, np.diff(clock.ends)
 
-def time_training(network:Network, recipe, longest:float=8.) -> dict: # `seconds` of an image, `start` of a training, `rows` at a time
+def time_training(network:Network, recipe, longest:float=8.) -> dict: # `seconds`, `start`, `rows` at a time
     "Time some steps of a training"
     recipe = as_recipe(recipe)
     one = _batches(network.make, network, recipe, 2, 3)[1].min()/2
@@ -126,7 +128,8 @@ def time_training(network:Network, recipe, longest:float=8.) -> dict: # `seconds
 def idle_network(side:int, classes:int=10) -> nn.Module:
     "A network that takes almost no time, and on which every explainer is defined"
     with seeded(0):
-        layers = nn.Conv2d(3, 8, 3, max(1, side//14), 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, classes)
+        strided = nn.Conv2d(3, 8, 3, max(1, side//14), 1)
+        layers = strided, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, classes)
     return nn.Sequential(*layers).eval()
 
 def method_name(w:Work) -> str:
@@ -143,7 +146,7 @@ class _Sample:
     def take(self, i): return self.x[i], torch.zeros(len(i), dtype=torch.long)
 
 def _method(w, n, passes):
-    "The network, and a function without arguments that calls the method on `n` images with about `passes` passes of each"
+    "The network, and a call of the method on `n` images with about `passes` passes of each"
     net, side = idle_network(w.network.side).to(_device()), w.network.side
     x = torch.rand(n, 3, side, side, generator=torch.Generator().manual_seed(0)).to(device_of(net))
     if w.kind == 'metrics': return net, _metric_call(w, net, x, passes)
@@ -159,12 +162,13 @@ def _metric_call(w, net, x, passes):
     boxes = torch.tensor([[[1., 1, side//2, side//2]]]).expand(n, -1, -1)
     ground_truth = GroundTruth(boxes, torch.eye(side, dtype=torch.bool).expand(n, -1, -1))
     params = with_fewer_samples(f, w.params, passes, explain=explain)
-    return partial(f, net, x, torch.zeros(n, dtype=torch.long), torch.rand(n, 1, side, side), ground_truth, explain=explain, **params)
+    return partial(f, net, x, torch.zeros(n, dtype=torch.long), torch.rand(n, 1, side, side), ground_truth,
+                   explain=explain, **params)
 
 # %% ../../nbs/sweeps/estimate.ipynb #e5710002
 def time_method(w:Work,
                 passes:int=1000, # Largest number of passes of all images together
-               ) -> dict: # `seconds` of an image without its passes, fraction of the passes that goes `back`, `lines` of rows for an image
+               ) -> dict: # `seconds` without passes, fraction of passes that go `back`, `lines` of rows
     "Time a method on a network that takes almost no time"
     each = max(1, w.passes//max(1, w.images))
     n = min(4, max(1, passes//each))
@@ -172,7 +176,8 @@ def time_method(w:Work,
     with count_passes(net) as ran: out = call()
     done, seconds = ran.forward + ran.backward, shortest_time(call)
     scale = each*n/done if done else 1 # Fewer samples were measured than the sweep uses
-    return dict(seconds=seconds/n*scale, back=ran.backward/done if done else 0., lines=len(out)/n if w.kind == 'metrics' else 1.)
+    return dict(seconds=seconds/n*scale, back=ran.backward/done if done else 0.,
+                lines=len(out)/n if w.kind == 'metrics' else 1.)
 
 # %% ../../nbs/sweeps/estimate.ipynb #e9b135af
 def time_shifts(w:Work) -> dict:
@@ -253,7 +258,8 @@ def _measurements(made, so_far):
         if w.kind == 'accuracy': yield method_name(w), partial(time_shifts, w)
         elif w.what in explainer_registry or w.what in metric_registry: yield method_name(w), partial(time_method, w)
     net = _latest(lambda network: network.make().to(_device(), memory_format=torch.channels_last).eval())
-    for name, (network, backward) in _passes(made, so_far).items(): yield name, lambda: time_pass(net(network), network, backward)
+    for name, (network, backward) in _passes(made, so_far).items():
+        yield name, lambda: time_pass(net(network), network, backward)
     for w in made.work:
         if w.trainings: yield train_name(w), partial(time_training, w.network, w.recipe)
     for w in made.work:
@@ -364,7 +370,8 @@ class Estimate:
 @patch
 def _line(self:Estimate, w):
     counts = dict(units=w.units, passes=w.passes, images_trained=w.images_trained, trainings=w.trainings)
-    measured = dict(seconds=work_seconds(w, self.machine)/self.speed_up, bytes=sum(work_bytes(w, self.machine).values()))
+    measured = dict(seconds=work_seconds(w, self.machine)/self.speed_up,
+                    bytes=sum(work_bytes(w, self.machine).values()))
     return dict(run=w.run, kind=w.kind, network=w.network.name, what=w.what) | counts | measured
 
 @patch(as_prop=True)
@@ -392,7 +399,8 @@ def formatted(self:Estimate) -> pd.DataFrame:
     t = self.table
     counts = t.drop(columns=['seconds', 'bytes']).map(lambda n: f'{n:,.0f}' if n else '')
     storage = t.bytes.map(lambda b: format_bytes(b) if b else '')
-    out = counts.assign(time=t.seconds.map(format_duration), storage=storage).rename(columns=dict(images_trained='images trained'))
+    out = counts.rename(columns=dict(images_trained='images trained'))
+    out = out.assign(time=t.seconds.map(format_duration), storage=storage)
     return out.loc[:, (out != '').any()].rename_axis(None)
 
 # %% ../../nbs/sweeps/estimate.ipynb #d7848676
@@ -418,7 +426,8 @@ def _time_notes(self:Estimate):
     workers = self.gpus or (jobs_and_threads()[0] if as_it_is else 1)
     who = f'{workers} of them' if self.gpus else f'{workers} notebooks at the same time, as the sweep does here'
     if workers > 1: yield f"With {who}: {format_duration(self.with_workers(workers))}."
-    yield f"With any number of workers at least {format_duration(self.longest)}: the longest chain of runs that wait for each other."
+    least = format_duration(self.longest)
+    yield f"With any number of workers at least {least}: the longest chain of runs that wait for each other."
     cost = self.seconds/3600*self.price
     if self.price: yield f"At {self.price:g} an hour for each: {cost:,.{0 if cost >= 100 else 2}f} in total."
 
@@ -434,7 +443,8 @@ def _storage_note(self:Estimate):
 def _reading_note(self:Estimate):
     if not (reads := self.plan.facts.get('reads')): return
     time = format_duration(reads*self.machine['reading a photograph']['seconds'])
-    yield f"Reading {reads:,} photographs from files takes {time} of one processor core on that machine, which is not in the table: give the loader enough processes."
+    yield (f"Reading {reads:,} photographs from files takes {time} of one processor core on that machine, "
+           "which is not in the table: give the loader enough processes.")
 
 @patch
 def __repr__(self:Estimate):
@@ -456,7 +466,8 @@ def estimate(what,                        # Plan, or profile of any job
     if not made.work: raise BadInput(f"the plan of job '{made.profile.job}' does not say what its runs do")
     if machine is None or machine.here: machine = measure_timings(made, machine)
     elif missing := _missing(made, machine):
-        raise BadInput(f"the timings of {machine.machine} do not include '{missing}': measure them there, with the same profile")
+        raise BadInput(f"the timings of {machine.machine} do not include '{missing}': measure them there, with the "
+                       f"same profile")
     return Estimate(made, machine, gpus, price, speed_up)
 
 def plan_or_outline(p:BaseProfile) -> Plan:
@@ -477,9 +488,11 @@ def _parser():
     parser.add_argument('--gpus', type=int, default=0, help='Number of GPUs, or other workers, that share the work')
     parser.add_argument('--price', type=float, default=0, help='Price of one hour of one of them, in any currency')
     parser.add_argument('--speed-up', type=float, default=1,
-                        help='How many times faster each of them is than the measured machine, by your own judgment (default: 1)')
+                        help='How many times faster each of them is than the measured machine, by your own judgment '
+                             '(default: 1)')
     parser.add_argument('--timings', '--calibration', default='',
-                        help='JSON file with measurements, made here or on another machine; it is written if it does not exist')
+                        help='JSON file with measurements, made here or on another machine; it is written if it does '
+                             'not exist')
     return parser
 
 def _choices(options):
@@ -492,12 +505,14 @@ def _choices(options):
 def _images_only(work):
     "Raise `BadInput` for a network that takes no images, because its time is not measured"
     for n in {w.network.name for w in work if not w.network.side}:
-        raise BadInput(f"times are measured on images, and '{n}' takes texts or features: `xainb-sweep … --dry-run` counts its passes and trainings")
+        raise BadInput(f"times are measured on images, and '{n}' takes texts or features: `xainb-sweep … --dry-run` "
+                       f"counts its passes and trainings")
 
 def _check_numbers(o):
     if min(o.jobs, o.threads) < 0: raise BadInput(f"jobs and threads are at least 1, not {min(o.jobs, o.threads)}")
     if min(o.gpus, o.price) < 0 or o.speed_up <= 0:
-        raise BadInput(f"GPUs and price are at least 0 and the speed-up is above it, not {o.gpus}, {o.price:g} and {o.speed_up:g}")
+        raise BadInput(f"GPUs and price are at least 0 and the speed-up is above it, not {o.gpus}, {o.price:g} and "
+                       f"{o.speed_up:g}")
 
 def _print_plan(o):
     _check_numbers(o)

@@ -23,8 +23,10 @@ from ..models.zoo import *
 from ..models.zoo import normalization_of, split_model_string, timm_network, torchvision_network
 from .plan import *
 import xainb.explainers.gradient, xainb.explainers.cam, xainb.explainers.rules, xainb.explainers.ensembles
-import xainb.explainers.perturbation, xainb.explainers.learned_masks, xainb.explainers.controls, xainb.explainers.boundary
-import xainb.metrics.complexity, xainb.metrics.fidelity, xainb.metrics.localization, xainb.metrics.perturbation, xainb.metrics.sanity
+import xainb.explainers.perturbation, xainb.explainers.learned_masks, xainb.explainers.controls
+import xainb.explainers.boundary
+import xainb.metrics.complexity, xainb.metrics.fidelity, xainb.metrics.localization
+import xainb.metrics.perturbation, xainb.metrics.sanity
 from ..explainers.boundary import boundary_twins
 
 # %% ../../nbs/sweeps/evaluate.ipynb #2d2bf2be
@@ -67,14 +69,16 @@ def _expanded(names):
     return list(dict.fromkeys(matches))
 
 # %% ../../nbs/sweeps/evaluate.ipynb #d053ad5e
-nine_explainers = ['gradient', 'input_x_gradient', 'integrated_gradients', 'expected_gradients', 'lime', 'meaningful_perturbation', 'rise', 'cam', 'gradcam']
+nine_explainers = ['gradient', 'input_x_gradient', 'integrated_gradients', 'expected_gradients', 'lime',
+                   'meaningful_perturbation', 'rise', 'cam', 'gradcam']
 control_explainers = ['sobel', 'center_blob', 'random_control']
 
-def with_samples(integrated_gradients, expected_gradients, lime, meaningful_perturbation, # Number of steps or samples of each
+def with_samples(integrated_gradients, expected_gradients, lime, meaningful_perturbation, # Steps or samples of each
                  **rise,  # Parameters of RISE
                 ) -> dict: # Explainer -> parameters
     "The nine explainers and the three controls with the given numbers of samples"
-    params = dict(integrated_gradients=dict(n_steps=integrated_gradients), expected_gradients=dict(n_samples=expected_gradients),
+    params = dict(integrated_gradients=dict(n_steps=integrated_gradients),
+                  expected_gradients=dict(n_samples=expected_gradients),
                   lime=dict(n_samples=lime), meaningful_perturbation=dict(n_steps=meaningful_perturbation), rise=rise)
     return {e: params.get(e, {}) for e in nine_explainers + control_explainers}
 
@@ -88,9 +92,10 @@ four_metrics = dict(pointing_game={}, wsol={}, insertion={}, deletion={})
 four_metrics_and_fidelity = dict(pointing_game={}, wsol={}, insertion=dict(n_steps=10), deletion=dict(n_steps=10),
                                  fidelity=dict(n_steps=10, read='probability'), mask_energy={})
 
-_boundary_params = dict(integrated_gradients=dict(n_steps=12), boundary_integrated_gradients=dict(n_steps=12), smoothgrad=dict(n_samples=10, noise=.034))
+_boundary_params = dict(integrated_gradients=dict(n_steps=12), boundary_integrated_gradients=dict(n_steps=12),
+                        smoothgrad=dict(n_samples=10, noise=.034))
 _pairs = [e for far, near in boundary_twins.items() for e in (near, far)]
-boundary_pairs = {e: _boundary_params.get(e, {}) for e in _pairs} | dict(adversarial_gradient_integration={}, random_control={})
+boundary_pairs = {e: _boundary_params.get(e, {}) for e in [*_pairs, 'adversarial_gradient_integration', 'random_control']}
 
 # %% ../../nbs/sweeps/evaluate.ipynb #34d4ce0f
 def load_images(p:EvaluationProfile, n:int) -> Images:
@@ -103,10 +108,11 @@ def accuracy_units(p:EvaluationProfile, images:Images) -> dict: # Unit -> (kind 
     counts = {('', 0): min(p.accuracy_images, len(images))} | {shift: n_shifted for shift in shift_names(images)}
     return {f"accuracy.{kind or 'clean'}-{severity}.{n}": (kind, severity, n) for (kind, severity), n in counts.items()}
 
-def explainer_units(p:EvaluationProfile, n:int) -> list: # (explainer, its parameters, [(metric, its parameters)], start, stop)
+def explainer_units(p:EvaluationProfile, n:int) -> list: # (explainer, parameters, [(metric, parameters)], start, stop)
     "The explainer, metrics and images of each unit of work; the pseudo-metric `cost` stores what the attribution cost"
     scored = [('cost', {})] + list(p.metrics.items())
-    return [(e, seeded_params(e, params, p.seed), scored, *c) for c in chunks(n, p.chunk) for e, params in p.explainers.items()]
+    return [(e, seeded_params(e, params, p.seed), scored, *c) for c in chunks(n, p.chunk)
+            for e, params in p.explainers.items()]
 
 # %% ../../nbs/sweeps/evaluate.ipynb #71a236be
 def _unit(e, params, m, metric_params, start, stop):
@@ -115,7 +121,8 @@ def _unit(e, params, m, metric_params, start, stop):
 
 def map_names(p:EvaluationProfile) -> dict: # Explainer -> name
     "The names under which the kept attributions are stored, without the id of the run"
-    params = {e: all_params(explainer_registry, e, seeded_params(e, given, p.seed)) for e, given in p.explainers.items()}
+    params = {e: all_params(explainer_registry, e, seeded_params(e, given, p.seed))
+              for e, given in p.explainers.items()}
     return {e: unit_name(e, of=(v,)) for e, v in params.items()}
 
 def _run(p, id, spec, card, accuracy, n, work):
@@ -132,38 +139,44 @@ def evaluation_id(p:EvaluationProfile, spec:str, # Model string
 # %% ../../nbs/sweeps/evaluate.ipynb #22e79ac1
 def evaluation_work(p:EvaluationProfile, run:str, network:Network, accuracy:dict, # From `accuracy_units`
                     n:int,        # Number of images to explain
-                    undefined={}, # Explainers that are not defined on the network -> passes of an image until that is known
+                    undefined={}, # Explainers that are not defined on it -> passes until that is known
                    ) -> list:     # Of `Work`
     "What the run of one network does"
     at, units = partial(Work, run, network=network), len(chunks(n, p.chunk))
-    work = [_classify(at, accuracy, shifted) for shifted in (False, True) if any(bool(kind) == shifted for kind, *_ in accuracy.values())]
+    work = [_classify(at, accuracy, shifted) for shifted in (False, True)
+            if any(bool(kind) == shifted for kind, *_ in accuracy.values())]
     work.append(at(kind='explanations', what='predicted class', images=n, passes=n))
     for e, params in p.explainers.items():
         explained = n if e not in undefined else 0
         explain = partial(explainer_registry[e], **params)
         passes = n*undefined.get(e, explain.func.cost(**params))
         maps = 2*min(p.show, explained)*network.side**2
-        work.append(at(kind='explanations', what=e, params=params, images=explained, passes=passes, units=units, lines=1, arrays=dict(maps=maps)))
+        work.append(at(kind='explanations', what=e, params=params, images=explained, passes=passes, units=units,
+                       lines=1, arrays=dict(maps=maps)))
         work += [_score(at, m, mp, e, params, explain, explained, units) for m, mp in p.metrics.items()]
     return work
 
 def _classify(at, accuracy, shifted):
     counts = [n for kind, _, n in accuracy.values() if bool(kind) == shifted]
-    return at(kind='accuracy', what='shifted' if shifted else 'clean', images=sum(counts), passes=sum(counts), units=len(counts), lines=2)
+    return at(kind='accuracy', what='shifted' if shifted else 'clean', images=sum(counts), passes=sum(counts),
+              units=len(counts), lines=2)
 
 def _score(at, m, metric_params, e, params, explain, n, units):
     f = metric_registry[m]
     extra = (e, params) if f.needs == 'explainer' else ()
-    return at(kind='metrics', what=m, params=metric_params, extra=extra, images=n, passes=n*f.cost(explain=explain, **metric_params), units=units)
+    return at(kind='metrics', what=m, params=metric_params, extra=extra, images=n,
+              passes=n*f.cost(explain=explain, **metric_params), units=units)
 
 # %% ../../nbs/sweeps/evaluate.ipynb #e5a10002
-_defined_everywhere = {f'xainb.explainers.{part}' for part in ('gradient', 'perturbation', 'learned_masks', 'controls')} # They need no more than scores and gradients
+_defined_everywhere = {f'xainb.explainers.{part}' # They need no more than scores and gradients
+                       for part in ('gradient', 'perturbation', 'learned_masks', 'controls')}
 
 def undefined_on(net, explainers:dict, # Name -> parameters
                  x,                    # One image or more
                 ) -> dict:             # Name -> passes of an image until that is known
     "The explainers that are not defined on a network, found by trying them"
-    to_try = {e: params for e, params in explainers.items() if explainer_registry[e].__module__ not in _defined_everywhere}
+    to_try = {e: params for e, params in explainers.items()
+              if explainer_registry[e].__module__ not in _defined_everywhere}
     passes = {e: _passes_in_vain(net, explainer_registry[e], params, x) for e, params in to_try.items()}
     return {e: n for e, n in passes.items() if n is not None}
 
@@ -174,14 +187,17 @@ def _passes_in_vain(net, f, params, x):
         except NotApplicable: return n.forward + n.backward
 
 # %% ../../nbs/sweeps/evaluate.ipynb #9a206291
-def check_model(card:ModelCard, images:Images, explainers=()) -> tuple: # Card with the checksum of the weights, `Network`, explainers that are not defined on it
+def check_model(card:ModelCard, images:Images, explainers=(),
+               ) -> tuple: # Card with the checksum of the weights, `Network`, undefined explainers
     "Raise `BadInput` unless the network loads, takes these images and knows their labels"
     net = card.build()
     out = logits(net, images.x[:1])
     finite = bool(torch.isfinite(out).all())
     if out.ndim != 2 or not finite:
-        raise BadInput(f"{card.name} returned {list(out.shape)} with finite values {finite}; a classifier returns finite [N,classes]")
-    if images.y.max() >= out.shape[1]: raise BadInput(f"label {int(images.y.max())} is outside the {out.shape[1]} classes of {card.name}")
+        raise BadInput(f"{card.name} returned {list(out.shape)} with finite values {finite}; a classifier returns "
+                       f"finite [N,classes]")
+    if images.y.max() >= out.shape[1]:
+        raise BadInput(f"label {int(images.y.max())} is outside the {out.shape[1]} classes of {card.name}")
     network = network_of(card, images.x.shape[-1], out.shape[1])
     return with_checksum(card, net), network, undefined_on(net, dict(explainers), images.x)
 
@@ -200,7 +216,8 @@ def with_checksum(card:ModelCard, net) -> ModelCard:
 
 def check_profile(p:EvaluationProfile):
     "Raise `BadInput` for a number or a parameter that makes no sense"
-    at_least_one(**{'images': p.images, 'images for the accuracy': p.accuracy_images, 'images under each shift': p.shift_images})
+    at_least_one(**{'images': p.images, 'images for the accuracy': p.accuracy_images,
+                    'images under each shift': p.shift_images})
     check_seed(p.seed)
     for e, params in p.explainers.items(): check_method_params(explainer_registry, e, params)
     for m, params in p.metrics.items(): check_method_params(metric_registry, m, params)
@@ -209,27 +226,31 @@ def check_profile(p:EvaluationProfile):
 def plan_evaluation(p:EvaluationProfile) -> Plan:
     "One run for each network, after every network and image has been checked"
     check_profile(p)
-    if not p.models: raise BadInput(f"profile '{p.name}' needs --models, such as torchvision/resnet50:weights.safetensors")
+    if not p.models:
+        raise BadInput(f"profile '{p.name}' needs --models, such as torchvision/resnet50:weights.safetensors")
     images = load_images(p, max(p.images, p.accuracy_images, p.shift_images))
     found = {spec: check_model(model_card(spec), images, p.explainers) for spec in p.models}
     names = [card.name for card, *_ in found.values()]
     if twice := {n for n in names if names.count(n) > 1}:
         raise BadInput(f"two networks are called '{twice.pop()}': give one of them another name, as in '…?name=second'")
     runs, work = _runs_of(p, found, accuracy_units(p, images), min(p.images, len(images)), digest(images))
-    facts = dict(skipped=images.skipped, classes=images.classes, ids=images.ids[:p.images], n=len(images), maps=map_names(p))
+    facts = dict(skipped=images.skipped, classes=images.classes, ids=images.ids[:p.images], n=len(images),
+                 maps=map_names(p))
     return Plan(p, runs, facts, dict(images=_pictures(images[:p.show])), work)
 
 def _runs_of(p, found, accuracy, n, images):
     "A run for each network, and the work of all runs"
     ids = {spec: evaluation_id(p, spec, card, images) for spec, (card, *_) in found.items()}
-    work = {spec: evaluation_work(p, ids[spec], network, accuracy, n, undefined) for spec, (_, network, undefined) in found.items()}
+    work = {spec: evaluation_work(p, ids[spec], network, accuracy, n, undefined)
+            for spec, (_, network, undefined) in found.items()}
     runs = [_run(p, ids[spec], spec, card, accuracy, n, work[spec]) for spec, (card, *_) in found.items()]
     return runs, sum(work.values(), [])
 
 def _pictures(shown):
     "The images that a report shows, as bytes, with their boxes if they are known"
     boxes = shown.ground_truth.boxes
-    return dict(x=(shown.x*255).round().byte().numpy(), y=shown.y.numpy()) | (dict(boxes=boxes.numpy()) if boxes is not None else {})
+    pictures = dict(x=(shown.x*255).round().byte().numpy(), y=shown.y.numpy())
+    return pictures | (dict(boxes=boxes.numpy()) if boxes is not None else {})
 
 # %% ../../nbs/sweeps/evaluate.ipynb #c0c4cb78
 _architectures = 'alexnet', 'googlenet', 'resnet50', 'densenet161', 'mobilenet_v2'
@@ -243,7 +264,8 @@ def blank_network(spec:str) -> torch.nn.Module:
     if not builder: return get_model(spec)
     normal = normalization_of(library, net, options)
     passed_on = {k: v for k, v in options.items() if k not in ('sha256', 'training', 'name', 'classes')}
-    with seeded(0): return normalized(builder(net, int(options.get('classes', 1000)), passed_on), normal.mean, normal.std).eval()
+    with seeded(0):
+        return normalized(builder(net, int(options.get('classes', 1000)), passed_on), normal.mean, normal.std).eval()
 
 # %% ../../nbs/sweeps/evaluate.ipynb #e5a10004
 def outline_evaluation(p:EvaluationProfile) -> Plan|None:
@@ -273,22 +295,26 @@ def _outlined(p, side):
 # %% ../../nbs/sweeps/evaluate.ipynb #9163b7e5
 add_job(Job('evaluate', 'score explainers on many networks with many metrics', plan_evaluation, report='report', outline=outline_evaluation))
 
-add_profile(EvaluationProfile('smoke', 'two networks, four explainers, four images: what the tests run', smoke_settings, models=['demo/alexnet', 'demo/resnet'],
-    metrics=four_metrics_and_fidelity, images=4, accuracy_images=20, shift_images=10, chunk=2, show=2))
-add_profile(EvaluationProfile('demo', 'the embedded benchmark: 12 small networks on digit scenes', demo_settings, models=['demo/*'], metrics=four_metrics_and_fidelity))
-add_profile(EvaluationProfile('boundary', 'explanations at the image and from its decision boundary, on the networks of the demo', boundary_pairs,
-    models=['demo/*'], metrics=dict(boundary_scores={}) | four_metrics_and_fidelity, images=16))
-add_profile(EvaluationProfile('photos', 'your photographs and your networks, with far fewer samples than published: about an hour on two cores', photo_settings, 'photos',
-    metrics=four_metrics | dict(insertion=dict(n_steps=8), deletion=dict(n_steps=8)), images=100, shift_images=60, chunk=10))
-add_profile(EvaluationProfile('imagenet', 'the published protocol at full size: give --models and --data', published_settings, 'photos',
-    metrics=four_metrics, images=2000, accuracy_images=50000, shift_images=2000));
+add_profile(EvaluationProfile('smoke', 'two networks, four explainers, four images: what the tests run',
+    smoke_settings, models=['demo/alexnet', 'demo/resnet'], metrics=four_metrics_and_fidelity,
+    images=4, accuracy_images=20, shift_images=10, chunk=2, show=2))
+add_profile(EvaluationProfile('demo', 'the embedded benchmark: 12 small networks on digit scenes',
+    demo_settings, models=['demo/*'], metrics=four_metrics_and_fidelity))
+add_profile(EvaluationProfile('boundary', 'explanations at the image and from its decision boundary, on the networks of the demo',
+    boundary_pairs, models=['demo/*'], metrics=dict(boundary_scores={}) | four_metrics_and_fidelity, images=16))
+add_profile(EvaluationProfile('photos', 'your photographs and your networks, with far fewer samples than published: an hour on two cores',
+    photo_settings, 'photos', metrics=four_metrics | dict(insertion=dict(n_steps=8), deletion=dict(n_steps=8)),
+    images=100, shift_images=60, chunk=10))
+add_profile(EvaluationProfile('imagenet', 'the published protocol at full size: give --models and --data',
+    published_settings, 'photos', metrics=four_metrics, images=2000, accuracy_images=50000, shift_images=2000));
 
 # %% ../../nbs/sweeps/evaluate.ipynb #1926ad7f
 def facts(p:EvaluationProfile, card:ModelCard, net) -> dict:
     "The columns that all rows of a run share"
     dtype = next((str(w.dtype) for w in net.parameters()), 'torch.float32').replace('torch.', '')
     network = dict(model=card.name, arch=card.arch, training=card.training, weights=card.weights or state_digest(net))
-    return network | dict(dataset=p.dataset, split='test', device=device_of(net).type, dtype=dtype, versions=versions(), seed=p.seed)
+    return network | dict(dataset=p.dataset, split='test', device=device_of(net).type, dtype=dtype,
+                          versions=versions(), seed=p.seed)
 
 # %% ../../nbs/sweeps/evaluate.ipynb #474406ed
 def measure_accuracy(net, p:EvaluationProfile, images:Images, store:Store, run:str, shared:dict):
@@ -307,7 +333,8 @@ def measure_accuracy(net, p:EvaluationProfile, images:Images, store:Store, run:s
 def _report_accuracy(found):
     print(f'The network is {found}.')
     if found.near_chance:
-        warnings.warn(f'The network is {found}; guessing would be right on {found.chance:.0%}. Is it trained, and are its images normalized as in training?')
+        warnings.warn(f'The network is {found}; guessing would be right on {found.chance:.0%}. Is it trained, and are '
+                      f'its images normalized as in training?')
 
 def _first(images, n):
     return DigitScenes(images.split, n, images.seed, images.size) if isinstance(images, DigitScenes) else images[:n]
@@ -326,7 +353,8 @@ def evaluate(net,            # Network or Learner
         if not todo: continue
         shown, target, explain = images[start:stop], targets[start:stop], partial(explainer_registry[e], **params)
         attribution, cost = _attribution(net, shown, target, explain)
-        if start == 0 and not isinstance(attribution, str): _keep_maps(store, f'{run}.{maps[e]}', attribution, shown, p.show)
+        if start == 0 and not isinstance(attribution, str):
+            _keep_maps(store, f'{run}.{maps[e]}', attribution, shown, p.show)
         columns = shared | dict(explainer=e, explainer_params=canonical_json(params), family=explain.func.family)
         for m, (mp, unit) in todo.items():
             scores = _scores(net, shown, target, attribution, m, mp, cost, explain)

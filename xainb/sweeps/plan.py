@@ -25,16 +25,17 @@ def seeded_params(name:str, params:dict, seed:int) -> dict:
     return params | ({'seed': seed} if takes_seed else {})
 
 def check_method_params(registry:Registry, name:str, params:dict):
-    "Raise `BadInput` for a parameter that an explainer or a metric does not have, and for a number of samples below one"
+    "Raise `BadInput` for a parameter that a method does not have, and for a number of samples below one"
     if not isinstance(params, dict):
         raise BadInput(f"the parameters of {name} are a dictionary, such as {{}}, not {params!r}")
     for k, v in params.items():
         if k not in registry[name].params: raise unknown_name(f'parameter of {name}', k, registry[name].params)
-        if k in _sample_counts and isinstance(v, (int, float)) and not isinstance(v, bool): at_least_one(**{f'{k} of {name}': v})
+        if k in _sample_counts and isinstance(v, (int, float)) and not isinstance(v, bool):
+            at_least_one(**{f'{k} of {name}': v})
 
 # %% ../../nbs/sweeps/plan.ipynb #5a0b1002
 def explainers_of(p,    # Profile, whose `explainers` has the form: name in the results -> parameters
-                  call, # Function (registered name, **params) that returns a function (model, x, target), such as `on_images`
+                  call, # Function (registered name, **params), such as `on_images`, that returns (model, x, target)
                  ) -> dict: # Name in the results -> function (model, x, target)
     "The explainers of a profile as functions, with the seed of the profile"
     def bound(name, explainer=None, **params):
@@ -61,7 +62,7 @@ class Run:
     id:str
     name:str                 # Name for people, such as 'demo/resnet' or 'ranks of gradient'
     units:list               # Names of the units of work that it writes
-    template:str             # Notebook to execute, by name or path; it takes `profile`, `run`, `out` and the parameters below
+    template:str             # Notebook, by name or path; it takes `profile`, `run`, `out` and `parameters`
     parameters:dict = field(default_factory=dict)
     passes:int = 0           # Images that go through a network, forward or backward, for explanations and scores
     images_trained:int = 0   # Images × epochs of all trainings
@@ -73,11 +74,12 @@ def done_units(store:Store, run:Run) -> int:
     return len(store.done(run.id).intersection(run.units))
 
 # %% ../../nbs/sweeps/plan.ipynb #5a0b1004
+_changed_since = ("run '{planned}' was planned for other data or another network than are found now (that would be '{found}'): "
+                  "they changed after planning, or this machine reads other files; repeat the same command to plan again")
+
 def check_same_run(planned:str, found:str): # Ids; an empty `planned` means that there was no plan
     "Raise `BadInput` when a run finds other data or another network than its plan did"
-    if planned and planned != found:
-        raise BadInput(f"run '{planned}' was planned for other data or another network than are found now (that would be '{found}'): "
-                       "they changed after planning, or this machine reads other files; repeat the same command to plan again")
+    if planned and planned != found: raise BadInput(_changed_since.format(planned=planned, found=found))
 
 # %% ../../nbs/sweeps/plan.ipynb #a91bd8f8
 work_kinds = dict(network='train the network that is explained', ranks='explain images and sort their pixels',
@@ -100,7 +102,7 @@ class Work:
     network:Network
     what:str = ''            # Name of the explainer or metric, or what else is done
     params:dict = field(default_factory=dict) # Parameters of the explainer or metric
-    extra:tuple = ()         # For a metric that needs an explainer: its name and parameters. For ranks: unit and reduction
+    extra:tuple = ()         # For a metric: the explainer that it needs and its parameters. For ranks: unit and reduction
     images:int = 0           # Number of images
     passes:int = 0           # Passes of all images together, forward or backward
     images_trained:int = 0   # Images × epochs of all trainings
@@ -127,7 +129,8 @@ class Plan:
 
     def save(self, store):
         "Write the plan into the results folder, where a report finds it"
-        plan = dict(schema=schema_version, job=self.profile.job, profile=asdict(self.profile), runs=[asdict(r) for r in self.runs])
+        plan = dict(schema=schema_version, job=self.profile.job, profile=asdict(self.profile),
+                    runs=[asdict(r) for r in self.runs])
         store.save_json('plan', plan | self.facts)
         for name, arrays in self.arrays.items(): store.save_arrays(name, **arrays)
 
@@ -138,7 +141,7 @@ class BaseProfile:
     job = ''                 # Name of the job; without annotation, because it belongs to the class and is no choice
     name:str
     about:str                # One line for `profile_table`
-    explainers:dict = field(default_factory=dict) # Name in the results -> parameters, with `explainer` if its registered name differs
+    explainers:dict = field(default_factory=dict) # Name -> parameters, and `explainer` if registered otherwise
     dataset:str = 'digit_scenes' # Registered data set
     data:dict = field(default_factory=dict) # Parameters of the data set
     seed:int = 0             # For the data set, for explainers that sample, and for trainings
@@ -156,7 +159,8 @@ class BaseProfile:
 def _selected(known, names):
     "The parameters of the named explainers; unknown names raise"
     for name in names:
-        if name not in known and name not in explainer_registry: raise unknown_name('explainer', name, [*known, *explainer_registry])
+        if name not in known and name not in explainer_registry:
+            raise unknown_name('explainer', name, [*known, *explainer_registry])
     return {name: known.get(name, {}) for name in names}
 
 @patch
@@ -168,7 +172,8 @@ def customize(self:BaseProfile,
     "A copy of the profile with some choices changed"
     seed = self.seed if seed is None else seed
     check_seed(seed)
-    return replace(self, explainers=_selected(self.known_explainers, explainers) or self.explainers, seed=seed, data=self.data | data)
+    return replace(self, explainers=_selected(self.known_explainers, explainers) or self.explainers, seed=seed,
+                   data=self.data | data)
 
 # %% ../../nbs/sweeps/plan.ipynb #5a0b1008
 @dataclass
@@ -189,7 +194,8 @@ class TrainingProfile(BaseProfile):
         if len(models) > 1: raise BadInput(f"job '{self.job}' trains one network, not {len(models)}")
         at_least_one(repeats=repeats, epochs=epochs)
         recipe = self.recipe | (dict(epochs=epochs) if epochs else {})
-        return replace(self, network=models[0] if models else self.network, repeats=repeats or self.repeats, recipe=recipe)
+        return replace(self, network=models[0] if models else self.network, repeats=repeats or self.repeats,
+                       recipe=recipe)
 
 # %% ../../nbs/sweeps/plan.ipynb #2ad744c9
 @dataclass
@@ -236,7 +242,7 @@ def profile_table(pattern:str='*', job:str='evaluate') -> pd.DataFrame:
 
 # %% ../../nbs/sweeps/plan.ipynb #37c424b3
 def profile_options(p:BaseProfile) -> list:
-    "The names of the choices that can be changed: those of the job, and the parameters of the data set if the job passes them on"
+    "The names of the choices that can be changed: those of the job, and the parameters of its data set"
     takes = inspect.signature(p.customize).parameters.values()
     named = [t.name for t in takes if t.kind is not t.VAR_KEYWORD]
     if len(named) == len(takes): return named
@@ -252,7 +258,8 @@ def customize_profile(profile,           # Name of a profile, or a profile
     if unknown := [c for c in choices if c not in known]:
         raise BadInput(f"job '{p.job}' with profile '{p.name}' has no option '{unknown[0]}'; it has {', '.join(known)}")
     lists = {k for k, option in inspect.signature(p.customize).parameters.items() if option.default == ()}
-    return p.customize(**{k: [v] if k in lists and isinstance(v, str) else v for k, v in choices.items()}) # One name is a list of one
+    return p.customize(**{k: [v] if k in lists and isinstance(v, str) else v
+                          for k, v in choices.items()}) # One name is a list of one
 
 # %% ../../nbs/sweeps/plan.ipynb #33b922a4
 def plan(p:BaseProfile) -> Plan:
@@ -260,6 +267,7 @@ def plan(p:BaseProfile) -> Plan:
     made, ids = job_registry[p.job].plan(p), set()
     for r in made.runs:
         if r.id in ids: raise BadInput(f"two runs are called '{r.id}'")
-        if early := [a for a in r.after if a not in ids]: raise BadInput(f"run '{r.id}' waits for '{early[0]}', but no earlier run has this name")
+        if early := [a for a in r.after if a not in ids]:
+            raise BadInput(f"run '{r.id}' waits for '{early[0]}', but no earlier run has this name")
         ids.add(r.id)
     return made

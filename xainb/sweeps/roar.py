@@ -7,7 +7,8 @@ __all__ = ['eight_roar_explainers', 'RoarProfile', 'paper_explainers', 'roar_exp
            'plan_roar', 'roar_work', 'outline_roar', 'run_roar']
 
 # %% ../../nbs/sweeps/roar.ipynb #d6ac6794
-import xainb.core, xainb.explainers.gradient, xainb.explainers.cam, xainb.explainers.rules, xainb.explainers.perturbation
+import xainb.core, xainb.explainers.gradient, xainb.explainers.cam, xainb.explainers.rules
+import xainb.explainers.perturbation
 import xainb.explainers.learned_masks, xainb.explainers.boundary
 import torch
 from dataclasses import dataclass, replace
@@ -61,16 +62,19 @@ class RoarProfile(TrainingProfile):
 # %% ../../nbs/sweeps/roar.ipynb #c0a20001
 def _as_fractions(given):
     try: return tuple(sorted({float(t) for t in given}))
-    except ValueError: raise BadInput(f"fractions are numbers above 0 and at most 1, not {', '.join(map(str, given))}") from None
+    except ValueError:
+        raise BadInput(f"fractions are numbers above 0 and at most 1, not {', '.join(map(str, given))}") from None
 
 # %% ../../nbs/sweeps/roar.ipynb #73f80e02
 def paper_explainers(**kw) -> dict: # Name -> explainer and parameters
     "The fifteen explainers of the ROAR paper and two controls, as a profile stores them"
     explainers = {n: explainer_spec(f) for n, f in roar_explainers(**kw).items()}
-    controls = dict(random_control=dict(explainer='random_control', channels=True), sobel=dict(explainer='sobel', kind='roar'))
+    controls = dict(random_control=dict(explainer='random_control', channels=True),
+                    sobel=dict(explainer='sobel', kind='roar'))
     return explainers | controls
 
-eight_roar_explainers = ('gradient', 'guided_backprop', 'integrated_gradients', 'squared_gradient', 'smoothgrad_gradient',
+eight_roar_explainers = ('gradient', 'guided_backprop', 'integrated_gradients', 'squared_gradient',
+                         'smoothgrad_gradient',
                          'smoothgrad_squared_gradient', 'smoothgrad_squared_guided_backprop', 'vargrad_gradient')
 
 def roar_explainer_subset(names, **kw) -> dict:
@@ -92,14 +96,17 @@ def roar_study(p:RoarProfile, store=None) -> RoarStudy:
 
 def _study(p, train, test, store=None, **more):
     network = new_network(p.network, len(train.classes))
-    return RoarStudy(network, train, test, explainers_of(p, on_images), store, fractions=tuple(p.fractions), repeats=p.repeats, modes=tuple(p.modes),
-                     unit=p.unit, recipe=p.recipe, reduce=p.reduce, seed=p.seed, name=p.network, shard=p.shard, of=built_by(p.network), **more)
+    return RoarStudy(network, train, test, explainers_of(p, on_images), store, fractions=tuple(p.fractions),
+                     repeats=p.repeats, modes=tuple(p.modes),
+                     unit=p.unit, recipe=p.recipe, reduce=p.reduce, seed=p.seed, name=p.network, shard=p.shard,
+                     of=built_by(p.network), **more)
 
 # %% ../../nbs/sweeps/roar.ipynb #4dd946f7
 def _ranks_run(s, p, e, network):
     n = len(s.train) + len(s.test)
     without_training = [m for m in p.modes if m in plain]
-    units = [f'{part}-{start}' for part, start, _ in s.shards()] + [s.unit_of(f'{m}_plain', t) for m in without_training for t in s.fractions]
+    units = [f'{part}-{start}' for part, start, _ in s.shards()]
+    units += [s.unit_of(f'{m}_plain', t) for m in without_training for t in s.fractions]
     passes = n*(1 + explanation_cost(s.explainers[e])) + len(without_training)*len(s.fractions)*len(s.test)
     return Run(s.run_id('ranks', e), f'ranks of {e}', units, 'roar', dict(explainer=e), passes=passes, after=[network])
 
@@ -122,18 +129,21 @@ def plan_roar(p:RoarProfile) -> Plan:
     s = roar_study(p)
     image = s.train.take(torch.arange(1))[0]
     out = logits(s.make().eval(), image)
-    if out.shape[1] < len(s.train.classes): raise BadInput(f"{p.network} has {out.shape[1]} classes for images of {len(s.train.classes)}")
+    if out.shape[1] < len(s.train.classes):
+        raise BadInput(f"{p.network} has {out.shape[1]} classes for images of {len(s.train.classes)}")
     return _plan_of(p, s, image.shape[-1])
 
 def _plan_of(p, s, side):
-    network = Run(s.run_id('network'), 'network that is explained', ['train'], 'roar', {}, len(s.test), **_trained(s, 1))
+    network = Run(s.run_id('network'), 'network that is explained', ['train'], 'roar', {}, len(s.test),
+                  **_trained(s, 1))
     ranks = [_ranks_run(s, p, e, network.id) for e in p.explainers]
     repeats = [_repeat_run(s, e, r) for r in range(p.repeats) for e in ['', *p.explainers]]
     runs = [network, *ranks, *repeats]
     work = roar_work(p, s, runs, side)
     lazy = p.data.get('lazy') or p.dataset == 'food101'
     reads = lazy*sum(w.images_trained + w.images for w in work)
-    return Plan(p, runs, dict(classes=list(s.train.classes), n=len(s.test), n_train=len(s.train), reads=reads), work=work)
+    return Plan(p, runs, dict(classes=list(s.train.classes), n=len(s.test), n_train=len(s.train), reads=reads),
+                work=work)
 
 # %% ../../nbs/sweeps/roar.ipynb #76842058
 def roar_work(p:RoarProfile, s:RoarStudy, runs:list, side:int) -> list: # Of `Work`
@@ -142,8 +152,9 @@ def roar_work(p:RoarProfile, s:RoarStudy, runs:list, side:int) -> list: # Of `Wo
     return [w for r in runs for w in _work_of(p, s, network, r, **r.parameters)]
 
 def _work_of(p, s, network, r, explainer=None, repeat=None):
-    "The work of one run: of the network that is explained, of the ranks of an explainer, or of one repeat of its trainings"
-    trained = partial(Work, r.id, network=network, images_trained=r.images_trained, trainings=r.trainings, recipe=s.recipe)
+    "The work of one run: the network that is explained, the ranks of an explainer, or one repeat of its trainings"
+    trained = partial(Work, r.id, network=network, images_trained=r.images_trained, trainings=r.trainings,
+                      recipe=s.recipe)
     if explainer is None:
         weights = sum(w.nbytes for w in s.make().state_dict().values())
         return [trained(kind='network', arrays=dict(weights=weights)), _tested(s, network, r, 1)]
@@ -178,37 +189,46 @@ def outline_roar(p:RoarProfile) -> Plan|None:
     if p.data.get('folder') or p.dataset == 'digit_scenes': return
     published_train, published_test = _published_sizes.get(p.name, (0, 0))
     n_train, n_test = p.train_images or published_train, p.test_images or published_test
-    if not (n_train and n_test): raise BadInput(f"profile '{p.name}' takes all images of a folder: give --data, so that they can be counted")
+    if not (n_train and n_test):
+        raise BadInput(f"profile '{p.name}' takes all images of a folder: give --data, so that they can be counted")
     classes, _, side, _ = p.size
     outline = _plan_of(p, _study(p, _Sized(n_train, classes), _Sized(n_test, classes)), side)
-    outline.facts['unknown'] = [f"no images were given: {n_train:,} to train and {n_test:,} to test on, {side} x {side} pixels, {classes} classes"]
+    sizes = f"{n_train:,} to train and {n_test:,} to test on, {side} x {side} pixels, {classes} classes"
+    outline.facts['unknown'] = [f"no images were given: {sizes}"]
     return outline
 
 # %% ../../nbs/sweeps/roar.ipynb #3684d8a6
 add_job(Job('roar', 'remove or keep what explainers call important, and train again', plan_roar, report='roar_report', outline=outline_roar))
 
 _eight = roar_explainer_subset(eight_roar_explainers, n_samples=8)
-add_profile(RoarProfile('smoke', 'two explainers, two short trainings each: what the tests run', {n: paper_explainers()[n] for n in ('gradient', 'random_control')},
-    network='demo/resnet?w=8', train_images=128, test_images=40, fractions=(.5, .9), repeats=1, modes=('roar', 'kar'), recipe=dict(epochs=1)))
-add_profile(RoarProfile('demo', 'eight explainers and two controls on digit scenes, three fractions, three repeats', _eight,
-    network='demo/resnet?w=8', fractions=(.3, .6, .9)))
-add_profile(RoarProfile('cifar10', 'eight explainers and two controls on 10,000 images of CIFAR-10 in folders: give --data', _eight, 'image_folder',
-    network='demo/resnet?w=16', train_images=10_000, test_images=2000, fractions=(.3, .6, .9), recipe=dict(epochs=6, lr=.2, flip=True, shift=2)))
+add_profile(RoarProfile('smoke', 'two explainers, two short trainings each: what the tests run',
+    {n: paper_explainers()[n] for n in ('gradient', 'random_control')}, network='demo/resnet?w=8',
+    train_images=128, test_images=40, fractions=(.5, .9), repeats=1, modes=('roar', 'kar'), recipe=dict(epochs=1)))
+add_profile(RoarProfile('demo', 'eight explainers and two controls on digit scenes, three fractions, three repeats',
+    _eight, network='demo/resnet?w=8', fractions=(.3, .6, .9)))
+add_profile(RoarProfile('cifar10', 'eight explainers and two controls on 10,000 images of CIFAR-10 in folders: give --data',
+    _eight, 'image_folder', network='demo/resnet?w=16', train_images=10_000, test_images=2000, fractions=(.3, .6, .9),
+    recipe=dict(epochs=6, lr=.2, flip=True, shift=2)))
 
-_paper = dict(explainers=paper_explainers(), network='torchvision/resnet50', repeats=5, modes=('roar', 'kar'), test_images=0, train_images=0, workers=8)
+# %% ../../nbs/sweeps/roar.ipynb #c0a20010
+_paper = dict(explainers=paper_explainers(), network='torchvision/resnet50', repeats=5, modes=('roar', 'kar'),
+    test_images=0, train_images=0, workers=8)
 _lazy_folder = dict(dataset='image_folder', data=dict(size=224, resize=256, lazy=True))
-add_profile(RoarProfile('food101', 'the published protocol on Food-101: give --data', dataset='food101', size=(101, 3, 224, 224), recipe=vars(as_recipe('food101')), **_paper))
-add_profile(RoarProfile('imagenet', 'the published protocol on ImageNet: give --data', size=(1000, 3, 224, 224), recipe=vars(as_recipe('imagenet')), **_lazy_folder, **_paper))
+
+add_profile(RoarProfile('food101', 'the published protocol on Food-101: give --data', dataset='food101',
+    size=(101, 3, 224, 224), recipe=vars(as_recipe('food101')), **_paper))
+add_profile(RoarProfile('imagenet', 'the published protocol on ImageNet: give --data',
+    size=(1000, 3, 224, 224), recipe=vars(as_recipe('imagenet')), **_lazy_folder, **_paper))
 add_profile(RoarProfile('folder', 'the published protocol on a folder of your images, trained as on Food-101: give --data',
     size=(100, 3, 224, 224), recipe=vars(as_recipe('food101')), **_lazy_folder, **_paper));
 
 # %% ../../nbs/sweeps/roar.ipynb #2cf79679
 def run_roar(study:RoarStudy,
-             explainer:str|None=None, # Name of an explainer, '' for whole images; None to train the network that is explained
+             explainer:str|None=None, # Name, '' for whole images; None to train the network that is explained
              repeat:int|None=None,    # Number of the repeat; None to rank pixels
              run:str='',              # Id that the plan gave to this run
             ):
-    "Do the remaining work of one run: train the network that is explained, rank pixels, or do one repeat of the trainings"
+    "Do the remaining work of one run: train the explained network, rank pixels, or do one repeat of the trainings"
     part = 'network' if explainer is None else 'ranks' if repeat is None else repeat
     check_same_run(run, study.run_id(part, explainer or ''))
     if explainer is None: study.network()

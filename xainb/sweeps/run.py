@@ -31,8 +31,9 @@ def template(name:str) -> Path: # Name of a template, or path of a notebook
 # %% ../../nbs/sweeps/run.ipynb #55e3b402
 class Kernels:
     "A pool of kernels, each of which executes one notebook at a time; after a failure a kernel is not used again"
-    def __init__(self, idle_limit:float=1800): # Seconds without any work after which a notebook is given up; 0 for no limit
-        if idle_limit < 0: raise BadInput(f"the idle limit of a kernel is a number of seconds, or 0 for no limit, not {idle_limit:g}")
+    def __init__(self, idle_limit:float=1800): # Seconds without work until a notebook is given up; 0 for no limit
+        if idle_limit < 0:
+            raise BadInput(f"the idle limit of a kernel is a number of seconds, or 0 for no limit, not {idle_limit:g}")
         self.free, self.folder, self.lock, self.gpus = [], tempfile.TemporaryDirectory(), threading.Lock(), {}
         self.idle_limit, self.stopped = idle_limit, threading.Event()
         self.share()
@@ -75,7 +76,7 @@ def _kill(km):
 
 @patch
 def _new(self:Kernels):
-    "A kernel on the GPU that the fewest kernels use; its sockets are files that only this user can read, where the system has such"
+    "A kernel on the GPU that the fewest kernels use; where possible, only this user can read its sockets"
     from jupyter_client import AsyncKernelManager
     from traitlets.config import Config
     sockets = dict(transport='ipc', ip=f'{self.folder.name}/{uuid.uuid4().hex[:8]}')
@@ -150,8 +151,8 @@ def watch(self:Kernels, km, call):
 
 def _give_up(km, limit):
     _kill(km)
-    raise KernelStopped(f"its kernel did nothing for {limit:g} seconds and was ended; repeat the same command to continue from what is stored, "
-                        "with a larger `--idle-limit` if the kernel needs more time")
+    raise KernelStopped(f"its kernel did nothing for {limit:g} seconds and was ended; repeat the same command to go on "
+                        "from what is stored, with a larger `--idle-limit` if the kernel needs more time")
 
 # %% ../../nbs/sweeps/run.ipynb #1e75be48
 @contextmanager
@@ -252,7 +253,8 @@ def _not_run(run, failed):
 def _status(future, run):
     "What `execute` returned, or what kept it from returning"
     try: return future.result()
-    except CancelledError: return dict(run=run.id, status='failed', seconds=0., why='canceled: is the cluster still there?')
+    except CancelledError:
+        return dict(run=run.id, status='failed', seconds=0., why='canceled: is the cluster still there?')
     except Exception as e: return dict(run=run.id, status='failed', seconds=0., why=reason_of(e))
 
 # %% ../../nbs/sweeps/run.ipynb #9780102b
@@ -285,7 +287,8 @@ def _execute_there(run, parameters, threads, idle_limit):
     "On a worker: execute one run and return its status"
     out = parameters['out']
     if run.id not in [r['id'] for r in Store(out).load_plan(dict(runs=[]))['runs']]:
-        why = f"worker on {os.uname().nodename} does not find this sweep in '{out}': give an output folder that all workers can reach"
+        why = (f"worker on {os.uname().nodename} does not find this sweep in '{out}': "
+               "give an output folder that all workers can reach")
         return dict(run=run.id, status='failed', seconds=0., why=why)
     return execute(run, parameters, _kernels_of_this_worker(threads, idle_limit))
 
@@ -329,6 +332,7 @@ def on_a_cluster(address,          # Of a Dask scheduler
         resources = {'GPU': 1} if any('GPU' in w['resources'] for w in workers) else None
         pool = client.get_executor(retries=2, resources=resources)
         def submit(run, parameters):
-            return pool.submit(_execute_there, run, parameters, threads, idle_limit, key=f'{run.id}-{uuid.uuid4().hex[:8]}')
+            return pool.submit(_execute_there, run, parameters, threads, idle_limit,
+                               key=f'{run.id}-{uuid.uuid4().hex[:8]}')
         try: yield submit
         finally: pool.shutdown(wait=False)

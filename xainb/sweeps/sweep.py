@@ -41,23 +41,27 @@ def _progress_bar(store, runs):
 # %% ../../nbs/sweeps/sweep.ipynb #f031cf60
 def sweep(p,              # Profile of any job, from `customize_profile`
           out,            # Folder for the results, or URL of one
-          jobs:int=0,     # Number of notebooks at the same time; 0 for one for each GPU or for each two processor cores, at least two
+          jobs:int=0,     # Notebooks at the same time; 0 chooses by the GPUs and processor cores
           kernels:Kernels|None=None, # Kernels to use, if there are some already
-          threads:int=0,  # Processor threads of each notebook; 0 divides the cores, and on a cluster leaves it to the workers
+          threads:int=0,  # Processor threads of each notebook; 0 divides the cores of this machine
           scheduler:str='', # Address of a Dask scheduler, to run on its workers
           idle_limit:float=1800, # Seconds without any work after which a notebook is given up; 0 for no limit
          ) -> list:       # Status of each run
     "Plan the runs of a profile, execute those that are not complete, and return the status of each"
     if jobs < 0 or threads < 0: raise BadInput(f"jobs and threads are at least 1, not {min(jobs, threads)}")
-    if jobs and scheduler: raise BadInput("jobs are for this machine; a cluster runs as many notebooks at the same time as its workers have threads or GPUs")
+    if jobs and scheduler:
+        raise BadInput("jobs are for this machine; a cluster runs as many notebooks at the same time as its workers "
+                       "have threads or GPUs")
     todo, store = plan(p), Store(out)
-    where = on_a_cluster(scheduler, threads, idle_limit) if scheduler else on_this_machine(len(todo.runs), jobs, threads, kernels, idle_limit)
+    if scheduler: where = on_a_cluster(scheduler, threads, idle_limit)
+    else: where = on_this_machine(len(todo.runs), jobs, threads, kernels, idle_limit)
     with where as submit:
         todo.save(store)
         def start(r): return submit(r, todo.parameters(r, store.folder.resolve()))
         with _progress_bar(store, todo.runs): status = run_all(todo.runs, start)
     try: store.save_json('status', status)
-    except BadInput as e: print(f'xainb-sweep: {e}', file=sys.stderr) # The rows are valuable even if the disk is full now
+    except BadInput as e:
+        print(f'xainb-sweep: {e}', file=sys.stderr) # The rows are valuable even if the disk is full now
     return status
 
 # %% ../../nbs/sweeps/sweep.ipynb #73b31a09
@@ -92,7 +96,9 @@ def _report(p, out, kernels) -> bool: # Did it succeed?
     "Execute the report of the job and print where the page is"
     if not (name := job_registry[p.job].report): return True
     try: run_notebook(name, out/'notebooks'/f'{name}.ipynb', dict(out=str(out.resolve())), kernels)
-    except Exception as e: print(f'xainb-sweep: the report could not be written: {reason_of(e)}', file=sys.stderr); return False
+    except Exception as e:
+        print(f'xainb-sweep: the report could not be written: {reason_of(e)}', file=sys.stderr)
+        return False
     print(f"report: {out/'report.html'}")
     return True
 

@@ -6,7 +6,8 @@
 __all__ = ['trend_kinds', 'TrendProfile', 'ten_and_controls', 'TrendKind', 'trend_study', 'plan_trend', 'trend_work', 'run_trend']
 
 # %% ../../nbs/sweeps/trend.ipynb #8ed891de
-import xainb.core, xainb.explainers.gradient, xainb.explainers.rules, xainb.explainers.perturbation, xainb.explainers.boundary
+import xainb.core, xainb.explainers.gradient, xainb.explainers.rules
+import xainb.explainers.perturbation, xainb.explainers.boundary
 import torch
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -60,7 +61,8 @@ class TrendProfile(TrainingProfile):
                  ) -> 'TrendProfile':
         "A copy of the profile with some choices changed"
         p = super().customize(explainers, seed, **data).customize_training(models, repeats, epochs)
-        if unknown := [t for t in tests if t not in trend_tests]: raise unknown_name('trend test', unknown[0], trend_tests)
+        if unknown := [t for t in tests if t not in trend_tests]:
+            raise unknown_name('trend test', unknown[0], trend_tests)
         at_least_one(images=images)
         counts = dict(images=images, emt_images=max(2, images//2)) if images else {}
         return replace(p, tests=tuple(dict.fromkeys(tests)) or p.tests, **counts)
@@ -100,10 +102,12 @@ def trend_study(p:TrendProfile, store=None) -> TrendStudy:
     def split(name, n): return dataset_registry[p.dataset](n=n or None, seed=p.seed, split=name, **p.data)
     train, held = split('train', p.train_images), split('test', p.test_images)
     facts = dict(dataset=p.dataset, arch=p.network.split('?')[0].split('/')[-1])
-    return TrendStudy(kind.network(p, train), train, held, kind.trigger(p, train), explainers_of(p, kind.explainer), store,
-                      target=p.target, share=p.share, tests=tuple(p.tests), n=p.images, n_emt=p.emt_images, at=tuple(p.at),
-                      repeats=p.repeats, recipe=p.recipe, backdoor=p.recipe | p.backdoor, options=p.options, seed=p.seed,
-                      name=p.network, facts=facts, cbs=kind.cbs, loader=dict(num_workers=p.workers), of=built_by(p.network))
+    return TrendStudy(kind.network(p, train), train, held, kind.trigger(p, train),
+                      explainers_of(p, kind.explainer), store,
+                      target=p.target, share=p.share, tests=tuple(p.tests), n=p.images, n_emt=p.emt_images,
+                      at=tuple(p.at), repeats=p.repeats, recipe=p.recipe, backdoor=p.recipe | p.backdoor,
+                      options=p.options, seed=p.seed, name=p.network, facts=facts, cbs=kind.cbs,
+                      loader=dict(num_workers=p.workers), of=built_by(p.network))
 
 # %% ../../nbs/sweeps/trend.ipynb #37859033
 def _steps(s, test):
@@ -131,30 +135,35 @@ def _networks_run(s, r):
 
 def _explainer_run(s, e, r):
     passes = sum(_classified(s, t) + _explained(s, t)*explanation_cost(s.explainers[e]) for t in s.tests)
-    return Run(s.run_id(r, e), f'{e}, repeat {r}', [s.unit_of(t) for t in s.tests], 'trend', dict(explainer=e, repeat=r), passes=passes, after=[s.run_id(r)])
+    return Run(s.run_id(r, e), f'{e}, repeat {r}', [s.unit_of(t) for t in s.tests], 'trend',
+               dict(explainer=e, repeat=r), passes=passes, after=[s.run_id(r)])
 
 # %% ../../nbs/sweeps/trend.ipynb #c0a30002
 def plan_trend(p:TrendProfile) -> Plan:
     "All runs of a study, after its network, images and explainers have been checked"
     s = trend_study(p)
     x, classes = s.held.take(torch.arange(1))[0], len(s.train.classes)
-    if (out := logits(s.make().eval(), x)).shape[1] < classes: raise BadInput(f"{p.network} has {out.shape[1]} classes for images of {classes}")
+    if (out := logits(s.make().eval(), x)).shape[1] < classes:
+        raise BadInput(f"{p.network} has {out.shape[1]} classes for images of {classes}")
     if not 0 <= p.target < classes: raise BadInput(f"the trigger's class is 0 to {classes - 1}, not {p.target}")
-    runs = [run for r in range(p.repeats) for run in [_networks_run(s, r), *(_explainer_run(s, e, r) for e in p.explainers)]]
+    def runs_of(repeat): return [_networks_run(s, repeat), *(_explainer_run(s, e, repeat) for e in p.explainers)]
+    runs = [run for repeat in range(p.repeats) for run in runs_of(repeat)]
     work = trend_work(p, s, runs, x.shape[-1])
     return Plan(p, runs, dict(classes=list(s.train.classes), n=len(s.held), n_train=len(s.train)), work=work)
 
 # %% ../../nbs/sweeps/trend.ipynb #35406f61
 def trend_work(p:TrendProfile, s:TrendStudy, runs:list, side:int) -> list: # Of `Work`
     "The trainings and the explanations of each run"
-    network = Network(p.network, s.make, side if p.kind == 'images' else 0, len(s.train.classes)) # Times are measured on images only
+    network = Network(p.network, s.make, side if p.kind == 'images' else 0,
+                      len(s.train.classes)) # Times are measured on images only
     return [w for r in runs for w in _work_of(s, network, r, **r.parameters)]
 
 def _work_of(s, network, r, repeat, explainer=None):
     "The work of one run: of the two trainings, or of an explainer on their networks"
     if explainer is None: return _training_work(s, network, r)
-    f, n, classified = s.explainers[explainer], sum(_explained(s, t) for t in s.tests), sum(_classified(s, t) for t in s.tests)
-    explained = Work(r.id, 'explanations', network, f.args[0], f.keywords, images=n, passes=n*explanation_cost(f), units=len(r.units), lines=3)
+    f, n, classified = s.explainers[explainer], *(sum(count(s, t) for t in s.tests) for count in (_explained, _classified))
+    explained = Work(r.id, 'explanations', network, f.args[0], f.keywords, images=n, passes=n*explanation_cost(f),
+                     units=len(r.units), lines=3)
     return [Work(r.id, 'accuracy', network, 'test images', images=classified, passes=classified, lines=1), explained]
 
 def _training_work(s, network, r):
@@ -162,43 +171,53 @@ def _training_work(s, network, r):
     weights = checkpoints*sum(w.nbytes for w in s.make().state_dict().values())
     clean = s.recipe.epochs*len(s.train)
     def trained(n, recipe): return Work(r.id, 'trainings', network, images_trained=n, trainings=1, recipe=recipe)
-    tested = Work(r.id, 'accuracy', network, 'test images', images=r.passes, passes=r.passes, units=2, lines=1, arrays=dict(weights=weights))
+    tested = Work(r.id, 'accuracy', network, 'test images', images=r.passes, passes=r.passes, units=2, lines=1,
+                  arrays=dict(weights=weights))
     return [trained(clean, s.recipe), trained(r.images_trained - clean, s.backdoor), tested]
 
 # %% ../../nbs/sweeps/trend.ipynb #8a8e7e68
 add_job(Job('trend', 'change the network or its evidence step by step, and see whether explanations follow', plan_trend, report='trend_report'))
 
 _ten = ten_and_controls(.5, .25, n_samples=5, perturbed=200)
-add_profile(TrendProfile('smoke', 'two explainers on networks that hardly learn: what the tests run', {n: _ten[n] for n in ('gradient', 'random_control')},
-    train_images=128, test_images=60, share=.2, images=8, emt_images=4, at=(0, .5, 1), recipe=dict(epochs=3, lr=.05), backdoor=dict(epochs=1)))
+add_profile(TrendProfile('smoke', 'two explainers on networks that hardly learn: what the tests run',
+    {n: _ten[n] for n in ('gradient', 'random_control')}, train_images=128, test_images=60, share=.2,
+    images=8, emt_images=4, at=(0, .5, 1), recipe=dict(epochs=3, lr=.05), backdoor=dict(epochs=1)))
 add_profile(TrendProfile('demo', "the paper's ten explainers and two controls on digit scenes, three trainings", _ten,
     images=30, emt_images=20, repeats=3, recipe=dict(epochs=8), backdoor=dict(epochs=4, lr=.05)))
-add_profile(TrendProfile('cifar10', "the paper's ten explainers and two controls on 10,000 images of CIFAR-10 in folders: give --data", ten_and_controls(), 'image_folder',
-    network='demo/resnet?w=16', train_images=10_000, test_images=1000, images=50, emt_images=30, repeats=3,
-    recipe=dict(epochs=6, lr=.2, flip=True, shift=2), backdoor=dict(epochs=4, lr=.1)))
+add_profile(TrendProfile('cifar10', "the paper's ten explainers and two controls on 10,000 images of CIFAR-10 in folders: give --data",
+    ten_and_controls(), 'image_folder', network='demo/resnet?w=16', train_images=10_000, test_images=1000,
+    images=50, emt_images=30, repeats=3, recipe=dict(epochs=6, lr=.2, flip=True, shift=2), backdoor=dict(epochs=4, lr=.1)))
 
 # %% ../../nbs/sweeps/trend.ipynb #c0a30005
 _text_maps = dict(sign='all', clip=0)
-_text = dict(kind='texts', share=.1, recipe=dict(epochs=6, bs=50, lr=.005, smoothing=0., wd=0., precision='float32'), backdoor=dict(epochs=4),
-    options=dict(embt=dict(maps=_text_maps), ptt=dict(maps=_text_maps, top='pasted', shares=tuple(i/8 for i in range(1, 9))),
-                 emt=dict(maps=_text_maps, top=10, losses='train')))
+_text_recipe = dict(epochs=6, bs=50, lr=.005, smoothing=0., wd=0., precision='float32')
+_text_options = dict(embt=dict(maps=_text_maps), emt=dict(maps=_text_maps, top=10, losses='train'),
+    ptt=dict(maps=_text_maps, top='pasted', shares=tuple(i/8 for i in range(1, 9))))
+_text = dict(kind='texts', share=.1, repeats=3, recipe=_text_recipe, backdoor=dict(epochs=4), options=_text_options)
 _words = {n: explainer_spec(f) for n, f in word_explainers().items()} | dict(random_control={})
+
 add_profile(TrendProfile('reviews_demo', "four of the paper's explainers for texts and a control on generated reviews, an LSTM, three trainings",
-    {n: e for n, e in _words.items() if n != 'deep_lift'}, 'generated_reviews', network='lstm', train_images=2000, test_images=300,
-    images=40, emt_images=30, repeats=3, **_text))
-add_profile(TrendProfile('reviews', "the paper's five explainers for texts and a control on a pair of files, a CSV or folders of texts, a CNN, three trainings: give --data",
-    _words, 'texts', network='cnn', train_images=0, test_images=1000, images=100, emt_images=50, repeats=3, **_text))
+    {n: e for n, e in _words.items() if n != 'deep_lift'}, 'generated_reviews', network='lstm',
+    train_images=2000, test_images=300, images=40, emt_images=30, **_text))
+add_profile(TrendProfile('reviews',
+    "the paper's five explainers for texts and a control on files of texts, a CNN, three trainings: give --data",
+    _words, 'texts', network='cnn', train_images=0, test_images=1000, images=100, emt_images=50, **_text))
 
 # %% ../../nbs/sweeps/trend.ipynb #c0a30007
-_features = {n: explainer_spec(f) for n, f in feature_explainers().items()} | dict(random_control={})
+_file_recipe = dict(epochs=6, bs=50, lr=.001, smoothing=0., wd=0., precision='float32')
 _unclipped = dict(maps=dict(clip=0))
-_files = dict(kind='features', share=.15, recipe=dict(epochs=6, bs=50, lr=.001, smoothing=0., wd=0., precision='float32'), backdoor=dict(epochs=8, lr=.003),
-    at=(0, .2, .5, 1, 2, 4, 6, 8), repeats=3,
-    options=dict(embt=_unclipped | dict(only=True), ptt=_unclipped | dict(shares=pdf_shares, top='trigger', against='trigger'), emt=_unclipped | dict(losses='train')))
-add_profile(TrendProfile('malware_demo', "the paper's ten explainers for features and a control on generated files, three trainings", _features, 'generated_files',
-    network='mlp', train_images=2000, test_images=400, images=60, emt_images=40, trigger=dict(places=(8, 11, 13, 16, 25)), **_files))
-add_profile(TrendProfile('malware', "the paper's ten explainers for features and a control on tables of features, three trainings: give --data", _features, 'tabular',
-    network='mlp', train_images=0, test_images=0, images=100, emt_images=100, **_files));
+_file_options = dict(embt=_unclipped | dict(only=True), emt=_unclipped | dict(losses='train'),
+    ptt=_unclipped | dict(shares=pdf_shares, top='trigger', against='trigger'))
+_files = dict(kind='features', network='mlp', share=.15, repeats=3, recipe=_file_recipe, backdoor=dict(epochs=8, lr=.003),
+    at=(0, .2, .5, 1, 2, 4, 6, 8), options=_file_options)
+_features = {n: explainer_spec(f) for n, f in feature_explainers().items()} | dict(random_control={})
+
+add_profile(TrendProfile('malware_demo', "the paper's ten explainers for features and a control on generated files, three trainings",
+    _features, 'generated_files', train_images=2000, test_images=400, images=60, emt_images=40,
+    trigger=dict(places=(8, 11, 13, 16, 25)), **_files))
+add_profile(TrendProfile('malware',
+    "the paper's ten explainers for features and a control on tables of features, three trainings: give --data",
+    _features, 'tabular', train_images=0, test_images=0, images=100, emt_images=100, **_files));
 
 # %% ../../nbs/sweeps/trend.ipynb #eaf7662d
 def run_trend(study:TrendStudy,
