@@ -35,6 +35,11 @@ def test_import_is_lazy():
     assert in_new_process(loaded) == '[]'
     assert in_new_process("import xainb as xai\nprint(xai.gradcam.__module__, xai.stats.__name__, 'explain' in dir(xai))") == 'xainb.explainers.cam xainb.stats True'
 
+@pytest.mark.parametrize('call', ["list_explainers()", "list_metrics()", "list_datasets()", "list_models()", "list_profiles()", "list_profiles(job='trend')", "list_conventions()"])
+def test_lazy_lists_are_complete(call):
+    alone, together = (in_new_process(f'{head}\nprint(sorted({call}))') for head in ('import xainb as xai\nfrom xainb import ' + call.partition('(')[0], 'from xainb.all import *'))
+    assert alone == together and len(alone) > 20
+
 def test_unknown_attribute():
     with pytest.raises(AttributeError, match="module 'xainb' has no attribute 'gradcan': did you mean 'gradcam'?"): xainb.gradcan
 

@@ -66,8 +66,18 @@ layers = ( # The parts of the package, lowest first; a part imports only from la
 _parts = [part for layer in layers for part in layer]
 __all__ = list(_module_of)
 
+_registered_in = { # Names that read a registry -> the modules that fill it
+    'list_explainers explainer_table check_explainer': [m for m in _public if m.startswith('explainers.')],
+    'list_metrics metric_table check_metric': [m for m in _public if m.startswith('metrics.')],
+    'list_datasets dataset_table': [m for m in _public if m.startswith('data.')],
+    'customize_profile list_profiles profile_table plan': ['sweeps.evaluate', 'sweeps.roar', 'sweeps.trend'],
+}
+_fillers = {name: modules for names, modules in _registered_in.items() for name in names.split()}
+
 def __getattr__(name):
-    if name in _module_of: value = getattr(importlib.import_module(_module_of[name]), name)
+    if name in _module_of:
+        for module in _fillers.get(name, ()): importlib.import_module(f'xainb.{module}')
+        value = getattr(importlib.import_module(_module_of[name]), name)
     elif name in _parts: return importlib.import_module(f'xainb.{name}')
     else:
         from xainb._deprecated import current_value
