@@ -24,7 +24,7 @@ from xainb.explainers.ensembles import smoothgrad
 from xainb.explainers.gradient import gradient, integrated_gradients
 from xainb.explainers.rules import deep_lift
 from xainb.metrics.localization import boundary_scores
-from xainb.models.zoo import get_model
+from xainb.models.zoo import build_model
 from xainb.store import Store
 
 radius, draws, ways = .25, 8, 20
@@ -83,8 +83,8 @@ def cases(a):
     scenes = DigitScenes('test', n=a.images, seed=0)
     for arch in a.archs.split(','):
         facts = [dict(model=f'demo/{arch}{end}', arch=arch, training=training, dataset='DigitScenes') for training, end in dict(vanilla='', robust='_robust').items()]
-        for f in facts: yield f, lambda f=f: get_model(f['model']), scenes.x, scenes.ground_truth
-        yield from smoothed(facts[0], lambda f=facts[0]: get_model(f['model']), scenes.x[:a.images//4], (.05, .1, .2))
+        for f in facts: yield f, lambda f=f: build_model(f['model']), scenes.x, scenes.ground_truth
+        yield from smoothed(facts[0], lambda f=facts[0]: build_model(f['model']), scenes.x[:a.images//4], (.05, .1, .2))
     if a.cifar:
         x = cifar_images(a.cifar, a.images)
         facts = [dict(model=f'cifar10/{name}', arch='resnet20', training=training, dataset='CIFAR-10') for training, name in dict(vanilla='resnet20_vanilla', robust='resnet20_linf_adv').items()]
@@ -93,7 +93,7 @@ def cases(a):
     if a.imagenet:
         found = photos(a.photographs, folder=f'{a.imagenet}/imagenet')
         for arch, end in (('squeezenet1_1', ''), ('mobilenet_v2', '?mean=0.5&std=0.5')):
-            yield dict(model=f'torchvision/{arch}', arch=arch, training='vanilla', dataset='ImageNet'), lambda arch=arch, end=end: get_model(f'torchvision/{arch}:{a.imagenet}/imagenet/{arch}.safetensors{end}'), found.x, found.ground_truth
+            yield dict(model=f'torchvision/{arch}', arch=arch, training='vanilla', dataset='ImageNet'), lambda arch=arch, end=end: build_model(f'torchvision/{arch}:{a.imagenet}/imagenet/{arch}.safetensors{end}'), found.x, found.ground_truth
 
 def main():
     a = command(__doc__, 'four images', archs=('resnet,alexnet', 'families of the demo zoo'), cifar=('', 'a folder with the CIFAR-10 pair'), imagenet=('', 'a folder with ImageNet networks and photographs'),

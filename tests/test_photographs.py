@@ -6,7 +6,7 @@ from children import call
 from xainb.checks.explainers import check_explainer
 from xainb.core import logits
 from xainb.data.images import photos
-from xainb.models.zoo import get_model
+from xainb.models.zoo import build_model
 from xainb.reports.evaluate import EvaluationReport
 
 folder = Path(os.environ.get('XAINB_DATA', 'nowhere'))/'imagenet'
@@ -25,7 +25,7 @@ def test_accuracy_is_the_published_one(spec, some):
     kept = EvaluationReport(Path(__file__).parent.parent/'nbs'/'results'/'real_photographs').rows
     kept = kept[(kept.metric == 'correct') & (kept.split == 'test') & (kept.model == spec.split(':')[0])].set_index('image').value
     assert len(kept) == 1000 and abs(kept.mean() - networks[spec]) <= .002
-    right = logits(get_model(spec).to(memory_format=torch.channels_last), some.x).argmax(1) == some.y
+    right = logits(build_model(spec).to(memory_format=torch.channels_last), some.x).argmax(1) == some.y
     assert (right.numpy() == kept.loc[some.ids].to_numpy().astype(bool)).mean() >= .99
 
 def test_boxes_move_with_the_crop(some):
@@ -47,5 +47,5 @@ def test_the_command_runs_on_photographs(tmp_path):
 @pytest.mark.parametrize('name', ['gradient', 'gradcam', 'cam', 'guided_backprop', 'sobel'])
 def test_explainers_keep_their_word_on_photographs(name):
     import xainb.explainers.gradient, xainb.explainers.cam, xainb.explainers.rules, xainb.explainers.controls
-    found = check_explainer(name, get_model(list(networks)[2]), photos(n=2, folder=str(folder)).x).verify()
+    found = check_explainer(name, build_model(list(networks)[2]), photos(n=2, folder=str(folder)).x).verify()
     assert found['batch and order'].verdict == 'passed' and found['cost'].verdict == 'passed'

@@ -261,7 +261,7 @@ def blank_network(spec:str) -> torch.nn.Module:
     "The network that a model string names, with random weights if it comes from torchvision or timm"
     library, net, _, options = split_model_string(spec)
     builder = dict(torchvision=torchvision_network, timm=timm_network).get(library)
-    if not builder: return get_model(spec)
+    if not builder: return build_model(spec)
     normal = normalization_of(library, net, options)
     passed_on = {k: v for k, v in options.items() if k not in ('sha256', 'training', 'name', 'classes')}
     with seeded(0):
