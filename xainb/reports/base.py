@@ -63,6 +63,7 @@ def failed_runs(self:BaseReport) -> list:
     "One text for each run that failed, with the reason"
     return [f"{s['run']}: {s.get('why', '')}" for s in self.status if s['status'] == 'failed']
 
+# %% ../../nbs/reports/base.ipynb #e4caa0cd
 @patch
 def summary(self:BaseReport) -> pd.DataFrame: # One line for each fact, with the column `what`
     "What the numbers were measured on"
@@ -91,6 +92,7 @@ def _without_images(arrays, n):
     arrays = {k: v[:n] for k, v in arrays.items()}
     return arrays | ({'x': np.zeros_like(arrays['x'])} if 'x' in arrays else {})
 
+# %% ../../nbs/reports/base.ipynb #35ab9ad3
 @patch
 def pack(self:BaseReport,
          to,          # Folder of the copy

@@ -29,6 +29,7 @@ better_direction |= {n: m.better for n, m in metric_registry.items() if n not in
                      and m.family != 'output'}
 better_direction |= {f'boundary_{k}': 'higher' for k in ('loc', 'eg', 'pp', 'con')}
 
+# %% ../../nbs/reports/evaluate.ipynb #73e9f0aa
 titles = dict(accuracy='test accuracy', shifted='accuracy under shift', pointing_game='Pointing Game',
               wsol='WSOL: IoU > 0.5', wsol_iou='WSOL: mean IoU',
               insertion='Insertion', deletion='Deletion (lower is better)', mask_energy='Fraction inside the mask',
@@ -40,6 +41,7 @@ def _title(metric, better):
     return metric[0].upper() + metric[1:].replace('_', ' ') + (' (lower is better)' if better == 'lower' else '')
 titles |= {m: _title(m, better) for m, better in better_direction.items() if m not in titles}
 
+# %% ../../nbs/reports/evaluate.ipynb #ffcc9b0c
 paper_metrics = 'pointing_game', 'wsol', 'insertion', 'deletion' # The four scores of the paper
 paper_criteria = 'pointing_game', 'wsol', 'wsol_iou', 'insertion', 'deletion', 'mask_energy' # For its findings
 
@@ -64,6 +66,7 @@ def scores(self:EvaluationReport) -> pd.DataFrame:
     "One row for each network, explainer, metric and image"
     return self._scores()
 
+# %% ../../nbs/reports/evaluate.ipynb #6e475917
 @patch
 @cached_on_report
 def _scores(self:EvaluationReport):
@@ -73,6 +76,7 @@ def _scores(self:EvaluationReport):
     hits = wsol_score(r) if (r.metric == 'wsol_hit_curve').any() else r[:0]
     return pd.concat([r[r.metric.isin(better_direction)], hits])[columns].reset_index(drop=True)
 
+# %% ../../nbs/reports/evaluate.ipynb #3ea17edc
 @patch
 @cached_on_report
 def measured(self:EvaluationReport, *among) -> list:
@@ -88,6 +92,7 @@ def table(self:EvaluationReport, metric:str) -> pd.DataFrame: # Networks × expl
                                                               sort=False)
     return s.reindex(index=self.models, columns=self.explainers).rename(index=self.name)
 
+# %% ../../nbs/reports/evaluate.ipynb #85388c32
 @patch
 @cached_on_report
 def intervals(self:EvaluationReport, metric:str) -> pd.DataFrame: # As text, `mean [low, high]`
@@ -108,6 +113,7 @@ def accuracies(self:EvaluationReport) -> pd.DataFrame:
     kind = r.split.str.extract(r'\+([a-z]+)-', expand=False)
     return r.assign(kind=kind.fillna('none'), panel=np.where(kind.isna(), 'accuracy', 'shifted'))[columns]
 
+# %% ../../nbs/reports/evaluate.ipynb #6b61ec02
 @patch
 @cached_on_report
 def accuracy_table(self:EvaluationReport) -> pd.DataFrame:
@@ -123,6 +129,7 @@ def _image_means(frame, by, spread):
     each = inside.groupby([*by, 'image'], sort=False).mean().reset_index()
     return interval_table(each, list(by))
 
+# %% ../../nbs/reports/evaluate.ipynb #9cac67d5
 @patch
 @cached_on_report
 def criteria(self:EvaluationReport) -> pd.DataFrame: # model, panel, family, mean, low, high, n
@@ -144,6 +151,7 @@ def accuracy_figure(self:EvaluationReport):
     "Test accuracy and accuracy under shift of each network"
     return self._criteria_panels(('accuracy', 'shifted'))
 
+# %% ../../nbs/reports/evaluate.ipynb #f0998669
 @patch
 def criteria_figure(self:EvaluationReport, metrics=paper_metrics):
     "Scores of each network by family of explainers"
@@ -176,6 +184,7 @@ def curve_figure(self:EvaluationReport):
         self._draw_curves(axes[i, j], metric, training, xlabel='fraction of pixels' if i == len(kinds)-1 else '')
     return shared_legend(fig, ncols=2*len(trainings))
 
+# %% ../../nbs/reports/evaluate.ipynb #fd54402c
 @patch
 def _draw_curves(self:EvaluationReport, ax, metric, training, xlabel):
     at, values = self.curves(metric, training)
@@ -200,6 +209,7 @@ def grid(self:EvaluationReport,
     x = (x if photograph else torch.ones_like(x)).expand(len(runs), -1, -1, -1)
     return show_maps(x, maps, GroundTruth(boxes), names=[self.name.get(r['name'], r['name']) for r in runs], size=.85)
 
+# %% ../../nbs/reports/evaluate.ipynb #8b20bbf0
 @patch
 def _map(self:EvaluationReport, run, explainer, image, shape):
     "The kept saliency map of an image, or NaN where there is none"
@@ -233,6 +243,7 @@ def confidence_figure(self:EvaluationReport):
                     note=_correlation_note(c.confidence, c[m]))
     return fig
 
+# %% ../../nbs/reports/evaluate.ipynb #47339c56
 def _correlation_note(x, y):
     r, rho = (correlation(x, y, kind) for kind in ('pearson', 'spearman'))
     texts = [f'{name} {c.r:.2f} [{c.low:.2f}, {c.high:.2f}]' for name, c in (('Pearson', r), ('Spearman', rho))]
@@ -254,6 +265,7 @@ def _on_all_networks(s):
     n = s.explainer.map(s.explainer.value_counts())
     return s[n == n.max()].groupby(['explainer', 'image'], sort=False).value.mean().reset_index()
 
+# %% ../../nbs/reports/evaluate.ipynb #323549e0
 @patch
 @cached_on_report
 def ranking_text(self:EvaluationReport, metric:str) -> str: # Empty if there is nothing to rank
@@ -262,6 +274,7 @@ def ranking_text(self:EvaluationReport, metric:str) -> str: # Empty if there is 
     if s.explainer.nunique() < 2 or s.image.nunique() < 2: return ''
     return ranking_summary(s, better=better_direction[metric])
 
+# %% ../../nbs/reports/evaluate.ipynb #4fced072
 @patch
 def rank_figure(self:EvaluationReport, metric:str):
     "Ranks, with intervals, of the explainers that are defined on every network"
@@ -279,6 +292,7 @@ def correction_figure(self:EvaluationReport):
     ordered = pd.concat([mean[mean.metric == m] for m in kinds])
     return plot_intervals(interval_table(ordered, ['metric', 'explainer', 'family']), panel='metric', size=(2.2, .24))
 
+# %% ../../nbs/reports/evaluate.ipynb #61698dca
 @patch
 def agreement_figure(self:EvaluationReport):
     "Rank correlation of each pair of metrics over the explainers of an image, averaged over images and networks"
@@ -300,6 +314,7 @@ def gains(self:EvaluationReport, metric:str, a:str, b:str, # Trainings, such as 
     both = [s[s.training == t].set_index(['arch', 'explainer', 'image']).value for t in (a, b)]
     return (both[0] - both[1]).dropna().groupby('image').mean().to_numpy()
 
+# %% ../../nbs/reports/evaluate.ipynb #d9124470
 @patch
 def paired(self:EvaluationReport, metric:str, a:str, b:str, **where) -> Difference:
     "The mean of `gains` with its interval over images"
@@ -320,6 +335,7 @@ def _interval_text(d):
     mean = _mean_difference(d)
     return f'{mean.mean:+.3f} [{mean.low:+.3f}, {mean.high:+.3f}]'
 
+# %% ../../nbs/reports/evaluate.ipynb #78676566
 def _both(gain, rest):
     "The verdict on 'one is higher and the other is not', in which the gain decides whether anything is said"
     if gain != 'yes': return gain
@@ -328,6 +344,7 @@ def _both(gain, rest):
 @patch
 def _has_pair(self:EvaluationReport): return {'robust', 'vanilla'} <= set(self.rows.training)
 
+# %% ../../nbs/reports/evaluate.ipynb #2250e688
 @patch
 def _robust_gradients(self:EvaluationReport):
     if not self._has_pair(): return 'the sweep has no vanilla and robust pair', _none
@@ -367,6 +384,7 @@ def ranks(self:EvaluationReport) -> pd.Series: # Best first; 1 is best
         return t.rank(axis=1, ascending=better_direction[metric] == 'lower')
     return pd.concat([ranked(m) for m in self.measured(*paper_metrics)]).mean().sort_values()
 
+# %% ../../nbs/reports/evaluate.ipynb #9d1c5072
 @patch
 @cached_on_report
 def _image_ranks(self:EvaluationReport, of:str): # [images, of]
@@ -378,6 +396,7 @@ def _image_ranks(self:EvaluationReport, of:str): # [images, of]
     wide = s.assign(value=s.value*s.metric.map(_sign)).pivot_table(index=[*fixed, 'image'], columns=of, values='value')
     return wide.rank(axis=1, ascending=False).groupby('image').mean()
 
+# %% ../../nbs/reports/evaluate.ipynb #4b3e1316
 @patch
 def budget(self:EvaluationReport) -> pd.Series: # Explainer -> number of samples, as a fraction of the published number
     "How many of its published samples each explainer that draws random samples had"
@@ -413,6 +432,7 @@ def _favored(self:EvaluationReport):
 
 _strong = .5 # A correlation above this is strong (Cohen 1988)
 
+# %% ../../nbs/reports/evaluate.ipynb #ed3f1381
 def _p_of_strong(r, free):
     "Two-sided p value of a correlation against 0.5, by Fisher's transformation"
     z = np.arctanh(np.clip(r, -1+1e-9, 1-1e-9)) - np.arctanh(_strong)
@@ -447,6 +467,7 @@ def _by_criterion(self:EvaluationReport): # Criterion -> [images, networks], hig
         found[titles[m]] = _sign(m)*s[s.metric == m].groupby(['image', 'model'], sort=False).value.mean().unstack()
     return {k: t.reindex(columns=self.models).dropna() for k, t in found.items()}
 
+# %% ../../nbs/reports/evaluate.ipynb #c0680cc3
 @patch
 def _wins(self:EvaluationReport, tables): # Set of (criterion, better network, worse network)
     "The significant differences between networks, all criteria and pairs tested together"
@@ -457,6 +478,7 @@ def _wins(self:EvaluationReport, tables): # Set of (criterion, better network, w
     certain = [(c, (a, b) if v.mean() > 0 else (b, a)) for (c, a, b), v, q in zip(compared, d, p) if q <= .05]
     return {(c, self.models[winner], self.models[loser]) for c, (winner, loser) in certain}
 
+# %% ../../nbs/reports/evaluate.ipynb #01a94128
 @patch
 def _no_single_best(self:EvaluationReport):
     if len(self.models) < 2: return 'one network', _none
@@ -480,6 +502,7 @@ def _best_architecture(self:EvaluationReport):
     text = 'mean rank: ' + ', '.join(f'{a} {v:.2f}' for a, v in r.mean().sort_values().items())
     return text, verdict([(r[o] - r[resnets[0]]).dropna() for o in r if o not in resnets])
 
+# %% ../../nbs/reports/evaluate.ipynb #63b706b6
 @patch
 def _only(self:EvaluationReport, selected):
     "The same report on the scores for which `selected(scores)` is true"
@@ -498,6 +521,7 @@ _claims = [('Robust networks score higher with gradient-based methods, but not w
            ('No single network is best in all three criteria', '_no_single_best'),
            ('ResNet-50 is on average the best architecture', '_best_architecture')]
 
+# %% ../../nbs/reports/evaluate.ipynb #53b30342
 @patch
 @cached_on_report
 def findings(self:EvaluationReport) -> pd.DataFrame: # Claim, what was measured here, verdict
@@ -513,6 +537,7 @@ def boundary_gain(self:EvaluationReport) -> pd.DataFrame: # pair, panel, trainin
     lines = [line for far, near in boundary_twins.items() for line in self._gains_of_pair(far, near)]
     return pd.DataFrame(lines)
 
+# %% ../../nbs/reports/evaluate.ipynb #73680510
 @patch
 def _gains_of_pair(self:EvaluationReport, far, near):
     pair = self.scores[self.scores.explainer.isin([far, near])]
@@ -617,6 +642,7 @@ def _findings_html(self:EvaluationReport):
     return warnings + verdict_html(self.findings(),
                                    'agrees?') + f"<p>{html.escape(one_line(_captions['findings']))}</p>"
 
+# %% ../../nbs/reports/evaluate.ipynb #d80c5a90
 @patch
 def _accuracy_html(self:EvaluationReport):
     by_kind = folded('by kind of shift', table_html(self.accuracy_table().round(3)))
@@ -632,6 +658,7 @@ def _metric_html(self:EvaluationReport, m):
     ranks = folded('ranks with 95 % intervals', captioned(self.rank_figure(m), _captions['ranks']))
     return heat + f'<p>{html.escape(text)}</p>' + ranks + intervals
 
+# %% ../../nbs/reports/evaluate.ipynb #49daca78
 @patch
 def _score_sections(self:EvaluationReport):
     if metrics := self.measured(*paper_metrics):
@@ -662,6 +689,7 @@ def _example_sections(self:EvaluationReport):
     shared = _captions['shared'] if 'boundary' in self.family.values() else ''
     yield 'What an explanation costs', table_html(self.costs().round(4), caption=f"{_captions['costs']} {shared}")
 
+# %% ../../nbs/reports/evaluate.ipynb #3aa5e1a4
 @patch
 def results(self:EvaluationReport): # Pairs of heading and HTML
     "The sections of the page that show results"

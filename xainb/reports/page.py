@@ -24,6 +24,7 @@ def table_html(frame,       # DataFrame
     "A table that scrolls sideways if it is too wide for the page"
     return f'{_paragraph(caption)}<div class="scroll">{frame.to_html(index=index, border=0)}</div>'
 
+# %% ../../nbs/reports/page.ipynb #691230f0
 def captioned(fig,          # matplotlib figure
               caption:str,  # Sentences below the figure: what it shows and what to look for
               kind='svg',   # 'svg' for lines and text, 'png' for images
@@ -32,6 +33,7 @@ def captioned(fig,          # matplotlib figure
     caption = one_line(caption)
     return f'<figure>{figure_html(fig, kind, alt=caption)}<figcaption>{html.escape(caption)}</figcaption></figure>'
 
+# %% ../../nbs/reports/page.ipynb #d31ca3f8
 def folded(title:str,       # What the reader clicks on
            body:str,        # HTML
           ) -> str:
@@ -49,6 +51,7 @@ figure{margin:1em 0} figcaption{color:#555;font-size:13px;max-width:75ch}"""
 _frame = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">\
 <title>xainb: {about}</title><style>{css}</style><h1>{title}</h1><p>{about}</p>{body}</html>"""
 
+# %% ../../nbs/reports/page.ipynb #1e2a470c
 def write_page(path,      # File, or URL of one
                title:str, # Headline
                about:str, # One line below it: what was measured on how much

@@ -30,6 +30,7 @@ def published_trend(test:str|None=None,        # embt, ptt, emt, or a traditiona
         t = t[(t[what] == v) | without_trigger]
     return t.reset_index(drop=True)
 
+# %% ../../nbs/reports/published.ipynb #d773b669
 def wide_trend(t) -> pd.DataFrame: # [explainers, (test, network)]
     "A published table in the form in which the paper prints it"
     columns = list(dict.fromkeys(zip(t.test, t.network)))
@@ -48,6 +49,7 @@ def _resampled_means(values, resamples, rng):
     n = len(values)
     return rng.multinomial(n, np.full(n, 1/n), resamples)/n @ values
 
+# %% ../../nbs/reports/published.ipynb #8361ec6a
 def trend_agreement(correlations,  # Ours [images, explainers], or a list of such frames, one for each network
                     theirs,        # Explainer -> mean
                     level=.95, resamples=2000, seed=0,
@@ -62,6 +64,7 @@ def trend_agreement(correlations,  # Ours [images, explainers], or a list of suc
     r = pearson(_rank(mean_scores(frames)[common].to_numpy()), order)
     return Correlation(float(r), *map(float, ends), len(common))
 
+# %% ../../nbs/reports/published.ipynb #5a744e3b
 def agreement_p(r:Correlation, draws:int=20_000, seed:int=0) -> float:
     "The fraction of random orders of as many explainers that agree at least as well"
     orders = np.random.default_rng(seed).random((draws, r.n)).argsort(1)

@@ -72,6 +72,7 @@ def trainings(self:RoarReport) -> pd.DataFrame: # explainer, mode, fraction, see
     trainings = r.assign(mode=params['mode'], fraction=params.fraction).groupby(keys, observed=True)
     return pd.DataFrame([dict(zip(keys, k)) | _one_training(t, mode=k[1]) for k, t in trainings])
 
+# %% ../../nbs/reports/roar.ipynb #625b2610
 def _one_training(t, mode):
     def final(metric): return t[t.metric == metric].sort_values('at').value.iloc[-1]
     training = {f'training {m}': final(f'training_{m}') for m in ('loss', 'accuracy')}
@@ -91,6 +92,7 @@ def measured_on(self:RoarReport) -> dict:
             'recipe': canonical_json(vars(Recipe(**p['recipe']))), 'explainers': with_params(p['explainers']),
             'intervals': intervals}
 
+# %% ../../nbs/reports/roar.ipynb #cf277b8f
 @patch
 def subtitle(self:RoarReport) -> str:
     p = self.profile
@@ -119,6 +121,7 @@ def _findings_html(self:RoarReport):
     rules = one_line(_captions['findings']).format(margin=roar_margin)
     return sentences + f'<p>{html.escape(rules)}</p>' + folded('as a table', verdict_html(findings.round(3), 'verdict'))
 
+# %% ../../nbs/reports/roar.ipynb #1ffd9f8c
 @patch
 def results(self:RoarReport): # Pairs of heading and HTML
     "The sections of the page that show results"
@@ -131,5 +134,6 @@ def results(self:RoarReport): # Pairs of heading and HTML
     trainings = table_html(self.trainings().round(3), index=False, caption=_captions['trainings'])
     yield 'Trainings', folded('each of them', trainings)
 
+# %% ../../nbs/reports/roar.ipynb #8fa40822
 @patch
 def overview(self:RoarReport): return verdict_html(self.findings().round(3), 'verdict')

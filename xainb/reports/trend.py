@@ -44,6 +44,7 @@ def learned(self:TrendReport) -> pd.DataFrame: # what, training, mean, low, high
 @patch
 def score_figure(self:TrendReport): return plot_trend_scores(self.scores)
 
+# %% ../../nbs/reports/trend.ipynb #68f8cdc7
 @patch
 def sequence_figure(self:TrendReport, seed=None): # Seed of the training; the first one if not given
     "What we control and what explanations do, as means over images, one row of panels for each test"
@@ -69,8 +70,10 @@ def _above_chance(s):
     p = 2*ndtr(-(s['mean'] - s.random_high)/error.where(error > 0, 1e-9))
     return s[(holm(p) <= .05) & (s['mean'] > s.random_high) & (s.n >= min_images)]
 
+# %% ../../nbs/reports/trend.ipynb #c180111f
 def _listed(s): return ', '.join(f"{r.explainer} {r['mean']:.2f} [{r.low:.2f}, {r.high:.2f}]" for _, r in s.iterrows())
 
+# %% ../../nbs/reports/trend.ipynb #f7e53eeb
 def _sentence(test, s):
     s = s.sort_values('mean', ascending=False)
     above = _above_chance(s)
@@ -98,6 +101,7 @@ def measured_on(self:TrendReport) -> dict:
             'intervals': '95 %, over data' + (' and trainings together' if many
                                               else ' of one training; another training may give another result')}
 
+# %% ../../nbs/reports/trend.ipynb #86cb27bc
 @patch
 def subtitle(self:TrendReport) -> str:
     sizes = {'explainer': len(self.profile['explainers']), 'trend test': len(self.tests), 'training': len(self.seeds)}
@@ -114,6 +118,7 @@ _captions = dict(
     learned="""Fractions of held-out data, with 95 % intervals. If a network rarely predicts the trigger's class
         although the trigger is there, the scores of embt and ptt say nothing about explainers.""")
 
+# %% ../../nbs/reports/trend.ipynb #61fa68fc
 @patch
 def results(self:TrendReport): # Pairs of heading and HTML
     "The sections of the page that show results"

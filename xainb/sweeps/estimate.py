@@ -36,6 +36,7 @@ from fastai.callback.core import Callback
 # %% ../../nbs/sweeps/estimate.ipynb #513058c9
 def _device(): return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
 
+# %% ../../nbs/sweeps/estimate.ipynb #19789ca8
 @dataclass
 class MachineTimings:
     "How long the parts of a sweep take on one machine, by name; a name contains everything that the time depends on"
@@ -79,6 +80,7 @@ def pass_name(network:Network, backward:bool=False) -> str:
     direction = 'forward and back' if backward else 'forward'
     return f"{direction}, {network.name}, {network.side} pixels, {network.classes} classes"
 
+# %% ../../nbs/sweeps/estimate.ipynb #c68f574c
 def time_pass(net, network:Network, backward:bool=False,
               longest:float=2.) -> dict: # `seconds` of an image, `rows` at a time
     "Time passes of a network, forward only, or forward and backward"
@@ -100,12 +102,14 @@ class _Clock(Callback):
         if torch.cuda.is_available(): torch.cuda.synchronize()
         self.ends.append(time.perf_counter())
 
+# %% ../../nbs/sweeps/estimate.ipynb #47302fdf
 def train_name(w:Work) -> str:
     "The name of a training in `MachineTimings`"
     r, network = as_recipe(w.recipe), w.network
     rest = digest(vars(replace(r, epochs=1)))
     return f"training, {network.name}, {network.side} pixels, {network.classes} classes, batches of {r.bs}, {rest}"
 
+# %% ../../nbs/sweeps/estimate.ipynb #56d025c8
 def _batches(make, network, recipe, rows, steps):
     "Seconds until the first batch ended, and seconds of each step after it"
     x, y = torch.rand(rows, *_shape(network)), torch.arange(rows) % network.classes
@@ -116,6 +120,7 @@ def _batches(make, network, recipe, rows, steps):
     train_from_scratch(make, batch, rows*steps, replace(recipe, epochs=1, bs=rows), cbs=[removal, clock])
     return clock.ends[0] - start, np.diff(clock.ends)
 
+# %% ../../nbs/sweeps/estimate.ipynb #bb2c9f23
 def time_training(network:Network, recipe, longest:float=8.) -> dict: # `seconds`, `start`, `rows` at a time
     "Time some steps of a training"
     recipe = as_recipe(recipe)
@@ -145,6 +150,7 @@ class _Sample:
     def __len__(self): return len(self.x)
     def take(self, i): return self.x[i], torch.zeros(len(i), dtype=torch.long)
 
+# %% ../../nbs/sweeps/estimate.ipynb #d4b2ea85
 def _method(w, n, passes):
     "The network, and a call of the method on `n` images with about `passes` passes of each"
     net, side = idle_network(w.network.side).to(_device()), w.network.side
@@ -154,6 +160,7 @@ def _method(w, n, passes):
     if w.kind == 'ranks': return net, partial(explain_ranks, net, _Sample(x.cpu()), partial(f, **params), *w.extra)
     return net, partial(f, net, x, torch.zeros(n, dtype=torch.long), **params)
 
+# %% ../../nbs/sweeps/estimate.ipynb #72a1efd6
 def _metric_call(w, net, x, passes):
     f, n, side, explain = metric_registry[w.what], len(x), x.shape[-1], None
     if w.extra:
@@ -192,6 +199,7 @@ def file_name(lines:float) -> str:
     "The name of a file of rows in `MachineTimings`"
     return f'file of {lines:.2g} rows' if lines < 1e6 else 'file of 1e+06 rows'
 
+# %% ../../nbs/sweeps/estimate.ipynb #b7dc9df1
 def time_file(lines:float) -> dict: # `seconds`, `bytes`
     "Time to write a file with a number of rows; the values are random"
     n = max(1, round(min(float(f'{lines:.2g}'), 1e6)))
@@ -203,6 +211,7 @@ def time_file(lines:float) -> dict: # `seconds`, `bytes`
         seconds = shortest_time(lambda: store.write('run', 'unit', frame, **columns))
         return dict(seconds=seconds, bytes=store.units()[0].stat().st_size)
 
+# %% ../../nbs/sweeps/estimate.ipynb #09ff7df4
 def time_reading() -> dict:
     "Time to read a JPEG file of 500 × 375 pixels, about the size of most images of ImageNet, from memory"
     noise, file = np.random.RandomState(0).randint(0, 256, (24, 32, 3), 'uint8'), io.BytesIO()
@@ -210,6 +219,7 @@ def time_reading() -> dict:
     def read(): return LazyImages([(Image.open(io.BytesIO(file.getvalue())), 0)]).take([0])
     return dict(seconds=shortest_time(read))
 
+# %% ../../nbs/sweeps/estimate.ipynb #db9a95fd
 def time_kernel(profile) -> dict:
     "Time to start Python and import what a notebook of this job imports"
     module, start = type(profile).__module__, time.perf_counter()
@@ -237,6 +247,7 @@ def _lines(w, c):
     each = c.found.get(method_name(w), {}).get('lines', 1.) if w.lines is None else w.lines
     return max(1., each*w.images/w.units)
 
+# %% ../../nbs/sweeps/estimate.ipynb #e22290bf
 def _latest(make):
     "`make(network)`, with the latest network kept while the name is the same"
     kept = {}
@@ -245,6 +256,7 @@ def _latest(make):
         return kept[network.name]
     return get
 
+# %% ../../nbs/sweeps/estimate.ipynb #427b97ed
 def _passes(made, so_far):
     "Name -> (network, backward) of each kind of pass that a plan needs"
     def directions(w): return (False, True) if so_far.found.get(method_name(w), {}).get('back') else (False,)
@@ -297,6 +309,7 @@ def work_seconds(w:Work, c:MachineTimings) -> float:
     if w.trainings: seconds += w.images_trained*c[train_name(w)]['seconds'] + w.trainings*c[train_name(w)]['start']
     return seconds
 
+# %% ../../nbs/sweeps/estimate.ipynb #1c19dab8
 def work_bytes(w:Work, c:MachineTimings) -> dict: # rows, maps, ranks, weights
     "The storage of one `Work`: rows as measured, arrays by their sizes"
     return dict(rows=w.units*c[file_name(_lines(w, c))]['bytes'] if w.units else 0) | w.arrays
@@ -393,6 +406,7 @@ def table(self:Estimate) -> pd.DataFrame:
     sums.loc['all'] = sums.sum().to_dict() | dict(runs=len(self.plan.runs))
     return sums.fillna(0)[['runs', *_columns]]
 
+# %% ../../nbs/sweeps/estimate.ipynb #ca184002
 @patch(as_prop=True)
 def formatted(self:Estimate) -> pd.DataFrame:
     "The table with readable numbers and units"
@@ -413,6 +427,7 @@ def notes(self:Estimate) -> list:
     unknown = [text[0].upper() + text[1:].rstrip('.') + '.' for text in self.plan.facts.get('unknown', [])]
     return [self._where(), *self._time_notes(), self._storage_note(), *self._reading_note(), *unknown, *unmeasured]
 
+# %% ../../nbs/sweeps/estimate.ipynb #88eba80c
 @patch
 def _where(self:Estimate):
     c = self.machine
@@ -420,6 +435,7 @@ def _where(self:Estimate):
     if self.speed_up == 1: return f"{where}."
     return f"{where}; the times are for a machine that is {self.speed_up:g} times as fast, which is your number."
 
+# %% ../../nbs/sweeps/estimate.ipynb #c722d795
 @patch
 def _time_notes(self:Estimate):
     as_it_is = self.machine.here and self.speed_up == 1 and not self.gpus
@@ -439,6 +455,7 @@ def _storage_note(self:Estimate):
     how += ['the others follow from the sizes of their arrays']*(len(self.bytes) > 1)
     return f"Storage: {each}; {' and '.join(how)}. Executed notebooks and the report come on top."
 
+# %% ../../nbs/sweeps/estimate.ipynb #ba41d74e
 @patch
 def _reading_note(self:Estimate):
     if not (reads := self.plan.facts.get('reads')): return
@@ -446,6 +463,7 @@ def _reading_note(self:Estimate):
     yield (f"Reading {reads:,} photographs from files takes {time} of one processor core on that machine, "
            "which is not in the table: give the loader enough processes.")
 
+# %% ../../nbs/sweeps/estimate.ipynb #1893b178
 @patch
 def __repr__(self:Estimate):
     p, runs = self.plan.profile, self.plan.runs
@@ -470,6 +488,7 @@ def estimate(what,                        # Plan, or profile of any job
                        f"same profile")
     return Estimate(made, machine, gpus, price, speed_up)
 
+# %% ../../nbs/sweeps/estimate.ipynb #73396f3d
 def plan_or_outline(p:BaseProfile) -> Plan:
     "The plan of a profile, or its outline where networks or images are not there"
     outline = job_registry[p.job].outline
@@ -482,6 +501,7 @@ _not_choices = ('job', 'profile', 'out', 'jobs', 'threads', 'scheduler', 'idle_l
                 'gpus', 'price', 'speed_up', 'timings', 'pdb', 'xtra')
 _description = 'Print what a sweep will take before it starts: runs, passes, trainings, hours, storage and cost'
 
+# %% ../../nbs/sweeps/estimate.ipynb #81f5a1f2
 def _parser():
     parser = anno_parser(inspect.unwrap(xainb.sweeps.cli.main), 'xainb-plan', ['job'])
     parser.description, parser.epilog = _description, None
@@ -495,6 +515,7 @@ def _parser():
                              'not exist')
     return parser
 
+# %% ../../nbs/sweeps/estimate.ipynb #1ad6aec8
 def _choices(options):
     "The options of the command that `customize_profile` takes"
     given = {k: v for k, v in options.items() if k not in _not_choices and v is not False and v not in (None, '')}
@@ -514,6 +535,7 @@ def _check_numbers(o):
         raise BadInput(f"GPUs and price are at least 0 and the speed-up is above it, not {o.gpus}, {o.price:g} and "
                        f"{o.speed_up:g}")
 
+# %% ../../nbs/sweeps/estimate.ipynb #a2cab78c
 def _print_plan(o):
     _check_numbers(o)
     made = plan_or_outline(customize_profile(o.profile, o.job, **_choices(vars(o))))

@@ -73,6 +73,7 @@ nine_explainers = ['gradient', 'input_x_gradient', 'integrated_gradients', 'expe
                    'meaningful_perturbation', 'rise', 'cam', 'gradcam']
 control_explainers = ['sobel', 'center_blob', 'random_control']
 
+# %% ../../nbs/sweeps/evaluate.ipynb #11470021
 def with_samples(integrated_gradients, expected_gradients, lime, meaningful_perturbation, # Steps or samples of each
                  **rise,  # Parameters of RISE
                 ) -> dict: # Explainer -> parameters
@@ -82,6 +83,7 @@ def with_samples(integrated_gradients, expected_gradients, lime, meaningful_pert
                   lime=dict(n_samples=lime), meaningful_perturbation=dict(n_steps=meaningful_perturbation), rise=rise)
     return {e: params.get(e, {}) for e in nine_explainers + control_explainers}
 
+# %% ../../nbs/sweeps/evaluate.ipynb #309a0220
 published_settings = with_samples(50, 50, 1000, 300, n_masks=6000)
 demo_settings = with_samples(12, 20, 80, 24, n_masks=200, grid=6, p=.5)
 photo_settings = {e: v for e, v in with_samples(8, 10, 60, 12, n_masks=100, p=.5).items() if e != 'sobel'}
@@ -108,6 +110,7 @@ def accuracy_units(p:EvaluationProfile, images:Images) -> dict: # Unit -> (kind 
     counts = {('', 0): min(p.accuracy_images, len(images))} | {shift: n_shifted for shift in shift_names(images)}
     return {f"accuracy.{kind or 'clean'}-{severity}.{n}": (kind, severity, n) for (kind, severity), n in counts.items()}
 
+# %% ../../nbs/sweeps/evaluate.ipynb #98873ec2
 def explainer_units(p:EvaluationProfile, n:int) -> list: # (explainer, parameters, [(metric, parameters)], start, stop)
     "The explainer, metrics and images of each unit of work; the pseudo-metric `cost` stores what the attribution cost"
     scored = [('cost', {})] + list(p.metrics.items())
@@ -125,6 +128,7 @@ def map_names(p:EvaluationProfile) -> dict: # Explainer -> name
               for e, given in p.explainers.items()}
     return {e: unit_name(e, of=(v,)) for e, v in params.items()}
 
+# %% ../../nbs/sweeps/evaluate.ipynb #85b8d7f1
 def _run(p, id, spec, card, accuracy, n, work):
     units = [_unit(e, params, m, mp, *c) for e, params, scored, *c in explainer_units(p, n) for m, mp in scored]
     return Run(id, card.name, list(accuracy) + units, 'evaluate', dict(model=spec), passes=sum(w.passes for w in work))
@@ -156,6 +160,7 @@ def evaluation_work(p:EvaluationProfile, run:str, network:Network, accuracy:dict
         work += [_score(at, m, mp, e, params, explain, explained, units) for m, mp in p.metrics.items()]
     return work
 
+# %% ../../nbs/sweeps/evaluate.ipynb #08056f55
 def _classify(at, accuracy, shifted):
     counts = [n for kind, _, n in accuracy.values() if bool(kind) == shifted]
     return at(kind='accuracy', what='shifted' if shifted else 'clean', images=sum(counts), passes=sum(counts),
@@ -180,6 +185,7 @@ def undefined_on(net, explainers:dict, # Name -> parameters
     passes = {e: _passes_in_vain(net, explainer_registry[e], params, x) for e, params in to_try.items()}
     return {e: n for e, n in passes.items() if n is not None}
 
+# %% ../../nbs/sweeps/evaluate.ipynb #f0448ffe
 def _passes_in_vain(net, f, params, x):
     "The passes until a method raised `NotApplicable`, or None if it did not"
     with count_passes(net) as n:
@@ -201,11 +207,13 @@ def check_model(card:ModelCard, images:Images, explainers=(),
     network = network_of(card, images.x.shape[-1], out.shape[1])
     return with_checksum(card, net), network, undefined_on(net, dict(explainers), images.x)
 
+# %% ../../nbs/sweeps/evaluate.ipynb #3f4cbcc2
 def network_of(card:ModelCard, side:int, classes:int, make=None) -> Network:
     "The network of a card, named after its architecture, because weights do not change the speed"
     zoo = card.name.split('/')[0]
     return Network(f'{zoo}/{card.arch}' if '/' in card.name else card.name, make or card.build, side, classes)
 
+# %% ../../nbs/sweeps/evaluate.ipynb #f8793812
 def with_checksum(card:ModelCard, net) -> ModelCard:
     "The card with the checksum of the weights in `net`, if they do not come from a file that has one"
     if card.weights: return card
@@ -214,6 +222,7 @@ def with_checksum(card:ModelCard, net) -> ModelCard:
                        "read its weights from a file, or call torch.manual_seed first")
     return replace(card, weights=found)
 
+# %% ../../nbs/sweeps/evaluate.ipynb #39fe9002
 def check_profile(p:EvaluationProfile):
     "Raise `BadInput` for a number or a parameter that makes no sense"
     at_least_one(**{'images': p.images, 'images for the accuracy': p.accuracy_images,
@@ -238,6 +247,7 @@ def plan_evaluation(p:EvaluationProfile) -> Plan:
                  maps=map_names(p))
     return Plan(p, runs, facts, dict(images=_pictures(images[:p.show])), work)
 
+# %% ../../nbs/sweeps/evaluate.ipynb #183ca9d4
 def _runs_of(p, found, accuracy, n, images):
     "A run for each network, and the work of all runs"
     ids = {spec: evaluation_id(p, spec, card, images) for spec, (card, *_) in found.items()}
@@ -246,6 +256,7 @@ def _runs_of(p, found, accuracy, n, images):
     runs = [_run(p, ids[spec], spec, card, accuracy, n, work[spec]) for spec, (card, *_) in found.items()]
     return runs, sum(work.values(), [])
 
+# %% ../../nbs/sweeps/evaluate.ipynb #3b44fa93
 def _pictures(shown):
     "The images that a report shows, as bytes, with their boxes if they are known"
     boxes = shown.ground_truth.boxes
@@ -281,6 +292,7 @@ def outline_evaluation(p:EvaluationProfile) -> Plan|None:
                    images="no images were given: as many as the profile asks for")
     return Plan(p, runs, dict(unknown=[text for what, text in assumed.items() if missing[what]]), work=work)
 
+# %% ../../nbs/sweeps/evaluate.ipynb #8a7b2329
 def _outlined(p, side):
     "What `check_model` finds out, for blank networks; those of one architecture are built once"
     found, known = {}, {}
@@ -293,8 +305,9 @@ def _outlined(p, side):
     return found
 
 # %% ../../nbs/sweeps/evaluate.ipynb #9163b7e5
-add_job(Job('evaluate', 'score explainers on many networks with many metrics', plan_evaluation, report='report', outline=outline_evaluation))
+add_job(Job('evaluate', 'score explainers on many networks with many metrics', plan_evaluation, report='report', outline=outline_evaluation));
 
+# %% ../../nbs/sweeps/evaluate.ipynb #15822a08
 add_profile(EvaluationProfile('smoke', 'two networks, four explainers, four images: what the tests run',
     smoke_settings, models=['demo/alexnet', 'demo/resnet'], metrics=four_metrics_and_fidelity,
     images=4, accuracy_images=20, shift_images=10, chunk=2, show=2))
@@ -330,6 +343,7 @@ def measure_accuracy(net, p:EvaluationProfile, images:Images, store:Store, run:s
         split = f'test+{kind}-{severity}' if kind else 'test'
         store.write(run, unit, frame.assign(image=[*shown.ids]*2), **shared | dict(split=split), **cost)
 
+# %% ../../nbs/sweeps/evaluate.ipynb #e799599e
 def _report_accuracy(found):
     print(f'The network is {found}.')
     if found.near_chance:
@@ -360,6 +374,7 @@ def evaluate(net,            # Network or Learner
             scores = _scores(net, shown, target, attribution, m, mp, cost, explain)
             store.write(run, unit, **columns | dict(metric_params=canonical_json(mp)) | scores)
 
+# %% ../../nbs/sweeps/evaluate.ipynb #6d7ea102
 def _attribution(net, shown, target, explain):
     "The attribution and its cost, or the reason why there is none and no cost"
     try:

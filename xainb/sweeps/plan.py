@@ -24,6 +24,7 @@ def seeded_params(name:str, params:dict, seed:int) -> dict:
     takes_seed = 'seed' in explainer_registry[name].params and 'seed' not in params
     return params | ({'seed': seed} if takes_seed else {})
 
+# %% ../../nbs/sweeps/plan.ipynb #fbca81da
 def check_method_params(registry:Registry, name:str, params:dict):
     "Raise `BadInput` for a parameter that a method does not have, and for a number of samples below one"
     if not isinstance(params, dict):
@@ -69,6 +70,7 @@ class Run:
     trainings:int = 0        # Number of networks that are trained
     after:list = field(default_factory=list) # Ids of the runs that must be complete before this one starts
 
+# %% ../../nbs/sweeps/plan.ipynb #bd47f100
 def done_units(store:Store, run:Run) -> int:
     "The number of units of a run that the store holds"
     return len(store.done(run.id).intersection(run.units))
@@ -94,6 +96,7 @@ class Network:
     side:int                 # Height and width of its images in pixels; 0 if it takes no images
     classes:int              # Number of classes
 
+# %% ../../nbs/sweeps/plan.ipynb #3f6eb838
 @dataclass
 class Work:
     "One kind of work in a run"
@@ -163,6 +166,7 @@ def _selected(known, names):
             raise unknown_name('explainer', name, [*known, *explainer_registry])
     return {name: known.get(name, {}) for name in names}
 
+# %% ../../nbs/sweeps/plan.ipynb #107b6d6e
 @patch
 def customize(self:BaseProfile,
               explainers=(), # Names of the explainers to use; empty for those of the profile
@@ -211,6 +215,7 @@ class Job:
     @property
     def facts(self): return dict(about=self.about, profiles=', '.join(self.profiles), report=self.report)
 
+# %% ../../nbs/sweeps/plan.ipynb #ca89093f
 job_registry = Registry('job')
 
 def add_job(job:Job) -> Job:
@@ -236,6 +241,7 @@ def list_profiles(pattern:str='*', job:str='evaluate') -> list:
     "Names of the profiles that `xainb-sweep JOB --profile` accepts"
     return job_registry[job].profiles.match(pattern)
 
+# %% ../../nbs/sweeps/plan.ipynb #53c5507a
 def profile_table(pattern:str='*', job:str='evaluate') -> pd.DataFrame:
     "One row for each profile that `xainb-sweep JOB --profile` accepts"
     return job_registry[job].profiles.table(pattern)
@@ -248,6 +254,7 @@ def profile_options(p:BaseProfile) -> list:
     if len(named) == len(takes): return named
     return named + [d for d in inspect.signature(dataset_registry[p.dataset]).parameters if d not in ('n', 'seed')]
 
+# %% ../../nbs/sweeps/plan.ipynb #28c1d8dc
 def customize_profile(profile,           # Name of a profile, or a profile
                       job:str='evaluate', # Job of the profile, if `profile` is a name
                       **choices,         # The choices to change

@@ -77,6 +77,7 @@ eight_roar_explainers = ('gradient', 'guided_backprop', 'integrated_gradients', 
                          'smoothgrad_gradient',
                          'smoothgrad_squared_gradient', 'smoothgrad_squared_guided_backprop', 'vargrad_gradient')
 
+# %% ../../nbs/sweeps/roar.ipynb #f2eadd7e
 def roar_explainer_subset(names, **kw) -> dict:
     "Some of the explainers of the paper, together with the two controls"
     known = paper_explainers(**kw)
@@ -94,6 +95,7 @@ def roar_study(p:RoarProfile, store=None) -> RoarStudy:
     facts = dict(dataset=p.dataset, arch=p.network.split('?')[0].split('/')[-1])
     return _study(p, train, test, store, facts=facts, loader=dict(num_workers=p.workers))
 
+# %% ../../nbs/sweeps/roar.ipynb #a08b5e3a
 def _study(p, train, test, store=None, **more):
     network = new_network(p.network, len(train.classes))
     return RoarStudy(network, train, test, explainers_of(p, on_images), store, fractions=tuple(p.fractions),
@@ -110,6 +112,7 @@ def _ranks_run(s, p, e, network):
     passes = n*(1 + explanation_cost(s.explainers[e])) + len(without_training)*len(s.fractions)*len(s.test)
     return Run(s.run_id('ranks', e), f'ranks of {e}', units, 'roar', dict(explainer=e), passes=passes, after=[network])
 
+# %% ../../nbs/sweeps/roar.ipynb #b012e249
 def _repeat_run(s, e, repeat):
     cells = s.cells(e)
     explained = _times_explained(s, e)*(len(s.train) + len(s.test))
@@ -121,6 +124,7 @@ def _repeat_run(s, e, repeat):
 def _times_explained(s, e): # By the mode that computes the ranks again after each step
     return sum(m == 'recursive' for m, _ in s.cells(e))
 
+# %% ../../nbs/sweeps/roar.ipynb #0d993315
 def _trained(s, n): return dict(images_trained=n*s.recipe.epochs*len(s.train), trainings=n)
 
 # %% ../../nbs/sweeps/roar.ipynb #c0a20002
@@ -133,6 +137,7 @@ def plan_roar(p:RoarProfile) -> Plan:
         raise BadInput(f"{p.network} has {out.shape[1]} classes for images of {len(s.train.classes)}")
     return _plan_of(p, s, image.shape[-1])
 
+# %% ../../nbs/sweeps/roar.ipynb #f473f460
 def _plan_of(p, s, side):
     network = Run(s.run_id('network'), 'network that is explained', ['train'], 'roar', {}, len(s.test),
                   **_trained(s, 1))
@@ -151,6 +156,7 @@ def roar_work(p:RoarProfile, s:RoarStudy, runs:list, side:int) -> list: # Of `Wo
     network = Network(p.network, s.make, side, len(s.train.classes))
     return [w for r in runs for w in _work_of(p, s, network, r, **r.parameters)]
 
+# %% ../../nbs/sweeps/roar.ipynb #64826f09
 def _work_of(p, s, network, r, explainer=None, repeat=None):
     "The work of one run: the network that is explained, the ranks of an explainer, or one repeat of its trainings"
     trained = partial(Work, r.id, network=network, images_trained=r.images_trained, trainings=r.trainings,
@@ -165,6 +171,7 @@ def _work_of(p, s, network, r, explainer=None, repeat=None):
     ranked = [_ranked(p, s, network, r, explainer, again, 0)] if again else []
     return [trained(kind='trainings'), _tested(s, network, r, len(r.units)), *ranked]
 
+# %% ../../nbs/sweeps/roar.ipynb #e5f0cd51
 def _tested(s, network, r, cells):
     n = cells*len(s.test)
     return Work(r.id, 'accuracy', network, 'test images', images=n, passes=n, units=cells, lines=1)
@@ -184,6 +191,7 @@ class _Sized:
 
 _published_sizes = dict(imagenet=(1_281_167, 50_000), food101=(75_750, 25_250)) # Training and test images
 
+# %% ../../nbs/sweeps/roar.ipynb #204939a3
 def outline_roar(p:RoarProfile) -> Plan|None:
     "The runs and the work of a profile whose images are not there; None if nothing is missing"
     if p.data.get('folder') or p.dataset == 'digit_scenes': return
@@ -208,7 +216,7 @@ add_profile(RoarProfile('demo', 'eight explainers and two controls on digit scen
     _eight, network='demo/resnet?w=8', fractions=(.3, .6, .9)))
 add_profile(RoarProfile('cifar10', 'eight explainers and two controls on 10,000 images of CIFAR-10 in folders: give --data',
     _eight, 'image_folder', network='demo/resnet?w=16', train_images=10_000, test_images=2000, fractions=(.3, .6, .9),
-    recipe=dict(epochs=6, lr=.2, flip=True, shift=2)))
+    recipe=dict(epochs=6, lr=.2, flip=True, shift=2)));
 
 # %% ../../nbs/sweeps/roar.ipynb #c0a20010
 _paper = dict(explainers=paper_explainers(), network='torchvision/resnet50', repeats=5, modes=('roar', 'kar'),

@@ -74,6 +74,7 @@ def _kill(km):
         if os.name == 'posix' and os.getpgid(_pid(km)) == _pid(km): os.killpg(_pid(km), signal.SIGKILL)
         else: psutil.Process(_pid(km)).kill()
 
+# %% ../../nbs/sweeps/run.ipynb #5ae2c5d9
 @patch
 def _new(self:Kernels):
     "A kernel on the GPU that the fewest kernels use; where possible, only this user can read its sockets"
@@ -85,6 +86,7 @@ def _new(self:Kernels):
     km.kernel_spec.env.update(self.env | self._gpu(km))
     return km
 
+# %% ../../nbs/sweeps/run.ipynb #6563bed8
 @patch
 def _gpu(self:Kernels, km):
     if not self.gpus: return {}
@@ -93,6 +95,7 @@ def _gpu(self:Kernels, km):
         self.gpus[km.gpu] += 1
     return dict(CUDA_VISIBLE_DEVICES=km.gpu)
 
+# %% ../../nbs/sweeps/run.ipynb #7b2efe60
 @patch
 def _stop(self:Kernels, km):
     from nbclient.util import run_sync
@@ -118,6 +121,7 @@ def _processor_seconds(km):
         root = psutil.Process(_pid(km)) if _pid(km) else None
         return root and sum(sum(p.cpu_times()[:2]) for p in [root, *root.children(recursive=True)])
 
+# %% ../../nbs/sweeps/run.ipynb #8b917b2d
 class _IdleTime:
     "How long a kernel has used less than a hundredth of a processor"
     def __init__(self, km): self.km, self.since, self.used = km, time.monotonic(), None
@@ -137,6 +141,7 @@ def _in_thread(call):
     threading.Thread(target=run, daemon=True).start()
     return future
 
+# %% ../../nbs/sweeps/run.ipynb #96b8a626
 @patch
 def watch(self:Kernels, km, call):
     "Return what `call()` returns, unless the kernel is idle for too long or all kernels are stopped"
@@ -149,6 +154,7 @@ def watch(self:Kernels, km, call):
         if idle.seconds() > self.idle_limit: _give_up(km, self.idle_limit)
     return future.result()
 
+# %% ../../nbs/sweeps/run.ipynb #1b1196c8
 def _give_up(km, limit):
     _kill(km)
     raise KernelStopped(f"its kernel did nothing for {limit:g} seconds and was ended; repeat the same command to go on "
@@ -178,6 +184,7 @@ def _execute_notebook(source, out, parameters, kernels):
                        kernel_name='python3', progress_bar=False, start_timeout=300, km=km)
         return kernels.watch(km, call)
 
+# %% ../../nbs/sweeps/run.ipynb #ff184b5e
 def run_notebook(name:str,        # Template, by name or path
                  out,             # Path of the executed notebook
                  parameters:dict,
@@ -205,6 +212,7 @@ def reason_of(e) -> str:
     name, text = getattr(e, 'ename', type(e).__name__), str(getattr(e, 'evalue', e)).strip() or 'no message'
     return (text if name in ('BadInput', 'KernelStopped') else f'{name}: {text}').splitlines()[0][:300]
 
+# %% ../../nbs/sweeps/run.ipynb #880a8fea
 def execute(run:Run,
             parameters:dict, # From the plan
             kernels:Kernels) -> dict:
@@ -221,6 +229,7 @@ def execute(run:Run,
 # %% ../../nbs/sweeps/run.ipynb #dbe1a717
 def complete(status:dict) -> bool: return status['status'].startswith('done')
 
+# %% ../../nbs/sweeps/run.ipynb #16f2ef94
 def run_all(runs:list,       # Each after those that it waits for
             submit,          # Function of a run that returns a `concurrent.futures.Future` of its status
            ) -> list:        # The status of each run
@@ -238,6 +247,7 @@ def run_all(runs:list,       # Each after those that it waits for
             status[r.id] = _status(f, r)
     return [status[r.id] for r in runs]
 
+# %% ../../nbs/sweeps/run.ipynb #b813c633
 def _finished(going):
     "The futures that are done, at least one; all are canceled if the wait is interrupted"
     try: return wait(going, return_when='FIRST_COMPLETED').done
@@ -283,6 +293,7 @@ def _kernels_of_this_worker(threads, idle_limit):
     atexit.register(kernels.__exit__)
     return kernels
 
+# %% ../../nbs/sweeps/run.ipynb #507c724f
 def _execute_there(run, parameters, threads, idle_limit):
     "On a worker: execute one run and return its status"
     out = parameters['out']
@@ -294,6 +305,7 @@ def _execute_there(run, parameters, threads, idle_limit):
 
 def _version(): return xainb.__version__
 
+# %% ../../nbs/sweeps/run.ipynb #3a6abeb3
 def _connected(address):
     try: from distributed import Client
     except ImportError: raise BadInput("a cluster needs dask.distributed: pip install 'xainb[cluster]'") from None
@@ -311,12 +323,14 @@ def _quiet(*names):
     finally:
         for l, level in levels.items(): l.setLevel(level)
 
+# %% ../../nbs/sweeps/run.ipynb #57641f54
 def _check_versions(client):
     for worker, version in client.run(_version, on_error='return').items():
         if version == xainb.__version__: continue
         has = version if isinstance(version, Exception) else f'xainb {version}'
         raise BadInput(f"worker {worker} has {has}, here is xainb {xainb.__version__}")
 
+# %% ../../nbs/sweeps/run.ipynb #4b37071a
 @contextmanager
 def on_a_cluster(address,          # Of a Dask scheduler
                  threads,          # Processor threads of each notebook; 0 leaves it to the workers

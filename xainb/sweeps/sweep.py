@@ -92,6 +92,7 @@ def _execute(job, profile, out, dry, choices, idle_limit, **how) -> int: # Exit 
         reported = _report(p, out, kernels) if any(map(complete, status)) else True
     return 0 if reported and all(map(complete, status)) else 1
 
+# %% ../../nbs/sweeps/sweep.ipynb #c60826e0
 def _report(p, out, kernels) -> bool: # Did it succeed?
     "Execute the report of the job and print where the page is"
     if not (name := job_registry[p.job].report): return True
@@ -102,6 +103,7 @@ def _report(p, out, kernels) -> bool: # Did it succeed?
     print(f"report: {out/'report.html'}")
     return True
 
+# %% ../../nbs/sweeps/sweep.ipynb #56073e1c
 @contextmanager
 def interrupted_by(*names): # 'SIGTERM', …; those that the system does not have are ignored
     "Inside the block, these signals end the program as Ctrl-C does; afterwards they do what they did before"
@@ -113,6 +115,7 @@ def interrupted_by(*names): # 'SIGTERM', …; those that the system does not hav
     finally:
         for s, handler in before.items(): signal.signal(s, handler)
 
+# %% ../../nbs/sweeps/sweep.ipynb #82c5a14d
 def sweep_command(job, profile, out, dry, lists, others, **how) -> int: # Exit code, see below
     "What `xainb-sweep` does with its options: `lists` are texts of names with commas between, `others` single values"
     try:

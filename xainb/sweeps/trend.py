@@ -83,6 +83,7 @@ class TrendKind:
     explainer:object # (name, **params) -> function (model, x, target)
     cbs:tuple = ()   # fastai callbacks of the trainings
 
+# %% ../../nbs/sweeps/trend.ipynb #0fcfdbf1
 def _image_network(p, train): return new_network(p.network, len(train.classes))
 def _text_network(p, train): return partial(text_net, p.network, train)
 def _feature_network(p, train): return partial(malware_mlp, train.x.shape[1])
@@ -119,6 +120,7 @@ def _explained(s, test):
     "The number of explanations of a test"
     return _steps(s, test)*s.n_of(test)
 
+# %% ../../nbs/sweeps/trend.ipynb #5e279308
 def _classified(s, test):
     "The number of images that are classified to measure what is controlled"
     if test != 'emt': return _explained(s, test)
@@ -129,6 +131,7 @@ def _trained(s):
     poisoned = Poisoned(s.train, poison_index(s.train.y, s.target, s.share))
     return s.recipe.epochs*len(s.train) + s.backdoor.epochs*len(poisoned)
 
+# %% ../../nbs/sweeps/trend.ipynb #5a3cd6d3
 def _networks_run(s, r):
     return Run(s.run_id(r), f'networks, repeat {r}', ['clean', 'backdoor'], 'trend', dict(repeat=r),
                passes=2*len(s.held) + len(s._others()), images_trained=_trained(s), trainings=2)
@@ -158,6 +161,7 @@ def trend_work(p:TrendProfile, s:TrendStudy, runs:list, side:int) -> list: # Of 
                       len(s.train.classes)) # Times are measured on images only
     return [w for r in runs for w in _work_of(s, network, r, **r.parameters)]
 
+# %% ../../nbs/sweeps/trend.ipynb #5fce9363
 def _work_of(s, network, r, repeat, explainer=None):
     "The work of one run: of the two trainings, or of an explainer on their networks"
     if explainer is None: return _training_work(s, network, r)
@@ -166,6 +170,7 @@ def _work_of(s, network, r, repeat, explainer=None):
                      units=len(r.units), lines=3)
     return [Work(r.id, 'accuracy', network, 'test images', images=classified, passes=classified, lines=1), explained]
 
+# %% ../../nbs/sweeps/trend.ipynb #503d7989
 def _training_work(s, network, r):
     checkpoints = s.recipe.epochs + 1 + len(s.at)
     weights = checkpoints*sum(w.nbytes for w in s.make().state_dict().values())
@@ -186,7 +191,7 @@ add_profile(TrendProfile('demo', "the paper's ten explainers and two controls on
     images=30, emt_images=20, repeats=3, recipe=dict(epochs=8), backdoor=dict(epochs=4, lr=.05)))
 add_profile(TrendProfile('cifar10', "the paper's ten explainers and two controls on 10,000 images of CIFAR-10 in folders: give --data",
     ten_and_controls(), 'image_folder', network='demo/resnet?w=16', train_images=10_000, test_images=1000,
-    images=50, emt_images=30, repeats=3, recipe=dict(epochs=6, lr=.2, flip=True, shift=2), backdoor=dict(epochs=4, lr=.1)))
+    images=50, emt_images=30, repeats=3, recipe=dict(epochs=6, lr=.2, flip=True, shift=2), backdoor=dict(epochs=4, lr=.1)));
 
 # %% ../../nbs/sweeps/trend.ipynb #c0a30005
 _text_maps = dict(sign='all', clip=0)
@@ -201,7 +206,7 @@ add_profile(TrendProfile('reviews_demo', "four of the paper's explainers for tex
     train_images=2000, test_images=300, images=40, emt_images=30, **_text))
 add_profile(TrendProfile('reviews',
     "the paper's five explainers for texts and a control on files of texts, a CNN, three trainings: give --data",
-    _words, 'texts', network='cnn', train_images=0, test_images=1000, images=100, emt_images=50, **_text))
+    _words, 'texts', network='cnn', train_images=0, test_images=1000, images=100, emt_images=50, **_text));
 
 # %% ../../nbs/sweeps/trend.ipynb #c0a30007
 _file_recipe = dict(epochs=6, bs=50, lr=.001, smoothing=0., wd=0., precision='float32')
@@ -212,6 +217,7 @@ _files = dict(kind='features', network='mlp', share=.15, repeats=3, recipe=_file
     at=(0, .2, .5, 1, 2, 4, 6, 8), options=_file_options)
 _features = {n: explainer_spec(f) for n, f in feature_explainers().items()} | dict(random_control={})
 
+# %% ../../nbs/sweeps/trend.ipynb #78df2d4b
 add_profile(TrendProfile('malware_demo', "the paper's ten explainers for features and a control on generated files, three trainings",
     _features, 'generated_files', train_images=2000, test_images=400, images=60, emt_images=40,
     trigger=dict(places=(8, 11, 13, 16, 25)), **_files))
