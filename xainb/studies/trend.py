@@ -32,7 +32,7 @@ def _sorted(v): # On a CPU torch's own sort takes ten times as long
 # %% ../../nbs/studies/trend.ipynb #c9922fdb
 def trend_maps(attribution:Tensor, # [N,C,H,W] or [N,1,H,W]
                sign:str='abs',     # abs: magnitude of the sum of channels; all: with its sign
-               clip:float=.02,     # Fraction of the sum of magnitudes above which pixels become equal; 0 leaves them as they are
+               clip:float=.02,     # Fraction of the sum of magnitudes above which pixels become equal, or 0
               ) -> Tensor:         # [N,H,W], in [-1,1] if clipped
     "One value for each pixel, computed as in He et al. (2023)"
     if sign not in map_signs: raise unknown_name('sign', sign, map_signs)
@@ -56,8 +56,8 @@ def top_pixels(maps:Tensor,   # [N,H,W]
     if ties not in tie_rules: raise unknown_name('rule for ties', ties, tie_rules)
     flat = maps.flatten(1)
     n, pixels = flat.shape
-    order = torch.arange(pixels) if ties == 'raster' else torch.randperm(pixels, generator=torch.Generator().manual_seed(seed))
-    order = order.to(flat.device)
+    rng = torch.Generator().manual_seed(seed)
+    order = (torch.arange(pixels) if ties == 'raster' else torch.randperm(pixels, generator=rng)).to(flat.device)
     k = torch.as_tensor(k, device=flat.device).reshape(-1, 1).expand(n, 1)
     # The value of the last chosen pixel
     flat, least = flat[:, order], _sorted(flat).gather(1, (pixels - k).clamp(max=pixels - 1))
@@ -69,7 +69,7 @@ def top_pixels(maps:Tensor,   # [N,H,W]
 @dataclass(frozen=True)
 class MapRule:
     "How an attribution becomes its most important pixels; the defaults are those of He et al. (2023), except for ties"
-    sign:str='published' # abs, all (see `trend_maps`), or published: all for the perturbation family, abs for the others
+    sign:str='published' # abs, all (see `trend_maps`), or published: all for perturbation, abs for other families
     clip:float=.02       # See `trend_maps`
     ties:str='raster'    # See `top_pixels`; our own choice
     seed:int=0           # For random ties
@@ -77,7 +77,7 @@ class MapRule:
         "One value for each pixel"
         published = 'all' if family_of(explain) == 'perturbation' else 'abs'
         return trend_maps(attribution, published if self.sign == 'published' else self.sign, self.clip)
-    def top(self, explain, attribution, k, real=None) -> Tensor: # [N,P] of bools; `real` [N,P]: which positions may be chosen
+    def top(self, explain, attribution, k, real=None) -> Tensor: # [N,P]; `real` [N,P]: which positions may be chosen
         "The `k` most important pixels"
         if real is None: return top_pixels(self.map(explain, attribution), k, self.ties, self.seed)
         allowed = real.reshape(len(real), 1, *attribution.shape[-2:])
@@ -99,7 +99,8 @@ def named_explainers(which # A name, a function (model, x, target), a list of th
     each = which if isinstance(which, (list, tuple)) else [which]
     for e in each:
         if isinstance(e, str): explainer_registry[e] # Raises with the nearest name
-        elif not callable(e): raise BadInput(f"an explainer is a name or a function (model, x, target), not {type(e).__name__}")
+        elif not callable(e):
+            raise BadInput(f"an explainer is a name or a function (model, x, target), not {type(e).__name__}")
     names = [e if isinstance(e, str) else explainer_spec(e)['explainer'] for e in each]
     if len({*names}) < len(names):
         raise BadInput(f"two explainers are called '{max(names, key=names.count)}': give a dictionary of names")
@@ -110,7 +111,7 @@ constant_rules = 'zero', 'zero_for_all', 'leave_out'
 
 @dataclass
 class Chance:
-    "What random maps find: at each step `drawn` of `pixels` are chosen at random, of which `marked` count; the same for all images, or [N,S]"
+    "What random maps find: at each step `drawn` of `pixels` are chosen at random, of which `marked` count"
     pixels:int         # How many there are, or [N,S]
     marked:np.ndarray  # How many of them count, [S] or [N,S]
     drawn:np.ndarray   # How many are chosen, [S] or [N,S]
@@ -199,7 +200,7 @@ def p_beyond_trend(control:np.ndarray, # [N,S] what we control at each step
                    draws:int=500,      # Random orders of the steps
                    seed:int=0,         # Of these orders
                   ) -> float:          # p value, from 1/(1 + draws) to 1
-    "Do the step-to-step changes of two sequences go together, more than with the steps of `follow` in random order (the same for all images)?"
+    "Do the step-to-step changes of two sequences go together more than with the steps of `follow` in random order?"
     orders = np.random.default_rng(seed).random((draws, control.shape[1])).argsort(1)
     changes, followed = _standard(np.diff(_ranks(control))), _ranks(follow)
     def together(ranks): return (changes*_standard(np.diff(ranks))).sum(1).mean()
@@ -221,7 +222,7 @@ def _judged(t, name, r, draws, seed, level):
 def table(self:Trend, level:float=.95, # Of the interval and of the random range
           draws:int=500, seed:int=0    # Of random maps and of orders of the steps
          ) -> pd.DataFrame: # explainer, mean, low, high, n, constant, random_low, random_high, schedule, p_random, p_permuted
-    "For each explainer the mean correlation with its interval over images, the number of constant sequences, and the three controls"
+    "For each explainer the mean correlation over images, the number of constant sequences, and the three controls"
     random, out = _random_means(self, draws, seed), []
     low, high = np.quantile(random, [(1-level)/2, (1+level)/2])
     controls = dict(random_low=low, random_high=high, schedule=_schedule_mean(self))
@@ -249,7 +250,8 @@ def _counted(n, what): return f"{n} {what}{'s'*(n != 1)}"
 
 @patch
 def __repr__(self:Trend):
-    return f"{self.test} of {_counted(len(self.follow), 'explainer')}: {_counted(len(self.control), 'image')}, {len(self.at)} steps"
+    explainers, images = _counted(len(self.follow), 'explainer'), _counted(len(self.control), 'image')
+    return f"{self.test} of {explainers}: {images}, {len(self.at)} steps"
 
 @patch
 def _repr_html_(self:Trend):
@@ -309,16 +311,16 @@ def _epochs(networks, n): return np.asarray(getattr(networks, 'at', range(n)), d
 
 # %% ../../nbs/studies/trend.ipynb #900ed0af
 def embt(networks,        # Networks in their order, or `Checkpoints`
-         x:Tensor,        # Images [N,C,H,W] in [0,1], tokens or features of other classes than the trigger's, with or without it
+         x:Tensor,        # Images [N,C,H,W] in [0,1], tokens or features of other classes than the trigger's
          target:int,      # The trigger's class
          explainers,      # Name, function (model, x, target), a list of those, or a dictionary
          trigger:Backdoor, # What is put into all data
          top='trigger',   # How many pixels are looked at, see `how_many`
          maps:MapRule=MapRule(), # How attributions become pixels
          constant:str='zero', # How constant sequences count, see `constant_rules`
-         only:bool=False, # Set both sequences to 0 where a network does not predict the class? The authors do so for malware
+         only:bool=False, # Set both sequences to 0 where a network predicts another class, as the authors do for malware?
         ) -> Trend:
-    "Evolving model with backdoor: does the fraction of the trigger that is found follow how well it was learned? (He et al. 2023)"
+    "Evolving model with backdoor (He et al. 2023): does what is found of the trigger follow how well it was learned?"
     named, control, follow, drawn = named_explainers(explainers), [], {}, []
     for net in map(as_model, networks):
         data, _, whole = trigger.put(x.to(device_of(net)))
@@ -342,13 +344,13 @@ def ptt(model,           # Network or Learner with the backdoor
         trigger:Backdoor, # What is put into the data, in part
         shares=tenths,   # The fractions of the trigger's pieces
         top=.1,          # How many pixels are looked at, see `how_many`
-        against:str='pasted', # What counts as found: pixels that are there (pasted), or all that belong to the trigger (trigger)
+        against:str='pasted', # What counts as found: pixels that are there (pasted), or all of the trigger (trigger)
         maps:MapRule=MapRule(), # How attributions become pixels
         constant:str='zero_for_all', # How constant sequences count, see `constant_rules`
         seed:int=0, nested:bool=False, # Which pieces are there, see `Backdoor`
         only:bool=False, # As in `embt`
        ) -> Trend:
-    "Partial trigger: does the fraction of what is there that is found follow what it does to the network? (He et al. 2023)"
+    "Partial trigger (He et al. 2023): does what is found of it follow what it does to the network?"
     if against not in ('pasted', 'trigger'): raise unknown_name('thing to find', against, ('pasted', 'trigger'))
     model, named = as_model(model), named_explainers(explainers)
     pieces, n, one = trigger.parts(x, shares, seed, nested), len(x), shown(model, x[:1])
@@ -396,7 +398,7 @@ def emt(networks,      # Networks in their order, or `Checkpoints`
         maps:MapRule=MapRule(), # How attributions become pixels
         constant:str='zero_for_all', # How constant sequences count, see `constant_rules`
        ) -> Trend:
-    "Evolving model: does the explanation change when the network does? (He et al. 2023)"
+    "Evolving model (He et al. 2023): does the explanation change when the network does?"
     named, loss, last, follow, drawn = named_explainers(explainers), [], {}, {}, []
     for net in map(as_model, networks):
         data = x.to(device_of(net))
@@ -441,4 +443,5 @@ def trend_explainers(mean=cifar_mean,   # Of the data, one value or one for each
                 integrated_gradients=on_images('integrated_gradients', **path), **noisy,
                 smoothgrad_squared_integrated_gradients=noisy_ig, deep_lift=on_images('deep_lift', baseline=zero),
                 occlusion=on_images('occlusion', window=3, stride=1, fill=mean, score='logit'),
-                kernel_shap=on_images('kernel_shap', **areas), lime=on_images('lime', **areas, penalty='lasso', alpha=.05, width=1000.))
+                kernel_shap=on_images('kernel_shap', **areas),
+                lime=on_images('lime', **areas, penalty='lasso', alpha=.05, width=1000.))
