@@ -337,7 +337,7 @@ def _interval_text(d):
 
 # %% ../../nbs/reports/evaluate.ipynb #78676566
 def _both(gain, rest):
-    "The verdict on 'one is higher and the other is not', in which the gain decides whether anything is said"
+    "The verdict on 'one is higher and the other is not'; if the gain is not confirmed, its verdict is returned"
     if gain != 'yes': return gain
     return 'yes' if rest == 'yes' else 'partly'
 
