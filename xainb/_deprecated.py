@@ -13,7 +13,7 @@ modules = { # Module of 0.1 -> the modules that hold its names today
     'speed': 'models.inference', 'training': 'models.training', 'recipe': 'models.recipes', 'check': 'checks.explainers',
     'check_metric': 'checks.metrics', 'certify': 'checks.certificates', 'poison': 'studies.backdoors', 'roar': 'studies.roar studies.base',
     'trend': 'studies.trend', 'trend_study': 'studies.trend_study', 'trend_table': 'reports.published', 'debugging': 'studies.shortcuts',
-    'sweep': 'sweeps.sweep sweeps.cli', 'estimate': 'sweeps.estimate', 'page': 'reports.page', 'report': 'reports.evaluate reports.base',
+    'sweep': 'sweeps.sweep sweeps.plan sweeps.cli', 'estimate': 'sweeps.estimate sweeps.cli', 'page': 'reports.page', 'report': 'reports.evaluate reports.base',
     'roar_report': 'reports.roar', 'trend_report': 'reports.trend', 'jobs': '', 'jobs.plan': 'sweeps.plan store core',
     'jobs.run': 'sweeps.run', 'jobs.evaluate': 'sweeps.evaluate', 'jobs.roar': 'sweeps.roar', 'jobs.trend': 'sweeps.trend',
 }

@@ -6,7 +6,7 @@
 __all__ = ['MachineTimings', 'shortest_time', 'pass_name', 'time_pass', 'train_name', 'time_training', 'idle_network',
            'method_name', 'time_method', 'time_shifts', 'file_name', 'time_file', 'time_reading', 'time_kernel',
            'jobs_and_threads', 'measure_timings', 'work_seconds', 'work_bytes', 'elapsed', 'format_duration',
-           'format_bytes', 'Estimate', 'estimate', 'plan_or_outline', 'plan_command']
+           'format_bytes', 'Estimate', 'estimate', 'plan_or_outline', 'print_plan']
 
 # %% ../../nbs/sweeps/estimate.ipynb #8ce7da9e
 import heapq, html, inspect, io, json, os, subprocess, sys, tempfile, time
@@ -15,12 +15,10 @@ from collections import deque
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from fastcore.basics import patch
-from fastcore.script import anno_parser
 from functools import partial
 from pathlib import Path
 from PIL import Image
 from torch import nn
-import xainb.core, xainb.sweeps.cli
 from ..core import *
 from ..data.images import *
 from ..data.scenes import *
@@ -496,32 +494,6 @@ def plan_or_outline(p:BaseProfile) -> Plan:
 
 def _missing(made, c): return next((name for name, _ in _measurements(made, c) if name not in c.found), None)
 
-# %% ../../nbs/sweeps/estimate.ipynb #b480a1b9
-_not_choices = ('job', 'profile', 'out', 'jobs', 'threads', 'scheduler', 'idle_limit', 'silence', 'dry_run',
-                'gpus', 'price', 'speed_up', 'timings', 'pdb', 'xtra')
-_description = 'Print what a sweep will take before it starts: runs, passes, trainings, hours, storage and cost'
-
-# %% ../../nbs/sweeps/estimate.ipynb #81f5a1f2
-def _parser():
-    parser = anno_parser(inspect.unwrap(xainb.sweeps.cli.main), 'xainb-plan', ['job'])
-    parser.description, parser.epilog = _description, None
-    parser.add_argument('--gpus', type=int, default=0, help='Number of GPUs, or other workers, that share the work')
-    parser.add_argument('--price', type=float, default=0, help='Price of one hour of one of them, in any currency')
-    parser.add_argument('--speed-up', type=float, default=1,
-                        help='How many times faster each of them is than the measured machine, by your own judgment '
-                             '(default: 1)')
-    parser.add_argument('--timings', '--calibration', default='',
-                        help='JSON file with measurements, made here or on another machine; it is written if it does '
-                             'not exist')
-    return parser
-
-# %% ../../nbs/sweeps/estimate.ipynb #1ad6aec8
-def _choices(options):
-    "The options of the command that `customize_profile` takes"
-    given = {k: v for k, v in options.items() if k not in _not_choices and v is not False and v not in (None, '')}
-    def value(k, v): return xainb.sweeps.cli.split_names(v) if isinstance(v, str) and k not in ('data', 'labels') else v
-    return {dict(data='folder').get(k, k): value(k, v) for k, v in given.items()}
-
 # %% ../../nbs/sweeps/estimate.ipynb #73e2d7bd
 def _images_only(work):
     "Raise `BadInput` for a network that takes no images, because its time is not measured"
@@ -536,9 +508,10 @@ def _check_numbers(o):
                        f"{o.speed_up:g}")
 
 # %% ../../nbs/sweeps/estimate.ipynb #a2cab78c
-def _print_plan(o):
+def print_plan(o, choices:dict):
+    "Measure what is missing, and print the estimate; `o` are the options of `xainb-plan`, `choices` those for `customize_profile`"
     _check_numbers(o)
-    made = plan_or_outline(customize_profile(o.profile, o.job, **_choices(vars(o))))
+    made = plan_or_outline(customize_profile(o.profile, o.job, **choices))
     timings = MachineTimings.load(o.timings) if o.timings and Path(o.timings).exists() else None
     _images_only(made.work)
     if not timings or timings.here: timings = measure_timings(made, timings, o.threads, _tell)
@@ -551,9 +524,3 @@ def _print_plan(o):
 def _tell(name):
     "Show what is being measured on one line of the terminal"
     if sys.stderr.isatty(): print(f'\r\033[K{name[:100]}', end='', file=sys.stderr, flush=True)
-
-def plan_command():
-    "The command `xainb-plan`"
-    try: _print_plan(_parser().parse_args())
-    except BadInput as e: print(f'xainb-plan: {e}', file=sys.stderr); sys.exit(2)
-    except KeyboardInterrupt: sys.exit(130)

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['work_kinds', 'job_registry', 'seeded_params', 'check_method_params', 'explainers_of', 'with_fewer_samples', 'Run',
            'done_units', 'check_same_run', 'Network', 'Work', 'Plan', 'BaseProfile', 'TrainingProfile', 'Job',
-           'add_job', 'add_profile', 'list_jobs', 'job_table', 'list_profiles', 'profile_table', 'profile_options',
-           'customize_profile', 'plan']
+           'add_job', 'add_profile', 'list_jobs', 'job_table', 'list_profiles', 'split_names', 'profile_table',
+           'profile_options', 'customize_profile', 'plan']
 
 # %% ../../nbs/sweeps/plan.ipynb #593a0b82
 import inspect, json
@@ -240,6 +240,13 @@ def job_table(pattern:str='*') -> pd.DataFrame:
 def list_profiles(pattern:str='*', job:str='evaluate') -> list:
     "Names of the profiles that `xainb-sweep JOB --profile` accepts"
     return job_registry[job].profiles.match(pattern)
+
+# %% ../../nbs/sweeps/plan.ipynb #c1i00004
+def split_names(text:str) -> list:
+    "The names between the commas of a text, without blanks around them"
+    names = [t.strip() for t in text.split(',') if t.strip()]
+    if text and not names: raise BadInput(f"'{text}' contains no name: give names with commas between them")
+    return names
 
 # %% ../../nbs/sweeps/plan.ipynb #53c5507a
 def profile_table(pattern:str='*', job:str='evaluate') -> pd.DataFrame:

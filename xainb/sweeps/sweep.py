@@ -14,7 +14,6 @@ from ..core import *
 from ..store import *
 from .plan import *
 from .run import *
-from .cli import split_names
 import xainb.sweeps.evaluate, xainb.sweeps.roar, xainb.sweeps.trend
 
 # %% ../../nbs/sweeps/sweep.ipynb #0c40becd
