@@ -603,6 +603,10 @@ _captions = dict(
     metric="""Mean over images; {better} is better. The best explainer of each network is bold, ties included. n/a:
         the explainer is not defined on this network. Compare with the controls: an explainer that is not better shows
         nothing about the network.""",
+    shifts="""Mean accuracy without shift (none), under each kind of shift over its severities, and over all kinds. Look
+        for kinds of shift that hurt one network much more than the others.""",
+    intervals="""Mean [95 % interval over images]. Intervals that overlap do not show that two explainers are equal: the
+        ranks compare them on the same images, which is more precise.""",
     ranks="""Rank by the mean over networks, 1 is best; whiskers are 95 % intervals over images. The percentage is the
         fraction of resamples in which an explainer is first. Explainers whose whiskers overlap may well be in the
         opposite order.""")
@@ -616,6 +620,7 @@ _captions |= dict(
     boundary="""Score of an explanation from the nearest decision boundary minus that of the same explanation at the
         image. Right of zero, the boundary has the higher score. Means over networks; whiskers are 95 % intervals over
         images.""",
+    gains="""Mean gain with its 95 % interval; n is the number of images. Look for intervals without zero.""",
     agreement="""Spearman correlation of two metrics over the explainers of an image, averaged over images and
         networks; the sign is turned where lower is better. Two metrics with a value near 1 agree on the order of the
         explainers; with a value near 0 they measure different things.""",
@@ -645,7 +650,7 @@ def _findings_html(self:EvaluationReport):
 # %% ../../nbs/reports/evaluate.ipynb #d80c5a90
 @patch
 def _accuracy_html(self:EvaluationReport):
-    by_kind = folded('by kind of shift', table_html(self.accuracy_table().round(3)))
+    by_kind = folded('by kind of shift', table_html(self.accuracy_table().round(3), caption=_captions['shifts']))
     return captioned(self.accuracy_figure(), _captions['accuracy']) + by_kind
 
 # %% ../../nbs/reports/evaluate.ipynb #ba5e2020
@@ -653,7 +658,8 @@ def _accuracy_html(self:EvaluationReport):
 def _metric_html(self:EvaluationReport, m):
     "Heat map, ranks and intervals of one metric"
     heat = captioned(self.heat(m), _captions['metric'].format(better=better_direction[m]))
-    intervals = folded('means with 95 % intervals over images', table_html(self.intervals(m)))
+    table = table_html(self.intervals(m), caption=_captions['intervals'])
+    intervals = folded('means with 95 % intervals over images', table)
     if not (text := self.ranking_text(m)): return heat + intervals
     ranks = folded('ranks with 95 % intervals', captioned(self.rank_figure(m), _captions['ranks']))
     return heat + f'<p>{html.escape(text)}</p>' + ranks + intervals
@@ -671,8 +677,9 @@ def _trust_sections(self:EvaluationReport):
     if self.measured('fidelity'):
         yield 'What the correction for artifacts changes', captioned(self.correction_figure(), _captions['correction'])
     if not self.boundary_gain().empty:
-        in_all = folded('in all metrics', table_html(self.boundary_gain().round(3), index=False))
-        yield 'From the image, or from its boundary?', captioned(self.boundary_figure(), _captions['boundary']) + in_all
+        gains = table_html(self.boundary_gain().round(3), index=False, caption=_captions['gains'])
+        figure = captioned(self.boundary_figure(), _captions['boundary'])
+        yield 'From the image, or from its boundary?', figure + folded('in all metrics', gains)
     if len(self.measured()) > 1:
         yield 'Do the metrics agree?', captioned(self.agreement_figure(), _captions['agreement'])
     if not self.measured('insertion', 'deletion'): return

@@ -103,6 +103,7 @@ def subtitle(self:RoarReport) -> str:
 _captions = dict(
     findings="""All comparisons are tested together with Holm's correction. "No better than" means that an explainer
         is certainly not better by {margin:.0%} of accuracy. Intervals are 95 %, each for itself.""",
+    table="Each row compares the accuracies of a and b; p is corrected for multiple tests. Look at the verdict first.",
     accuracy="""Test accuracy over the fraction of pixels that was removed or kept. Bands are 95 % intervals over test
         images and trainings; they do not cover the one network that was explained. On the right are the accuracies
         printed in the paper. When pixels are removed, a good explainer lies below the random control; when they are
@@ -119,7 +120,8 @@ def _findings_html(self:RoarReport):
     findings = self.findings()
     sentences = ''.join(f'<p>{html.escape(s)}</p>' for s in roar_sentences(findings))
     rules = one_line(_captions['findings']).format(margin=roar_margin)
-    return sentences + f'<p>{html.escape(rules)}</p>' + folded('as a table', verdict_html(findings.round(3), 'verdict'))
+    table = f"<p>{_captions['table']}</p>" + verdict_html(findings.round(3), 'verdict')
+    return sentences + f'<p>{html.escape(rules)}</p>' + folded('as a table', table)
 
 # %% ../../nbs/reports/roar.ipynb #1ffd9f8c
 @patch

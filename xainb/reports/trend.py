@@ -112,6 +112,8 @@ _captions = dict(
     scores="""Mean correlation, over images, of what an explanation does with what we control, with 95 % intervals.
         Gray: the middle 95 % of what random saliency maps reach. Look for explainers whose interval lies right of the
         gray band.""",
+    table="""The same numbers: mean, low and high are the correlation with its interval over n images, random_low and
+        random_high what random saliency maps reach. Look for explainers whose low is above random_high.""",
     sequences="""Left: what we control. Right: what the explanations do, with random saliency maps as a dotted line.
         Means over images with 95 % intervals, first training. An explainer that follows has the same shape as the
         curve on the left; if that curve is flat, the test says nothing.""",
@@ -123,7 +125,8 @@ _captions = dict(
 def results(self:TrendReport): # Pairs of heading and HTML
     "The sections of the page that show results"
     yield 'What was found', ''.join(f'<p>{html.escape(s)}</p>' for s in self.sentences())
-    table = table_html(self.scores.drop(columns=['long_name', 'family']).round(3), index=False)
+    scores = self.scores.drop(columns=['long_name', 'family']).round(3)
+    table = table_html(scores, index=False, caption=_captions['table'])
     yield 'Scores', captioned(self.score_figure(), _captions['scores']) + folded('as a table', table)
     yield 'The sequences', captioned(self.sequence_figure(), _captions['sequences'])
     yield 'Did the networks learn?', table_html(self.learned().round(3), index=False, caption=_captions['learned'])
