@@ -45,7 +45,7 @@ names = { # Name of 0.1 -> name of today, wherever it is
     'affordable': 'affordable_explainers', 'found_map': 'find_feature_map', 'FoundMap': 'FeatureMap', 'nine': 'nine_explainers',
     'controls': 'control_explainers', 'published': 'published_settings', 'small': 'demo_settings', 'few': 'photo_settings',
     'tiny': 'smoke_settings', 'four': 'four_metrics', 'fewer_steps': 'four_metrics_and_fidelity', 'twelve': 'paper_models',
-    'at_and_from_boundary': 'boundary_pairs', 'features': 'tabular', 'rectifier_nodes': 'relu_nodes', 'once': 'cached_on_report', 'sign': 'effect_sign',
+    'at_and_from_boundary': 'boundary_pairs', 'features': 'tabular', 'rectifier_nodes': 'relu_nodes', 'upright': 'channels_first', 'once': 'cached_on_report', 'sign': 'effect_sign',
     'Profile': 'EvaluationProfile', 'Report': 'EvaluationReport', 'study_of': 'roar_study', 'same_run': 'check_same_run', 'judged': 'better_direction',
     'priced': 'count_cost', 'smaller': 'with_fewer_samples', 'weighed': 'with_checksum', 'options': 'profile_options', 'in_the_object': 'object_titles',
     'Calibration': 'MachineTimings', 'calibration': 'measure_timings', 'shortest': 'shortest_time', 'share_of_machine': 'jobs_and_threads',
