@@ -5,13 +5,12 @@
 # %% auto #0
 __all__ = ['explainer_registry', 'metric_registry', 'zoo_registry', 'dataset_registry', 'score_readings', 'parameter_ranges',
            'reductions', 'BadInput', 'NotApplicable', 'Refused', 'unknown_name', 'Registry', 'list_explainers',
-           'explainer_table', 'list_metrics', 'metric_table', 'list_datasets', 'dataset_table', 'dataset', 'as_model',
-           'device_of', 'exclusive_use', 'Scores', 'read_scores', 'frozen', 'seeded', 'default_batch_size',
-           'default_step_batch', 'batch_size_for', 'halving_on_oom', 'in_batches', 'to_model_device', 'logits',
-           'Passes', 'count_passes', 'count_cost', 'LRUCache', 'at_least_one', 'check_seed', 'chunks', 'check_images',
-           'check_target', 'Number', 'Several', 'Kind', 'AnyOf', 'ranges_of', 'check_params', 'explainer',
-           'check_attribution', 'metric_rows', 'GroundTruth', 'check_ground_truth', 'SaliencyMap', 'pixel_map',
-           'metric', 'explanation_cost']
+           'explainer_table', 'list_metrics', 'metric_table', 'list_datasets', 'dataset_table', 'as_model', 'device_of',
+           'exclusive_use', 'Scores', 'read_scores', 'frozen', 'seeded', 'default_batch_size', 'default_step_batch',
+           'batch_size_for', 'halving_on_oom', 'in_batches', 'to_model_device', 'logits', 'Passes', 'count_passes',
+           'count_cost', 'LRUCache', 'at_least_one', 'check_seed', 'chunks', 'check_images', 'check_target', 'Number',
+           'Several', 'Kind', 'AnyOf', 'ranges_of', 'check_params', 'dataset', 'explainer', 'check_attribution',
+           'metric_rows', 'GroundTruth', 'check_ground_truth', 'SaliencyMap', 'pixel_map', 'metric', 'explanation_cost']
 
 # %% ../nbs/core.ipynb #e462f29a
 import inspect, math, random, threading, time, difflib, fnmatch, warnings
@@ -89,6 +88,7 @@ def explainer_table(pattern:str='*') -> pd.DataFrame:
     "One row for each matching explainer: family, passes per image at the default parameters, what it needs, and its source"
     return explainer_registry.table(pattern)
 
+# %% ../nbs/core.ipynb #c0e01001
 def list_metrics(pattern:str='*') -> list:
     "Names of the registered metrics that match a shell-style `pattern`"
     return metric_registry.match(pattern)
@@ -97,6 +97,7 @@ def metric_table(pattern:str='*') -> pd.DataFrame:
     "One row for each matching metric: family, better direction, passes per image, what it needs, and its source"
     return metric_registry.table(pattern)
 
+# %% ../nbs/core.ipynb #c0e01002
 def list_datasets(pattern:str='*') -> list:
     "Names of the registered data sets that match a shell-style `pattern`"
     return dataset_registry.match(pattern)
@@ -104,30 +105,6 @@ def list_datasets(pattern:str='*') -> list:
 def dataset_table(pattern:str='*') -> pd.DataFrame:
     "One row for each matching data set: which ground truth it has, and its source"
     return dataset_registry.table(pattern)
-
-# %% ../nbs/core.ipynb #c0e00005
-def dataset(ground_truth:str, # What is known of each image, for the table: label, box, mask
-            source:str,       # Where the images come from
-           ):
-    "Registers `f(n, seed=0, **params) -> Images` under its own name"
-    def register(f):
-        @wraps(f)
-        def call(*args, **kw):
-            _check_draw(f, args, kw)
-            return f(*args, **kw)
-        call.facts = dict(ground_truth=ground_truth, source=source)
-        dataset_registry[f.__name__] = call
-        return call
-    return register
-
-def _check_draw(f, args, kw):
-    "Check how many images are asked for (None for all of them, or for the function's own number) and the seed"
-    try: given = inspect.signature(f).bind(*args, **kw).arguments
-    except TypeError as e:
-        raise BadInput(f"{f.__name__} {e}; it takes {', '.join(inspect.signature(f).parameters)}") from None
-    number = AnyOf((Kind((NoneType,), 'None for all of them'), Number(1, integer=True)))
-    allowed = dict(n=number, seed=parameter_ranges['seed'])
-    check_params(f, allowed, allowed, {k: given[k] for k in allowed if k in given})
 
 # %% ../nbs/core.ipynb #a183bef4
 _normalized_models = WeakKeyDictionary() # Learner -> (its model behind its normalization, mean and standard deviation)
@@ -139,6 +116,7 @@ def _normalization(learner):
     found = (t for t in transforms if type(t).__name__ == 'Normalize')
     return next(((t.mean.flatten().cpu(), t.std.flatten().cpu()) for t in found), None)
 
+# %% ../nbs/core.ipynb #c0e01003
 class _Normalized(nn.Module):
     "A model behind its normalization"
     def __init__(self, net, mean, std):
@@ -147,6 +125,7 @@ class _Normalized(nn.Module):
         for name, v in dict(mean=mean, std=std).items(): self.register_buffer(name, v[:, None, None], persistent=False)
     def forward(self, x): return self.net((x - self.mean)/self.std)
 
+# %% ../nbs/core.ipynb #c0e01005
 def _with_normalization(learner, mean, std):
     numbers = mean.tolist(), std.tolist()
     known, its_numbers = _normalized_models.get(learner, (None, None))
@@ -164,12 +143,14 @@ class _Scripted(nn.Module):
         self.training = getattr(net, 'training', False) # A frozen one has no mode
     def forward(self, x): return self.net(x)
 
+# %% ../nbs/core.ipynb #c0e01006
 def _with_hooks(net):
     "`net`, or a plain module around it if it is scripted; the wrapper is stored in the scripted model itself"
     if not isinstance(net, torch.jit.ScriptModule): return net
     if '_plain' not in net.__dict__: net.__dict__['_plain'] = _Scripted(net)
     return net.__dict__['_plain']
 
+# %% ../nbs/core.ipynb #c0e01008
 def as_model(m) -> nn.Module: # A model that takes images in [0,1]
     "The `nn.Module` of `m`, which is a module itself or has one as `.model`, such as a fastai `Learner`"
     net = m if isinstance(m, nn.Module) else getattr(m, 'model', m)
@@ -177,13 +158,12 @@ def as_model(m) -> nn.Module: # A model that takes images in [0,1]
     stats = _normalization(m) if net is not m else None
     return _with_normalization(m, *stats) if stats else _with_hooks(net)
 
+# %% ../nbs/core.ipynb #c0e01009
 def device_of(model:nn.Module) -> torch.device: # 'cpu' for a model without parameters
     "The device of the model's parameters"
     return next((p.device for p in model.parameters()), torch.device('cpu'))
 
 # %% ../nbs/core.ipynb #190b8f02
-_deadlock = "two threads wait for each other's networks: let each thread use them in the same order"
-
 class _ModuleLocks:
     "Which thread uses each module, and how many times it has entered"
     def __init__(self):
@@ -195,23 +175,12 @@ class _ModuleLocks:
         "The other threads that use one of the modules"
         return {self.users[m][0] for m in modules if m in self.users} - {me}
 
-    def is_deadlock(self, me):
-        "Whether the threads that `me` waits for are waiting, directly or through others, for `me`"
-        seen, to_visit = set(), [me]
-        while to_visit:
-            thread = to_visit.pop()
-            blocking = self.other_users(self.waiting.get(thread, ()), thread)
-            if me in blocking: return True
-            to_visit += blocking - seen
-            seen |= blocking
-        return False
-
     def acquire(self, modules, me):
         with self.changed:
             self.waiting[me] = modules
             try:
                 while self.other_users(modules, me):
-                    if self.is_deadlock(me): raise BadInput(_deadlock)
+                    if _is_deadlock(self, me): raise BadInput(_deadlock)
                     self.changed.wait()
             finally: del self.waiting[me]
             for m in modules: self.users[m] = me, self.users.get(m, (me, 0))[1] + 1
@@ -222,6 +191,20 @@ class _ModuleLocks:
                 me, times = self.users.pop(m)
                 if times > 1: self.users[m] = me, times - 1
             self.changed.notify_all()
+
+# %% ../nbs/core.ipynb #c0e01901
+_deadlock = "two threads wait for each other's networks: let each thread use them in the same order"
+
+def _is_deadlock(locks, me):
+    "Whether the threads that `me` waits for are waiting, directly or through others, for `me`"
+    seen, to_visit = set(), [me]
+    while to_visit:
+        thread = to_visit.pop()
+        blocking = locks.other_users(locks.waiting.get(thread, ()), thread)
+        if me in blocking: return True
+        to_visit += blocking - seen
+        seen |= blocking
+    return False
 
 # %% ../nbs/core.ipynb #c0e00010
 _module_locks = _ModuleLocks()
@@ -245,6 +228,7 @@ score_readings = Registry('reading of an output')
 score_readings |= dict(logit=_two_classes, probability=lambda p: _two_classes(p.logit(1e-7)),
                        probabilities=lambda p: p.clamp_min(torch.finfo(p.dtype).tiny).log())
 
+# %% ../nbs/core.ipynb #c0e01010
 class Scores(nn.Module):
     "A model (or Learner) whose output is read as scores [N, classes]"
     def __init__(self, net,
@@ -264,6 +248,7 @@ def _tensors(out):
     values = out.values() if isinstance(out, Mapping) else out if isinstance(out, (tuple, list)) else ()
     return [t for v in values for t in _tensors(v)]
 
+# %% ../nbs/core.ipynb #c0e01011
 def _scores_among(out, n, name):
     "The one tensor of `out` that holds the scores"
     named = out.get('logits') if isinstance(out, Mapping) else getattr(out, 'logits', None)
@@ -286,6 +271,7 @@ def read_scores(out,   # What a model returns for images
     if not _are_scores(scores, n): raise BadInput(_why_no_scores(scores, n, name))
     return scores.float() if scores.dtype in _half else scores
 
+# %% ../nbs/core.ipynb #c0e01013
 def _are_scores(t, n): return t.ndim == 2 and len(t) == n and t.shape[1] > 1 and t.is_floating_point()
 
 def _why_no_scores(t, n, name):
@@ -304,9 +290,11 @@ _asked = ContextVar('asked', default=(None, -1)) # The id of the model whose sco
 _seen_outputs = WeakValueDictionary() # Models whose output was checked for probabilities
 _connected = WeakValueDictionary() # Models whose scores have a gradient with respect to the image
 
+# %% ../nbs/core.ipynb #c0e01014
 def _inside(model): return model.net if isinstance(model, (_Normalized, _Scripted)) else model
 def _name_of(model): return getattr(inner := _inside(model), 'original_name', type(inner).__name__)
 
+# %% ../nbs/core.ipynb #c0e01015
 def _half_precision_of(model):
     "The half precision of a model, None if it takes float32"
     first = next(model.parameters(), None)
@@ -354,6 +342,7 @@ def _reaches(module, x, scores):
     if x.grad_fn in seen: _connected[id(module)] = module
     return x.grad_fn in seen
 
+# %% ../nbs/core.ipynb #c0e01017
 def _without_gradient(module, x, scores, name):
     "Scores with a gradient of zero if the model ignores the image; otherwise `NotApplicable`"
     with torch.no_grad(): others = [read_scores(module.forward(v), len(x), name) for v in (1 - x, x/3)]
@@ -370,6 +359,7 @@ def _check_classes(module, scores):
     if model_id == id(module) and largest >= scores.shape[1]:
         raise BadInput(f"target classes are 0 to {scores.shape[1] - 1}; these go up to {largest}")
 
+# %% ../nbs/core.ipynb #c0e01018
 def _warn_of_probabilities(module, scores, name):
     if _seen_outputs.get(id(module)) is module: return
     _seen_outputs[id(module)] = module
@@ -400,6 +390,7 @@ def _checked_calls(model):
 def _without_inference_mode():
     return torch.inference_mode(False) if torch.is_inference_mode_enabled() else nullcontext()
 
+# %% ../nbs/core.ipynb #c0e01020
 def _check_signature(model):
     "Raises unless the model can be called with nothing but images"
     try: signature = inspect.signature(_inside(model).forward)
@@ -410,6 +401,7 @@ def _check_signature(model):
         raise BadInput(f"{_name_of(model)} takes {takes}, and is called with images alone: "
                        "wrap it in an nn.Module whose forward(self, x) adds what is missing") from None
 
+# %% ../nbs/core.ipynb #c0e01021
 def _check_weights(model):
     "Raises unless the weights exist and can take part in a gradient"
     if any(nn.parameter.is_lazy(p) for p in model.parameters()):
@@ -457,6 +449,7 @@ def default_batch_size(x:Tensor) -> int:
     channels = max(1, x.shape[1]//3) if x.ndim > 3 else 1 # In units of three, as an RGB image has
     return _rows.get() or max(8, pixels_at_once // (x.shape[-1]*height*channels))
 
+# %% ../nbs/core.ipynb #c0e01022
 def default_step_batch(x:Tensor) -> int:
     "Number of steps of each image of `x` that fit into one forward pass, at least one"
     return max(1, default_batch_size(x) // max(1, len(x)))
@@ -478,6 +471,7 @@ def halving_on_oom(f,        # Function of a batch size
         if size == 1: raise
     return halving_on_oom(f, size//2)
 
+# %% ../nbs/core.ipynb #c0e01024
 def in_batches(f, x:Tensor, *others, batch_size:int|None=None):
     "`f(x, *others)` in batches of at most `batch_size` images, concatenated; halves the size when memory runs out"
     if not len(x): raise BadInput("there is no image to work on")
@@ -505,6 +499,7 @@ def to_model_device(x:Tensor, # Images, or what else the model takes
     x = x.detach().as_subclass(Tensor).to(device_of(model), float_type if x.is_floating_point() else x.dtype)
     with _without_inference_mode(): return x.clone() if x.is_inference() else x
 
+# %% ../nbs/core.ipynb #c0e01025
 def logits(model,           # Model or Learner
            x:Tensor,        # Images [N,C,H,W] in [0,1]
            batch_size=None, # Images in one forward pass
@@ -521,6 +516,7 @@ class Passes:
     forward:int = 0
     backward:int = 0
 
+# %% ../nbs/core.ipynb #c0e01026
 @contextmanager
 def count_passes(model):
     "Counts the passes inside the block; no other thread uses the model meanwhile"
@@ -549,6 +545,7 @@ def _size(value) -> int: # Bytes
     if isinstance(value, dict): value = list(value.values())
     return sum(map(_size, value)) if isinstance(value, (list, tuple)) else value.nbytes
 
+# %% ../nbs/core.ipynb #c0e01027
 class LRUCache:
     "Tensors, arrays, or dictionaries of them, at most `max_bytes` in total; the least recently used are dropped first"
     def __init__(self, max_bytes:int):
@@ -574,11 +571,13 @@ def at_least_one(**counts): # What is counted -> how many; None for a count that
     for what, n in counts.items():
         if n is not None and (n != int(n) or n < 1): raise BadInput(f"the number of {what} is at least 1, not {n}")
 
+# %% ../nbs/core.ipynb #c0e01028
 def check_seed(seed):
     "Raise `BadInput` unless `seed` is a whole number that every random number generator accepts"
     if not isinstance(seed, Integral) or not 0 <= seed < 2**31:
         raise BadInput(f"a seed is a whole number from 0 to {2**31 - 1}, not {seed!r}")
 
+# %% ../nbs/core.ipynb #c0e01029
 def chunks(n:int,    # Number of images
            size:int, # Largest number of images in a chunk
           ) -> list: # Pairs (start, stop)
@@ -607,6 +606,7 @@ def check_images(x):
 # %% ../nbs/core.ipynb #c0e00038
 def _shape(x): return f"{type(x).__name__} {list(x.shape)}" if hasattr(x, 'shape') else type(x).__name__
 
+# %% ../nbs/core.ipynb #c0e01030
 def _conversion(x):
     "How to turn `x` into images, for a message"
     if isinstance(x, Tensor): return ': x[None] makes a batch of one image' if x.ndim == 3 else ''
@@ -615,6 +615,7 @@ def _conversion(x):
     is_pil_image = hasattr(x, 'getbands')
     return ': torchvision.transforms.functional.to_tensor(x)[None] makes a batch of one image' if is_pil_image else ''
 
+# %% ../nbs/core.ipynb #c0e01031
 def _out_of_range(x):
     "The message for images with NaN, infinity, or values outside of [0,1]"
     bad = (~torch.isfinite(x)).flatten(1).any(1).nonzero()[:, 0].tolist()
@@ -637,6 +638,7 @@ def check_target(target, x, n_classes:int|None=None) -> Tensor: # [N] ints on th
         raise BadInput(f"target classes are 0 to {last}; these go from {given.min()} to {given.max()}")
     return given.expand(len(x))
 
+# %% ../nbs/core.ipynb #c0e01032
 def _without_index(values):
     "The values of a column as an array, since the rows of a table may have any names; a copy, because pandas locks its own"
     return values.to_numpy(copy=True) if isinstance(values, (pd.Series, pd.DataFrame, pd.Index)) else values
@@ -645,6 +647,7 @@ def _are_class_numbers(t, n):
     is_integer = not t.is_floating_point() and t.dtype not in (torch.bool, torch.complex64)
     return is_integer and t.shape in ((), (n,))
 
+# %% ../nbs/core.ipynb #c0e01033
 def _description(target, given):
     "What was given, for a message: type and shape of a tensor, or the beginning of its text"
     return f"{' '.join(repr(target).split()):.60}" if given is None else f"{given.dtype} {list(given.shape)}"
@@ -689,6 +692,7 @@ class Several:
         return tuple(map(self.each, values))
     def __str__(self): return f"{self.n or 'several'} numbers, each of them {self.each}"
 
+# %% ../nbs/core.ipynb #c0e01034
 @dataclass(frozen=True)
 class Kind:
     "Values of one of the `types`; messages call them `name`"
@@ -700,6 +704,7 @@ class Kind:
         return value
     def __str__(self): return self.name
 
+# %% ../nbs/core.ipynb #c0e01035
 @dataclass(frozen=True)
 class AnyOf:
     "Values that are in at least one of the ranges"
@@ -732,6 +737,7 @@ def _types(parameter):
     if annotation is parameter.empty: return {type(default)} & {int, float, bool, tuple}
     return set(get_args(annotation)) if get_origin(annotation) in (Union, UnionType) else {annotation}
 
+# %% ../nbs/core.ipynb #c0e01036
 def _range_of(name, types):
     "The range of a parameter of that name and these types, or None"
     numbers = types & {int, float}
@@ -739,6 +745,7 @@ def _range_of(name, types):
     if numbers: return parameter_ranges[name] if name in parameter_ranges else Number(integer=float not in numbers)
     return next((k for t, k in _kinds.items() if types == {t}), None)
 
+# %% ../nbs/core.ipynb #c0e01037
 def ranges_of(f, # Function whose parameters have defaults
               own:dict|None=None, # Parameter -> range, where its name means something else in `f`; None for no check
              ) -> dict: # Parameter -> range, without those that the function has to check itself
@@ -762,6 +769,7 @@ def _with_new_keywords(kw, known):
         warnings.warn(message, DeprecationWarning, stacklevel=5)
     return {_new_keywords[k] if k in old else k: v for k, v in kw.items()}
 
+# %% ../nbs/core.ipynb #c0e01038
 def check_params(f,           # Function, whose name goes into the message
                  ranges:dict, # Parameter -> range, from `ranges_of`
                  params,      # The names of its parameters
@@ -774,6 +782,31 @@ def check_params(f,           # Function, whose name goes into the message
         try: checked[name] = ranges[name](value) if name in ranges else value
         except ValueError: raise BadInput(f'{f.__name__}: {name} is {ranges[name]}, not {value!r}') from None
     return checked
+
+# %% ../nbs/core.ipynb #c0e00005
+def dataset(ground_truth:str, # What is known of each image, for the table: label, box, mask
+            source:str,       # Where the images come from
+           ):
+    "Registers `f(n, seed=0, **params) -> Images` under its own name"
+    def register(f):
+        @wraps(f)
+        def call(*args, **kw):
+            _check_draw(f, args, kw)
+            return f(*args, **kw)
+        call.facts = dict(ground_truth=ground_truth, source=source)
+        dataset_registry[f.__name__] = call
+        return call
+    return register
+
+# %% ../nbs/core.ipynb #c0e01039
+def _check_draw(f, args, kw):
+    "Check how many images are asked for (None for all of them, or for the function's own number) and the seed"
+    try: given = inspect.signature(f).bind(*args, **kw).arguments
+    except TypeError as e:
+        raise BadInput(f"{f.__name__} {e}; it takes {', '.join(inspect.signature(f).parameters)}") from None
+    number = AnyOf((Kind((NoneType,), 'None for all of them'), Number(1, integer=True)))
+    allowed = dict(n=number, seed=parameter_ranges['seed'])
+    check_params(f, allowed, allowed, {k: given[k] for k in allowed if k in given})
 
 # %% ../nbs/core.ipynb #d20a56ed
 def explainer(family:str, # gradient, perturbation, cam, boundary, control, â€¦
@@ -806,6 +839,7 @@ def explainer(family:str, # gradient, perturbation, cam, boundary, control, â€¦
 def _defaults(f): return {k: p.default for k, p in inspect.signature(f).parameters.items() if p.default is not p.empty}
 def _accepted_by(f, kw): return {k: v for k, v in kw.items() if k in inspect.signature(f).parameters}
 
+# %% ../nbs/core.ipynb #c0e01040
 def _cost_of(f, cost, params, ranges):
     "The function from checked parameters, and whatever else `cost` takes, to passes for each image"
     def passes(**kw):
@@ -814,6 +848,7 @@ def _cost_of(f, cost, params, ranges):
         return int(cost(**_accepted_by(cost, params | kw | own)))
     return passes
 
+# %% ../nbs/core.ipynb #c0e01041
 _per_pixel_families = {'perturbation', 'cam', 'control'} # Their attributions have one value for each pixel
 
 def _per_pixel_of(per_pixel, family, params):
@@ -829,10 +864,12 @@ def _as_keywords(f, skip):
     named = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
     return [p.replace(kind=p.KEYWORD_ONLY) for p in own if p.kind in named]
 
+# %% ../nbs/core.ipynb #c0e01042
 def _parameter(name, default=inspect.Parameter.empty, annotation=inspect.Parameter.empty, keyword=False):
     kind = inspect.Parameter.KEYWORD_ONLY if keyword else inspect.Parameter.POSITIONAL_OR_KEYWORD
     return inspect.Parameter(name, kind, default=default, annotation=annotation)
 
+# %% ../nbs/core.ipynb #c0e01043
 def _explainer_signature(f):
     "What a caller of the registered explainer may pass"
     first = [_parameter('model'), _parameter('x', annotation=Tensor), _parameter('target', None)]
@@ -848,13 +885,15 @@ def _usable_model(model, needs, name):
                       "give the nn.Module that was scripted")
     return getattr(model, '_orig_mod', model)
 
+# %% ../nbs/core.ipynb #c0e01044
 @contextmanager
-def _value_of(variable, value):
+def _with_value(variable, value):
     "Inside the block, a context variable has this value"
     token = variable.set(value)
     try: yield
     finally: variable.reset(token)
 
+# %% ../nbs/core.ipynb #c0e01045
 def _explain(f, kw, needs, per_image, model, x, target, batch_size):
     "The attribution of `f` for checked images, in batches"
     name, model = f.__name__, _usable_model(as_model(model), needs, f.__name__)
@@ -866,25 +905,27 @@ def _explain(f, kw, needs, per_image, model, x, target, batch_size):
     given = logits(model, x, batch_size).argmax(1) if target is None else check_target(target, x)
     target = to_model_device(given, model)
     kw = {k: to_model_device(v, model) if isinstance(v, Tensor) and v.is_inference() else v for k, v in kw.items()}
-    in_step = _per_image_values(kw, per_image, x)
+    own_values = _per_image_values(kw, per_image, x)
     def explain_batch(x, target, *values):
-        return check_attribution(name, f(model, x, target, **kw | dict(zip(in_step, values))), x)
+        return check_attribution(name, f(model, x, target, **kw | dict(zip(own_values, values))), x)
     size = batch_size_for(model, x, batch_size)
-    with _value_of(_asked, (id(model), int(target.max()))), frozen(model):
-        attribution = in_batches(explain_batch, x, target, *in_step.values(), batch_size=size)
+    with _with_value(_asked, (id(model), int(target.max()))), frozen(model):
+        attribution = in_batches(explain_batch, x, target, *own_values.values(), batch_size=size)
     _warn_of_nan(attribution, name)
     return attribution
 
 # %% ../nbs/core.ipynb #c0e00053
 def _per_image_values(kw, per_image, x):
     "The parameters that have one entry for each image of `x`, on its device"
-    def is_in_step(v, dims): return isinstance(v, Tensor) and v.ndim == dims and len(v) == len(x)
-    return {k: kw[k].to(x.device) for k, dims in per_image.items() if is_in_step(kw.get(k), dims)}
+    def is_per_image(v, dims): return isinstance(v, Tensor) and v.ndim == dims and len(v) == len(x)
+    return {k: kw[k].to(x.device) for k, dims in per_image.items() if is_per_image(kw.get(k), dims)}
 
+# %% ../nbs/core.ipynb #c0e01046
 def _warn_of_nan(attribution, name):
     bad = int((~torch.isfinite(attribution)).flatten(1).any(1).sum())
     if bad: warnings.warn(f"{name} gave NaN or infinity for {bad} of {len(attribution)} images", stacklevel=4)
 
+# %% ../nbs/core.ipynb #c0e01048
 def check_attribution(name:str,    # Who computed it, for messages
                       attribution,
                       x:Tensor,    # Images [N,C,H,W]
@@ -929,10 +970,12 @@ def check_ground_truth(ground_truth, # `GroundTruth`, or None
         raise BadInput(f"ground truth is GroundTruth(boxes=â€¦, mask=â€¦), not {_shape(ground_truth)}")
     return GroundTruth(_check_boxes(ground_truth.boxes, x), _check_mask(ground_truth.mask, x))
 
+# %% ../nbs/core.ipynb #c0e01049
 def _as_tensor(given, what, x):
     try: return torch.as_tensor(given, device=x.device)
     except (TypeError, ValueError, RuntimeError): raise BadInput(f"{what} are a tensor, not {_shape(given)}") from None
 
+# %% ../nbs/core.ipynb #c0e01050
 def _check_mask(mask, x):
     if mask is None: return None
     (n, _, h, w), mask = x.shape, _as_tensor(mask, 'masks', x)
@@ -962,6 +1005,7 @@ def _check_boxes(boxes, x):
     _no_box(used & reversed_or_empty, boxes, "is empty or reversed: x0 < x1 and y0 < y1")
     return boxes
 
+# %% ../nbs/core.ipynb #c0e01051
 def _no_box(wrong, boxes, why):
     "Raises if any of the boxes [N,B] is wrong, with the numbers of the first one"
     if not wrong.any(): return
@@ -985,6 +1029,7 @@ _map_functions = {getattr(Tensor, name) for name in _map_methods} | {torch.cat}
 reductions = dict(abs_sum=lambda a: a.abs().sum(1), sum=lambda a: a.sum(1),
                   max=lambda a: a.amax(1), max_abs=lambda a: a.abs().amax(1))
 
+# %% ../nbs/core.ipynb #c0e01052
 def pixel_map(attribution:Tensor,      # [N,C,H,W] or [N,1,H,W]
               reduce:str='abs_sum',    # abs_sum, sum, max or max_abs over channels; a saliency map is not reduced
               channels:int|None=None,  # Of the images; if it is not given, a single channel is taken for a saliency map
@@ -1009,7 +1054,7 @@ def metric(family:str,          # localization, perturbation, output, sanity, â€
     default = reduce
     def register(f):
         params, allowed = _defaults(f), ranges_of(f, ranges)
-        takes = _Takes(f, needs, full_attribution, ignores_attribution)
+        function = _MetricFunction(f, needs, full_attribution, ignores_attribution)
         @wraps(f)
         def call(model, x, target, attribution, ground_truth=None, *,
                  explain=None, reduce=default, batch_size=None, **kw):
@@ -1017,7 +1062,7 @@ def metric(family:str,          # localization, perturbation, output, sanity, â€
                 warnings.warn(_truth_renamed, DeprecationWarning, stacklevel=2)
                 ground_truth = kw.pop('truth')
             kw = check_params(f, allowed, params, kw)
-            return _measure(takes, kw, model, x, target, attribution, ground_truth,
+            return _measure(function, kw, model, x, target, attribution, ground_truth,
                             explain=explain, reduce=reduce, batch_size=batch_size)
         call.cost = _cost_of(f, cost, params, allowed)
         call.params, call.family, call.better, call.needs = params, family, better, needs
@@ -1031,13 +1076,14 @@ def metric(family:str,          # localization, perturbation, output, sanity, â€
 _truth_renamed = "parameter 'truth' is called 'ground_truth' since version 0.2"
 
 @dataclass
-class _Takes:
-    "A function that measures, and what it takes"
+class _MetricFunction:
+    "The function behind a registered metric, and what it needs"
     f:object
     needs:str
     full_attribution:bool
     ignores_attribution:bool
 
+# %% ../nbs/core.ipynb #c0e01053
 def _metric_signature(f, reduce):
     "What a caller of the registered metric may pass"
     first = [_parameter('model'), _parameter('x', annotation=Tensor), _parameter('target'), _parameter('attribution'),
@@ -1048,24 +1094,25 @@ def _metric_signature(f, reduce):
     return inspect.Signature([*first, *own, *explain, *last], return_annotation=pd.DataFrame)
 
 # %% ../nbs/core.ipynb #980beea3
-def _measure(takes, kw, model, x, target, attribution, ground_truth, *, explain, reduce, batch_size):
+def _measure(function, kw, model, x, target, attribution, ground_truth, *, explain, reduce, batch_size):
     "The table of a metric for checked images and attributions"
-    name, needs, model = takes.f.__name__, takes.needs, as_model(model)
+    name, needs, model = function.f.__name__, function.needs, as_model(model)
     check_images(x)
     x = to_model_device(x, model)
     target, ground_truth = to_model_device(check_target(target, x), model), check_ground_truth(ground_truth, x)
     if needs in ('boxes', 'mask') and getattr(ground_truth, needs) is None:
         raise NotApplicable(f"{name} needs the {needs} of the object")
-    if attribution is None and not takes.ignores_attribution:
+    if attribution is None and not function.ignores_attribution:
         raise BadInput(f"{name} judges an attribution, and was given none")
     checked = None if attribution is None else _finite_attribution(attribution, x)
-    unreduced = takes.full_attribution or checked is None
+    unreduced = function.full_attribution or checked is None
     maps = checked if unreduced else pixel_map(checked, reduce, x.shape[1])
-    if needs == 'explainer': kw = kw | dict(explain=_checked_explain(name, explain, takes.full_attribution, reduce))
+    if needs == 'explainer': kw = kw | dict(explain=_checked_explain(name, explain, function.full_attribution, reduce))
     rows, asked = batch_size_for(model, x, batch_size), (id(model), int(target.max()))
-    with _value_of(_rows, rows), _value_of(_asked, asked), frozen(model):
-        return takes.f(model, x, target, maps, ground_truth, **kw)
+    with _with_value(_rows, rows), _with_value(_asked, asked), frozen(model):
+        return function.f(model, x, target, maps, ground_truth, **kw)
 
+# %% ../nbs/core.ipynb #c0e01054
 def _finite_attribution(attribution, x):
     "An attribution as a tensor on the device of `x`, or `BadInput` if it has the wrong shape, NaN or infinity"
     wrong = BadInput(f"an attribution is an array of numbers [N,C,H,W] or [N,1,H,W], not {_shape(attribution)}")
@@ -1088,6 +1135,7 @@ def _checked_explain(name, explain, full_attribution, reduce):
         return a if full_attribution else pixel_map(a, reduce, x.shape[1])
     return call
 
+# %% ../nbs/core.ipynb #c0e01056
 def explanation_cost(explain=None, # A registered explainer, or `functools.partial` of one (or of a function of its name)
                     ) -> int:      # Passes for each image; 2, those of a gradient, for None
     "The cost of one call of `explain`"

@@ -54,6 +54,7 @@ def _bytes(fig, kind='png', dpi=80):
     with style(): fig.savefig(buffer, format=kind, dpi=dpi, bbox_inches='tight', metadata={changing: None})
     return buffer.getvalue()
 
+# %% ../nbs/viz.ipynb #71a01001
 class CompactFigure(plt.Figure):
     "A matplotlib figure that a notebook displays in few bytes"
     def _ipython_display_(self):
@@ -78,6 +79,7 @@ def canvas(nrows=1, ncols=1, # Number of panels
         FigureCanvasAgg(fig)
         return fig, fig.subplots(nrows, ncols, squeeze=False, **kw)
 
+# %% ../nbs/viz.ipynb #71a01002
 def _axes(ax, size=(4., 3.)):
     "The panel to draw on: `ax`, or the one of a new figure"
     return ax if ax is not None else canvas(size=size)[1][0, 0]
@@ -85,6 +87,7 @@ def _axes(ax, size=(4., 3.)):
 # %% ../nbs/viz.ipynb #e05a311d
 def _plain(t): return t.detach().float().cpu().numpy() if isinstance(t, torch.Tensor) else np.asarray(t, dtype=float)
 
+# %% ../nbs/viz.ipynb #71a01003
 def _columns(maps):
     "The saliency maps of each method as an array [N,H,W], or None"
     arrays = {k: None if v is None else _plain(v) for k, v in maps.items()}
@@ -105,6 +108,7 @@ def _draw_map(ax, m, signed, gray, clip=.995):
         alpha = (np.abs(m)/top).clip(0, 1)*.85
     return ax.imshow(m, cmap='RdBu_r' if signed else 'magma', vmin=-top if signed else 0, vmax=top, alpha=alpha)
 
+# %% ../nbs/viz.ipynb #71a01005
 def _missing(ax, text='not\napplicable'):
     "A hatched panel with a text, for a result that does not exist"
     ax.set(xlim=(0, 1), ylim=(0, 1), facecolor='#eeeeee')
@@ -162,6 +166,7 @@ def _map_or_missing(ax, m, i, gray):
     if m is None or not np.isfinite(m[i]).any(): _missing(ax)
     else: _draw_map(ax, m[i], np.nanmin(m) < 0, gray)
 
+# %% ../nbs/viz.ipynb #71a01006
 def _column_titles(axes, names, slanted):
     "The name of each column, slanted where names are longer than columns are wide"
     kw = dict(rotation=35, ha='left', va='bottom', rotation_mode='anchor') if slanted else {}
@@ -172,6 +177,7 @@ _dashes = ['-', (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5))]
 _markers = [None, 'o', 's', '^']
 _handle = 3.5 # Length of a legend's lines, in letters: enough for a dash and a marker
 
+# %% ../nbs/viz.ipynb #71a01007
 def _lines(names, groups):
     "Color and dash of each name: the color of its group, with the dashes in turn for names of one color"
     if groups is None: tint = colors(names)
@@ -186,6 +192,7 @@ def _lines(names, groups):
         if k > 3: lines[name] |= dict(marker=_markers[k//4 % 4], markersize=4, markevery=.12)
     return lines
 
+# %% ../nbs/viz.ipynb #71a01008
 def _mean_band(v, z):
     "Mean, lower and upper limit at each position, from curves [N,S] in which NaN is left out"
     n, mean = np.isfinite(v).sum(0), np.nanmean(v, 0)
@@ -281,10 +288,12 @@ def _own_colors(names):
     "The color of the family of each registered explainer, and one color for all other names"
     return {n: colors([n])[n] for n in names}
 
+# %% ../nbs/viz.ipynb #71a01009
 def _rank_ticks(n):
     "The ranks 1 to `n`, or about ten of them"
     return sorted({1, *range(0, n+1, max(1, -(-n//10)))} - {0})
 
+# %% ../nbs/viz.ipynb #71a01010
 @style()
 def plot_ranks(table,             # One row for each name: `mean`, `low`, `high` of its rank; optionally `first`
                label='explainer', # Column of the names
@@ -310,6 +319,7 @@ def _cliques(near, members, inside=frozenset(), done=frozenset()):
         yield from _cliques(near, members & near[v], inside | {v}, done & near[v])
         members, done = members-{v}, done | {v}
 
+# %% ../nbs/viz.ipynb #71a01011
 def _joined(names, pairs, alpha):
     "Groups of two or more names that are not significantly different, each in the order of `names`"
     near = {n: set() for n in names}
@@ -348,6 +358,7 @@ def _sides(names, half):
     right = [(n, 'right', i) for i, n in enumerate(names[:half-1:-1])]
     return left + right
 
+# %% ../nbs/viz.ipynb #71a01012
 def _draw_name(ax, name, x, side, y, n):
     "A name at the side, and the line that leads to its rank"
     is_left, c = side == 'left', colors([name])[name]
@@ -356,6 +367,7 @@ def _draw_name(ax, name, x, side, y, n):
     ax.annotate(text, (end, y), (-4 if is_left else 4, 0), textcoords='offset points',
                 ha='right' if is_left else 'left', va='center', annotation_clip=False)
 
+# %% ../nbs/viz.ipynb #71a01013
 def _draw_bar(ax, ranks, y):
     "A bar with a dot at each of the ranks"
     ax.plot(ranks, [y]*len(ranks), color='#222222', linewidth=3, marker='o', markersize=5,
@@ -389,6 +401,7 @@ def _best(row, better):
     if better is None or not np.isfinite(row).any(): return np.zeros(len(row), bool)
     return np.isclose(row, np.nanmax(row) if better == 'higher' else np.nanmin(row), rtol=0, atol=1e-9)
 
+# %% ../nbs/viz.ipynb #71a01014
 def _number(ax, i, j, value, fmt, im, best):
     "One cell: its number, in black or white for contrast, or hatching"
     kw = dict(ha='center', va='center', fontsize=8)
@@ -404,12 +417,14 @@ def _number(ax, i, j, value, fmt, im, best):
 _label_offsets = [(7, 0, 'left'), (-7, 0, 'right'), (0, 9, 'center'), (0, -10, 'center'),
                   (6, 7, 'left'), (-6, -8, 'right'), (6, -8, 'left'), (-6, 7, 'right')] # In points, with the alignment
 
+# %% ../nbs/viz.ipynb #71a01015
 def _clashes(extent, labels, points, panel):
     "How many labels and points a label would cover, and how many of its corners are outside the panel"
     corners = (extent.x1, extent.y1), (extent.x0, extent.y0)
     covered = sum(extent.overlaps(l) for l in labels) + sum(extent.contains(*p) for p in points)
     return covered + sum(not panel.contains(*c) for c in corners)
 
+# %% ../nbs/viz.ipynb #71a01016
 def _annotate(ax, x, y, labels):
     "Writes each label next to its point, where it covers the fewest others"
     ax.figure.draw_without_rendering() # Lays out the axes, so that positions in pixels exist
@@ -463,6 +478,7 @@ _shades = {'#d9f0e3': 'exact passed yes', '#fdf1cf': 'approximate partly mixed u
            '#f9dcd6': 'refused failed no', '#eee': 'n/a not too'} # As in 'not applicable', 'too small to say'
 _shade_of = {word: color for color, words in _shades.items() for word in words.split()}
 
+# %% ../nbs/viz.ipynb #71a01017
 def _table_cell(text, is_verdict):
     style = 'text-align:left'
     if len(text) < 30: style += ';white-space:nowrap'
@@ -470,6 +486,7 @@ def _table_cell(text, is_verdict):
     if is_verdict: style += f";background:{_shade_of.get(first_word, 'none')}"
     return f'<td style="{style}">{html.escape(text)}</td>'
 
+# %% ../nbs/viz.ipynb #71a01018
 def verdict_html(table,            # DataFrame of texts
                  column='verdict', # The column to color, by the first word of each entry
                 ) -> str:
