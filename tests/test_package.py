@@ -75,4 +75,4 @@ def test_pages_say_what_they_are():
         first = next(''.join(c['source']) for c in json.loads(page.read_text())['cells'] if c['cell_type'] == 'markdown')
         title = first.splitlines()[0]
         assert title.startswith('# ') and len(title.split()) >= 3, f'{page}: {title}'
-        assert any(line.startswith('> ') for line in first.splitlines()), f'{page} promises nothing below its title'
+        if page.parent.name != 'templates': assert any(line.startswith('> ') for line in first.splitlines()), f'{page} promises nothing below its title'
