@@ -305,7 +305,8 @@ def _outlined(p, side):
     return found
 
 # %% ../../nbs/sweeps/evaluate.ipynb #9163b7e5
-add_job(Job('evaluate', 'score explainers on many networks with many metrics', plan_evaluation, report='report', outline=outline_evaluation));
+add_job(Job('evaluate', 'score explainers on many networks with many metrics', plan_evaluation,
+    report='report', outline=outline_evaluation));
 
 # %% ../../nbs/sweeps/evaluate.ipynb #15822a08
 add_profile(EvaluationProfile('smoke', 'two networks, four explainers, four images: what the tests run',

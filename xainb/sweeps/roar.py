@@ -206,7 +206,8 @@ def outline_roar(p:RoarProfile) -> Plan|None:
     return outline
 
 # %% ../../nbs/sweeps/roar.ipynb #3684d8a6
-add_job(Job('roar', 'remove or keep what explainers call important, and train again', plan_roar, report='roar_report', outline=outline_roar))
+add_job(Job('roar', 'remove or keep what explainers call important, and train again', plan_roar,
+    report='roar_report', outline=outline_roar))
 
 _eight = roar_explainer_subset(eight_roar_explainers, n_samples=8)
 add_profile(RoarProfile('smoke', 'two explainers, two short trainings each: what the tests run',

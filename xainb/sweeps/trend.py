@@ -181,7 +181,8 @@ def _training_work(s, network, r):
     return [trained(clean, s.recipe), trained(r.images_trained - clean, s.backdoor), tested]
 
 # %% ../../nbs/sweeps/trend.ipynb #8a8e7e68
-add_job(Job('trend', 'change the network or its evidence step by step, and see whether explanations follow', plan_trend, report='trend_report'))
+add_job(Job('trend', 'change the network or its evidence step by step, and see whether explanations follow',
+    plan_trend, report='trend_report'))
 
 _ten = ten_and_controls(.5, .25, n_samples=5, perturbed=200)
 add_profile(TrendProfile('smoke', 'two explainers on networks that hardly learn: what the tests run',
@@ -201,7 +202,8 @@ _text_options = dict(embt=dict(maps=_text_maps), emt=dict(maps=_text_maps, top=1
 _text = dict(kind='texts', share=.1, repeats=3, recipe=_text_recipe, backdoor=dict(epochs=4), options=_text_options)
 _words = {n: explainer_spec(f) for n, f in word_explainers().items()} | dict(random_control={})
 
-add_profile(TrendProfile('reviews_demo', "four of the paper's explainers for texts and a control on generated reviews, an LSTM, three trainings",
+add_profile(TrendProfile('reviews_demo',
+    "four of the paper's explainers for texts and a control on generated reviews, an LSTM, three trainings",
     {n: e for n, e in _words.items() if n != 'deep_lift'}, 'generated_reviews', network='lstm',
     train_images=2000, test_images=300, images=40, emt_images=30, **_text))
 add_profile(TrendProfile('reviews',
