@@ -54,9 +54,14 @@ names = { # Name of 0.1 -> name of today, wherever it is
 }
 in_module = {('sweep', 'listed'): 'split_names', ('jobs.plan', 'jobs'): 'job_registry'} # A name that only one old module gave another meaning
 
-def _warn(old, new):
-    "Tells the caller's line, which is three frames up"
-    warnings.warn(f"xainb.{old} is called xainb.{new} since version 0.2; the old name goes with 0.3", DeprecationWarning, stacklevel=4)
+def warn_caller(message):
+    "A `DeprecationWarning` at the first line outside of this package, so that Python shows it to whoever wrote that line"
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back and (part := frame.f_globals.get('__name__', '').partition('.')[0]) in ('xainb', 'importlib', 'contextlib'):
+        level, frame = level + (part != 'importlib'), frame.f_back # `warnings` does not count the frames of an import
+    warnings.warn(message, DeprecationWarning, stacklevel=level)
+
+def _warn(old, new): warn_caller(f"xainb.{old} is called xainb.{new} since version 0.2; the old name goes with 0.3")
 
 def _found(module, name):
     "The value that `name` of an old module has today, and where it is"
@@ -112,7 +117,7 @@ class _OldNames(MetaPathFinder, Loader):
     def create_module(self, spec): return None
     def exec_module(self, module):
         old = module.__name__.partition('.')[2]
-        _warn(old, modules[old].replace(' ', ', xainb.') or 'sweeps')
+        _warn(old, modules[old].split()[0] if modules[old] else 'sweeps')
         module.__getattr__ = names_of(old)
 
 if not any(type(f).__name__ == '_OldNames' for f in sys.meta_path): sys.meta_path.insert(0, _OldNames())

@@ -13,7 +13,7 @@ __all__ = ['explainer_registry', 'metric_registry', 'zoo_registry', 'dataset_reg
            'metric_rows', 'GroundTruth', 'check_ground_truth', 'SaliencyMap', 'pixel_map', 'metric', 'explanation_cost']
 
 # %% ../nbs/core.ipynb #e462f29a
-import inspect, math, random, threading, time, difflib, fnmatch, warnings
+import inspect, math, random, re, threading, time, difflib, fnmatch, warnings
 from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import contextmanager, nullcontext
@@ -26,7 +26,7 @@ from typing import Union, get_args, get_origin
 from weakref import WeakKeyDictionary, WeakValueDictionary
 import numpy as np, pandas as pd, torch
 from torch import nn, Tensor
-from ._deprecated import names as old_names
+from ._deprecated import names as old_names, warn_caller
 
 # %% ../nbs/core.ipynb #eafddf29
 warnings.filterwarnings('ignore', '.*torch.jit.script. is deprecated', FutureWarning) # fastai 2.8 calls it on import
@@ -42,14 +42,17 @@ class Refused(NotApplicable):
     "The method is defined for models of this kind, but cannot be computed exactly for this one"
 
 # %% ../nbs/core.ipynb #c5cef444
+def _letters(name): return re.sub(r'[^0-9a-z]', '', name.lower()) or name # Grad-CAM is gradcam
+
 def unknown_name(what:str,  # Kind of thing, for the message: 'explainer', 'metric', …
                  name:str,  # The name that was asked for
                  known,     # The names that exist
                 ) -> BadInput: # An exception that the caller raises
     "The exception for an unknown `name`; its message suggests the nearest known one"
-    known = [str(k) for k in known]
-    close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-    if close: return BadInput(f"unknown {what} '{name}': did you mean '{close[0]}'?")
+    known = list(dict.fromkeys(map(str, known)))
+    plain = {_letters(k): k for k in reversed(known)}
+    close = difflib.get_close_matches(_letters(str(name)), plain, n=1, cutoff=0.5)
+    if close: return BadInput(f"unknown {what} '{name}': did you mean '{plain[close[0]]}'?")
     listed = sorted(known)[:50]
     more = f', … ({len(known):,} names)' if len(known) > len(listed) else ''
     return BadInput(f"unknown {what} '{name}'; known: {', '.join(listed) or 'none'}{more}")
@@ -64,7 +67,7 @@ class Registry(dict):
     def __missing__(self, name):
         today = old_names.get(name)
         if today not in self: raise unknown_name(self.what, name, self)
-        warnings.warn(f"{self.what} '{name}' is called '{today}' since version 0.2", DeprecationWarning, stacklevel=3)
+        warn_caller(f"{self.what} '{name}' is called '{today}' since version 0.2")
         return self[today]
 
     def match(self, pattern:str='*') -> list:
@@ -619,8 +622,9 @@ def _conversion(x):
 def _out_of_range(x):
     "The message for images with NaN, infinity, or values outside of [0,1]"
     bad = (~torch.isfinite(x)).flatten(1).any(1).nonzero()[:, 0].tolist()
-    extremes = f"from {x.min():.3g} to {x.max():.3g}"
-    if not bad: return f"images are in [0,1]; these go {extremes} (normalization belongs inside the model)"
+    low, high = x.min().item(), x.max().item()
+    hint = 'x/255 makes them so' if low >= 0 and high <= 255 else 'normalization belongs inside the model'
+    if not bad: return f"images are in [0,1]; these go from {low:.3g} to {high:.3g} ({hint})"
     more = f' and {len(bad) - 3} more' if len(bad) > 3 else ''
     return f"image {', '.join(map(str, bad[:3]))}{more} of {len(x)} (counted from 0) holds NaN or infinity"
 
@@ -766,7 +770,7 @@ def _with_new_keywords(kw, known):
     old = {k for k in kw if k not in known and _new_keywords.get(k) in known}
     for k in old:
         message = f"parameter '{k}' is called '{_new_keywords[k]}' since version 0.2"
-        warnings.warn(message, DeprecationWarning, stacklevel=5)
+        warn_caller(message)
     return {_new_keywords[k] if k in old else k: v for k, v in kw.items()}
 
 # %% ../nbs/core.ipynb #c0e01038
@@ -1059,7 +1063,7 @@ def metric(family:str,          # localization, perturbation, output, sanity, �
         def call(model, x, target, attribution, ground_truth=None, *,
                  explain=None, reduce=default, batch_size=None, **kw):
             if 'truth' in kw:
-                warnings.warn(_truth_renamed, DeprecationWarning, stacklevel=2)
+                warn_caller(_truth_renamed)
                 ground_truth = kw.pop('truth')
             kw = check_params(f, allowed, params, kw)
             return _measure(function, kw, model, x, target, attribution, ground_truth,

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Images', 'random_parts', 'luminance', 'edges', 'mask_boxes', 'read_text', 'read_table', 'parse_numbers',
-           'UnreadableImage', 'read_picture', 'ClassNames', 'photos', 'LazyImages', 'PictureFiles', 'is_hidden',
-           'image_folder', 'food101']
+           'UnreadableImage', 'read_picture', 'as_shown', 'ClassNames', 'photos', 'LazyImages', 'PictureFiles',
+           'is_hidden', 'image_folder', 'food101']
 
 # %% ../../nbs/data/images.ipynb #5ffe39fc
 import codecs, csv, io, json, operator, os, posixpath, warnings
@@ -228,12 +228,12 @@ class UnreadableImage(Exception): "A picture cannot be read; the message is the 
 def read_picture(path) -> Image.Image: # Mode RGB, or F with values in [0,1]
     "Read a picture file as a viewer would show it"
     if not os.path.isfile(path): raise UnreadableImage('missing')
-    try: return _as_shown(Image.open(path))
+    try: return as_shown(Image.open(path))
     except (UnreadableImage, KeyboardInterrupt): raise
     except Exception: raise UnreadableImage('cannot be read') from None # Each decoder has errors of its own
 
 # %% ../../nbs/data/images.ipynb #1a6e0013
-def _as_shown(image):
+def as_shown(image):
     "A picture turned as its EXIF orientation says, in mode RGB or F"
     # In mode I, only these two formats have at most 16 bits
     deep = image.mode.startswith('I;16') or image.mode == 'I' and image.format in ('PNG', 'PPM')
@@ -490,7 +490,7 @@ def _class_number(y, k):
 @patch
 def _item(self:LazyImages, k): # [3,crop,crop], int
     picture, y = self._pair(k)
-    return _fit(_as_shown(picture), [], self.crop, self.resize)[0], y
+    return _fit(as_shown(picture), [], self.crop, self.resize)[0], y
 
 # %% ../../nbs/data/images.ipynb #a9468fe8
 @patch

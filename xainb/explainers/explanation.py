@@ -6,7 +6,7 @@
 __all__ = ['picture_transform', 'images_for', 'class_names', 'Explanation', 'load_explanation', 'explain', 'Explanations']
 
 # %% ../../nbs/explainers/explanation.ipynb #2a5bf7e4
-import html, json, os, time
+import html, json, os, time, warnings
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from torch import nn, Tensor
 from torchvision.transforms import v2
 from fastcore.basics import patch
 from ..core import *
-from ..data.images import UnreadableImage, read_picture
+from ..data.images import UnreadableImage, as_shown, read_picture
 from ..models.zoo import normalized
 from ..store import canonical_json, write_whole
 from ..viz import figure_html, show_maps
@@ -34,6 +34,7 @@ def picture_transform(model,              # Model or Learner
                       size:int|None=None, # Pixels of a side; if not given, what timm recorded, or 224
                      ) -> v2.Compose:     # From a PIL image to a tensor [3,size,size] in [0,1]
     "Resize and center crop for the size that a model was trained for"
+    if size is not None and not (isinstance(size, int) and size > 0): raise BadInput(f"size is the number of pixels of a side, such as 224, not {size!r}")
     config = _config(as_model(model))
     crop = size or (config['input_size'][-1] if config else 224)
     resize = _Shorter(round(crop/(config.get('crop_pct') or .875)), crop)
@@ -51,13 +52,34 @@ class _Shorter(nn.Module):
 # %% ../../nbs/explainers/explanation.ipynb #ad3a86b2
 def _as_picture(item):
     "One image as a PIL image or a tensor [C,H,W]"
-    if isinstance(item, (str, os.PathLike)):
-        try: return read_picture(item)
-        except UnreadableImage as e: raise BadInput(f"image '{item}': {e}") from None
-    if isinstance(item, Image.Image): return item.convert('RGB')
+    if isinstance(item, (str, os.PathLike)): return _read(os.path.expanduser(item))
+    if isinstance(item, Image.Image): return _shown(lambda: as_shown(item), 'a PIL image')
     if isinstance(item, Tensor) and item.ndim == 3: return item
-    kind, shape = type(item).__name__, list(getattr(item, 'shape', ''))
-    raise BadInput(f"an image is a path, a PIL image or a tensor [C,H,W], not {kind} {shape}")
+    shape = f" {list(item.shape)}" if hasattr(item, 'shape') else ''
+    hint = ': PIL.Image.fromarray(x) makes a picture of it' if isinstance(item, np.ndarray) else ''
+    raise BadInput(f"an image is a path, a PIL image or a tensor [C,H,W], not {type(item).__name__}{shape}{hint}")
+
+def _read(path):
+    if os.path.isdir(path): raise BadInput(f"'{path}' is a folder: give its files, for example sorted(Path(folder).glob('*.jpg'))")
+    if not os.path.exists(path): raise BadInput(f"there is no image at '{path}'")
+    return _shown(lambda: read_picture(path), f"image '{path}'")
+
+def _shown(read, what):
+    try: return read()
+    except UnreadableImage as e: raise BadInput(f"{what} {e}") from None
+
+def _with_channels(x, channels):
+    "A tensor [1,H,W] or [3,H,W] with as many channels as the model takes"
+    if x.shape[0] == 1 and channels == 3: return x.expand(3, -1, -1)
+    return v2.functional.rgb_to_grayscale(x) if x.shape[0] == 3 and channels == 1 else x
+
+def _input_channels(model):
+    "How many channels the first convolution of a model takes; 3 if it has none"
+    return next((m.in_channels for m in model.modules() if isinstance(m, nn.Conv2d)), 3)
+
+def _several(x):
+    "Whether `x` holds several images rather than being one, as a list or fastcore's `L` does"
+    return not isinstance(x, (str, os.PathLike, Image.Image, Tensor, np.ndarray)) and hasattr(x, '__len__') and hasattr(x, '__getitem__')
 
 def images_for(model,              # Model or Learner
                x,                  # A path, a PIL image, a tensor [C,H,W] or [N,C,H,W], or a list of the first three
@@ -65,12 +87,13 @@ def images_for(model,              # Model or Learner
               ) -> Tensor:         # [N,C,H,W] in [0,1]
     "The images that a model takes, from anything that holds pictures"
     if isinstance(x, Tensor) and x.ndim == 4: return x
-    items = [_as_picture(item) for item in (x if isinstance(x, (list, tuple)) else [x])]
+    given = list(x) if _several(x) else [x]
+    items = list(map(_as_picture, given))
     if not items: raise BadInput("there is no image to explain: the list is empty")
     if all(isinstance(item, Tensor) for item in items): return _stacked(items)
-    if hasattr(model, 'dls'): return _by_learner(model, x if isinstance(x, (list, tuple)) else [x])
-    transform = picture_transform(model, size)
-    return _stacked([item if isinstance(item, Tensor) else transform(item) for item in items])
+    if hasattr(model, 'dls'): return _by_learner(model, given)
+    transform, channels = picture_transform(model, size), _input_channels(as_model(model))
+    return _stacked([item if isinstance(item, Tensor) else _with_channels(transform(item), channels) for item in items])
 
 def _stacked(tensors):
     sizes = {tuple(t.shape) for t in tensors}
@@ -89,18 +112,21 @@ def _by_learner(learner, items):
     return x.clamp(0, 1) if x.min() > -1e-2 and x.max() < 1.01 else x
 
 # %% ../../nbs/explainers/explanation.ipynb #a8420501
-def class_names(model,        # Model or Learner
-                classes=None, # A list, or a dictionary from class number to name, which goes first
-               ) -> dict:     # Class number -> name; empty when none are known
+def class_names(model,         # Model or Learner
+                n_classes:int, # Number of scores that the model returns
+                classes=None,  # A list, or a dictionary from class number to name, which goes first
+               ) -> dict:      # Class number -> name; empty when none are known
     "The names of a model's classes"
-    if classes is not None: return dict(classes) if isinstance(classes, dict) else dict(enumerate(map(str, classes)))
+    if isinstance(classes, dict): return dict(classes)
+    if classes is not None:
+        if len(classes) != n_classes: raise BadInput(f"classes has {len(classes)} names, and the model has {n_classes} classes")
+        return dict(enumerate(map(str, classes)))
     vocab = getattr(getattr(model, 'dls', None), 'vocab', None)
     if vocab is not None:
         last = vocab[-1] if len(vocab) and isinstance(vocab[0], (list, tuple)) else vocab
         return dict(enumerate(map(str, last)))
     config = _config(as_model(model))
-    own = config.get('label_names')
-    if own or config.get('num_classes') != 1000: return dict(enumerate(own or ()))
+    if n_classes != 1000 or config.get('num_classes') != 1000: return {} # A model with another head has other classes
     import timm.data
     info = timm.data.ImageNetInfo('imagenet-1k')
     return {k: info.index_to_description(k) for k in range(1000)}
@@ -109,6 +135,7 @@ def _target(target, names):
     "Class numbers, or None; a text is looked up among the class names"
     several = isinstance(target, (list, tuple))
     if not any(isinstance(t, str) for t in (target if several else [target])): return target
+    if not names: raise BadInput(f"the names of the classes are not known, so '{target}' cannot be found: pass classes=, or a class number")
     numbers = {name: k for k, name in names.items()}
     for t in target if several else [target]:
         if isinstance(t, str) and t not in numbers: raise unknown_name('class', t, numbers)
@@ -208,11 +235,15 @@ def load_explanation(path) -> Explanation:
 
 # %% ../../nbs/explainers/explanation.ipynb #58fe9237
 def _takes_unit_range(model):
-    "The model, with timm's normalization in front of a bare timm model"
+    "The model, with timm's normalization in front of a bare timm model, and a warning that says so"
     config = getattr(model, 'pretrained_cfg', None) if isinstance(model, nn.Module) else None
     if not isinstance(config, dict) or not config.get('mean') or not config.get('std'): return model
-    channels = (config.get('input_size') or [3])[0]
-    return normalized(model, config['mean'], config['std']) if channels == len(config['mean']) else model
+    both = [tuple(config[k]) for k in ('mean', 'std')]
+    if _input_channels(model) != len(both[0]): both = [sum(v)/len(v) for v in both] # As timm adapts the weights of the first layer
+    shown = ', '.join(str(np.round(v, 4).tolist()) for v in both)
+    warnings.warn("a bare timm model expects normalized images, so explain() has put its normalization in front; wrap it yourself, "
+                  f"model = normalized(model, {shown}), and pass that to explainers and metrics, too", stacklevel=3)
+    return normalized(model, *both)
 
 def _function(explainer):
     "The registered explainer of a name, or a function of the caller's own, and what to call it"
@@ -230,12 +261,19 @@ def explain(model,                # Model or Learner
             size:int|None=None,   # Pixels of a side, see `picture_transform`
             **params              # Parameters of the explainer, such as `n_steps` or `layer`
            ): # An `Explanation`; for a list or a batch, a list of them
-    "Explains what a model sees in an image"
+    """Explain why a model gives an image its class.
+
+    The model takes images in [0,1]: its normalization belongs inside, see `normalized`. That of a Learner or of a bare timm model is put in front
+    for this call. Pictures are resized and cropped by a Learner's own transforms, by what timm recorded, or as torchvision does.
+    """
     run, name = _function(explainer)
-    images, names = images_for(model, x, size), class_names(model, classes)
+    images = images_for(model, x, size)
     check_images(images)
-    model = _takes_unit_range(model)
+    wrapped = _takes_unit_range(model)
+    if wrapped is not model and isinstance(params.get('layer'), str): params = params | dict(layer=f"net.{params['layer']}")
+    model, learner = wrapped, model
     probabilities = logits(model, images).float().softmax(1).cpu()
+    names = class_names(learner, probabilities.shape[1], classes)
     predicted = probabilities.argmax(1)
     if target is None: target = predicted
     else: target = check_target(_target(target, names), images, n_classes=probabilities.shape[1]).cpu()
@@ -250,7 +288,7 @@ def explain(model,                # Model or Learner
         probability = float(probabilities[i, t])
         return Explanation(images[i].cpu(), attribution[i], name, probability=probability, params=params, **classes, **cost)
     found = Explanations(map(one, range(len(images))))
-    single = not isinstance(x, (list, tuple)) and not (isinstance(x, Tensor) and x.ndim == 4)
+    single = not _several(x) and not (isinstance(x, Tensor) and x.ndim == 4)
     return found[0] if single else found
 
 class Explanations(list):

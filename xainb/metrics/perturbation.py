@@ -21,6 +21,7 @@ from ..models.zoo import Normalize, imagenet_mean, imagenet_std
 from ..explainers.perturbation import superpixels, color as as_color
 from .imputation import noisy_linear
 from ..viz import figure_html, plot_curves
+from .._deprecated import warn_caller
 
 # %% ../../nbs/metrics/perturbation.ipynb #def7c133
 def pixel_order(maps:Tensor,  # [N,...] one value per pixel
@@ -152,7 +153,7 @@ def _order_name(order):
     if order in _old_orders:
         new = _old_orders[order]
         message = f"order '{order}' is called '{new}' since version 0.2; the old name goes with 0.3"
-        warnings.warn(message, DeprecationWarning, stacklevel=3)
+        warn_caller(message)
         return new
     if order not in _orders: raise unknown_name('order', order, _orders)
     return order

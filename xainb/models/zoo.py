@@ -62,8 +62,8 @@ def normalized(net:nn.Module, mean=imagenet_mean, std=imagenet_std) -> nn.Sequen
 # %% ../../nbs/models/zoo.ipynb #3f429bff
 def sha256(path) -> str: # 64 hexadecimal digits
     "Compute the SHA-256 checksum of a file"
-    if hasattr(hashlib, 'file_digest'): return hashlib.file_digest(open(path, 'rb'), 'sha256').hexdigest()
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    if not hasattr(hashlib, 'file_digest'): return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    with open(path, 'rb') as file: return hashlib.file_digest(file, 'sha256').hexdigest()
 
 # %% ../../nbs/models/zoo.ipynb #ce2a85cc
 def read_weights(path,              # .safetensors, or a PyTorch checkpoint
