@@ -34,7 +34,8 @@ def picture_transform(model,              # Model or Learner
                       size:int|None=None, # Pixels of a side; if not given, what timm recorded, or 224
                      ) -> v2.Compose:     # From a PIL image to a tensor [3,size,size] in [0,1]
     "Resize and center crop for the size that a model was trained for"
-    if size is not None and not (isinstance(size, int) and size > 0): raise BadInput(f"size is the number of pixels of a side, such as 224, not {size!r}")
+    if size is not None and not (isinstance(size, int) and size > 0):
+        raise BadInput(f"size is the number of pixels of a side, such as 224, not {size!r}")
     config = _config(as_model(model))
     crop = size or (config['input_size'][-1] if config else 224)
     resize = _Shorter(round(crop/(config.get('crop_pct') or .875)), crop)
@@ -263,8 +264,9 @@ def explain(model,                # Model or Learner
            ): # An `Explanation`; for a list or a batch, a list of them
     """Explain why a model gives an image its class.
 
-    The model takes images in [0,1]: its normalization belongs inside, see `normalized`. That of a Learner or of a bare timm model is put in front
-    for this call. Pictures are resized and cropped by a Learner's own transforms, by what timm recorded, or as torchvision does.
+    The model takes images in [0,1]: its normalization belongs inside, see `normalized`. That of a Learner or of a
+    bare timm model is put in front for this call. Pictures are resized and cropped by a Learner's own transforms,
+    by what timm recorded, or as torchvision does.
     """
     run, name = _function(explainer)
     images = images_for(model, x, size)
