@@ -4,7 +4,11 @@ from pathlib import Path
 
 os.environ.setdefault('OMP_NUM_THREADS', '1') # Read when torch is imported, so by the server and not by its forks; two tests run at once
 _context = mp.get_context('forkserver' if 'forkserver' in mp.get_all_start_methods() else 'spawn')
-if _context.get_start_method() == 'forkserver': _context.set_forkserver_preload(['xainb.all', 'xainb.sweeps.sweep', 'nbdev.test', 'papermill', 'matplotlib.pyplot'])
+# Not fastai, which changes how pandas shows tables when it is imported, and not xainb, whose registries list what was imported in that order:
+# what a notebook shows must not depend on the server
+preloaded = ['torch', 'torchvision', 'timm', 'captum.attr', 'captum.metrics', 'scipy.stats', 'sklearn.datasets', 'skimage.segmentation',
+             'pyarrow.parquet', 'fsspec', 'nbdev.test', 'nbdev.showdoc', 'papermill', 'matplotlib.pyplot']
+if _context.get_start_method() == 'forkserver': _context.set_forkserver_preload(preloaded)
 
 def _child(script, args, said, cwd, env):
     os.setsid()
