@@ -25,7 +25,7 @@ _public = { # Module -> names; this is the only list of public names
     'models.inference': 'tune_inference tuned_inference',
     'models.recipes': 'Recipe train_from_scratch',
     'models.training': 'pgd robust_accuracy demo_learner',
-    'explainers.explanation': 'explain Explanation',
+    'explainers.explain': 'explain Explanation',
     'explainers.gradient': 'gradient_magnitude input_x_gradient integrated_gradients expected_gradients',
     'explainers.cam': 'cam gradcam gradcam_plus_plus hirescam layercam xgradcam scorecam groupcam',
     'explainers.rules': 'guided_backprop deconvnet guided_gradcam deep_lift deep_lift_shap lrp_epsilon',
