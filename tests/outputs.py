@@ -6,6 +6,7 @@ A cell with the tag `measured` in its metadata has numbers that depend on the pr
 import html, json, math, os, re, sys
 from pathlib import Path
 
+comparable = sys.version_info[:2] == (3, 11) # The Python whose versions in constraints.txt made the saved outputs
 number = re.compile(r'(?<![\w.])[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?![\w])')
 relative, absolute = .05, .011 # Of numbers as they are printed: the last of two digits may differ
 
