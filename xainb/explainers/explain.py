@@ -69,6 +69,7 @@ def _shown(read, what):
     try: return read()
     except UnreadableImage as e: raise BadInput(f"{what} {e}") from None
 
+# %% ../../nbs/explainers/explain.ipynb #e7p1can1c
 def _with_channels(x, channels):
     "A tensor [1,H,W] or [3,H,W] with as many channels as the model takes"
     if x.shape[0] == 1 and channels == 3: return x.expand(3, -1, -1)
@@ -78,10 +79,12 @@ def _input_channels(model):
     "How many channels the first convolution of a model takes; 3 if it has none"
     return next((m.in_channels for m in model.modules() if isinstance(m, nn.Conv2d)), 3)
 
+# %% ../../nbs/explainers/explain.ipynb #e7p1can2c
 def _several(x):
     "Whether `x` holds several images rather than being one, as a list or fastcore's `L` does"
     return not isinstance(x, (str, os.PathLike, Image.Image, Tensor, np.ndarray)) and hasattr(x, '__len__') and hasattr(x, '__getitem__')
 
+# %% ../../nbs/explainers/explain.ipynb #e7p1can3c
 def images_for(model,              # Model or Learner
                x,                  # A path, a PIL image, a tensor [C,H,W] or [N,C,H,W], or a list of the first three
                size:int|None=None, # See `picture_transform`; not for a Learner, which has its own transforms
@@ -246,6 +249,7 @@ def _takes_unit_range(model):
                   f"model = normalized(model, {shown}), and pass that to explainers and metrics, too", stacklevel=3)
     return normalized(model, *both)
 
+# %% ../../nbs/explainers/explain.ipynb #e7p1can4c
 def _function(explainer):
     "The registered explainer of a name, or a function of the caller's own, and what to call it"
     if isinstance(explainer, str): return explainer_registry[explainer], explainer_registry[explainer].__name__
@@ -254,6 +258,7 @@ def _function(explainer):
     inner = explainer.func if isinstance(explainer, partial) else explainer
     return explainer, getattr(inner, '__name__', type(inner).__name__)
 
+# %% ../../nbs/explainers/explain.ipynb #e7p1can6c
 def explain(model,                # Model or Learner
             x,                    # A path, a PIL image, a tensor [C,H,W] or [N,C,H,W], or a list of the first three
             explainer='gradcam',  # Name of a registered explainer, or a function `(model, x, target) -> attribution`
@@ -293,6 +298,7 @@ def explain(model,                # Model or Learner
     single = not _several(x) and not (isinstance(x, Tensor) and x.ndim == 4)
     return found[0] if single else found
 
+# %% ../../nbs/explainers/explain.ipynb #e7p1can5c
 class Explanations(list):
     "Explanations of several images by one explainer"
     def plot(self, overlay:bool=True, size:float=1.6):
