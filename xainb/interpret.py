@@ -190,7 +190,12 @@ affordable_explainers = dict( # Explainers and parameters that cost at most a fe
 def _chosen_explainers(explainers):
     "Explainer -> parameters, from such a dictionary, from several names, or from one"
     if explainers is None: return affordable_explainers
-    if isinstance(explainers, dict): return {n: kw or {} for n, kw in explainers.items()}
+    if isinstance(explainers, dict):
+        for name, kw in explainers.items():
+            if not isinstance(kw or {}, dict):
+                raise BadInput(f"explainers maps names to parameters, such as {{'{name}': {{}}}}, not to a {type(kw).__name__}: "
+                               "register a function of your own with @explainer and give its name")
+        return {n: kw or {} for n, kw in explainers.items()}
     names = [explainers] if isinstance(explainers, str) else explainers
     return {n: affordable_explainers.get(n, {}) for n in names}
 

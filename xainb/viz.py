@@ -90,6 +90,8 @@ def _plain(t): return t.detach().float().cpu().numpy() if isinstance(t, torch.Te
 # %% ../nbs/viz.ipynb #71a01003
 def _columns(maps):
     "The saliency maps of each method as an array [N,H,W], or None"
+    if not isinstance(maps, dict):
+        raise BadInput(f"maps is a dictionary such as {{'Grad-CAM': attribution}}, not {type(maps).__name__}")
     arrays = {k: None if v is None else _plain(v) for k, v in maps.items()}
     for k, v in arrays.items():
         if v is None or v.ndim != 4: continue
