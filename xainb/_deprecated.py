@@ -73,6 +73,12 @@ def warn_caller(message):
         level, frame = level + (part != 'importlib'), frame.f_back # `warnings` does not count the frames of an import
     warnings.warn(message, DeprecationWarning, stacklevel=level)
 
+def current_choice(kind, name, renamed):
+    "The present name of a choice, such as an order; one of version 0.1 warns"
+    if name not in renamed: return name
+    warn_caller(f"{kind} '{name}' is called '{renamed[name]}' since version 0.2; the old name goes with 0.3")
+    return renamed[name]
+
 def _warn(old, new): warn_caller(f"xainb.{old} is called xainb.{new} since version 0.2; the old name goes with 0.3")
 
 def _found(module, name):

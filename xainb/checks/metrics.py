@@ -19,7 +19,7 @@ from ..core import *
 from .explainers import *
 from ..explainers.gradient import gradient
 from ..metrics.localization import near_boxes, wsol_score, max_box_acc_score, pxap_score
-from .._deprecated import warn_caller
+from .._deprecated import current_choice
 
 # %% ../../nbs/checks/metrics.ipynb #fa1d405f
 _tall, _wide = 20, 28 # 560 pixels: a 28th, 20th, 16th and 10th of them are whole numbers
@@ -744,11 +744,7 @@ _old_checks = {'missing truth': 'missing ground truth', 'wrong truth': 'wrong gr
 
 def _check_name(name):
     "The present name of a check; names of version 0.1 still work, with a warning"
-    if name in _old_checks:
-        new = _old_checks[name]
-        message = f"check '{name}' is called '{new}' since version 0.2; the old name goes with 0.3"
-        warn_caller(message)
-        return new
+    name = current_choice('check', name, _old_checks)
     if name not in metric_checks: raise unknown_name('check', name, metric_checks)
     return name
 

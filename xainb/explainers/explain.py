@@ -210,7 +210,7 @@ def save(self:Explanation,
          path): # Ends in .npz for the tensors and facts, in .html for a page, or in .png, .svg or .pdf for the figure
     "Writes the explanation as data, as a page or as a figure; a file is whole or not there"
     kinds = {'.npz': self._save_arrays, '.html': self._save_page}
-    kinds |= dict.fromkeys(('.png', '.svg', '.pdf'), self._save_figure)
+    kinds |= {f'.{k}': partial(self._save_figure, k) for k in ('png', 'svg', 'pdf')}
     kind = Path(path).suffix.lower()
     if kind not in kinds: raise unknown_name('kind of file', kind, kinds)
     write_whole(path, kinds[kind])
@@ -227,9 +227,7 @@ def _save_page(self:Explanation, path):
     path.write_text(head + self._repr_html_(), encoding='utf-8')
 
 @patch
-def _save_figure(self:Explanation, path):
-    kind = next(k for k in ('png', 'svg', 'pdf') if f'.{k}' in path.name)
-    self.plot().savefig(path, format=kind, bbox_inches='tight')
+def _save_figure(self:Explanation, kind, path): self.plot().savefig(path, format=kind, bbox_inches='tight')
 
 def load_explanation(path) -> Explanation:
     "The explanation in an .npz file that `save` wrote"
@@ -252,7 +250,9 @@ def _takes_unit_range(model):
 # %% ../../nbs/explainers/explain.ipynb #e7p1can4c
 def _function(explainer):
     "The registered explainer of a name, or a function of the caller's own, and what to call it"
-    if isinstance(explainer, str): return explainer_registry[explainer], explainer_registry[explainer].__name__
+    if isinstance(explainer, str):
+        found = explainer_registry[explainer]
+        return found, found.__name__
     if not callable(explainer):
         raise BadInput(f"explainer is a name such as 'gradcam' or a function (model, x, target), not {explainer!r}")
     inner = explainer.func if isinstance(explainer, partial) else explainer

@@ -21,7 +21,7 @@ from ..models.zoo import Normalize, imagenet_mean, imagenet_std
 from ..explainers.perturbation import superpixels, color as as_color
 from .imputation import noisy_linear
 from ..viz import figure_html, plot_curves
-from .._deprecated import warn_caller
+from .._deprecated import current_choice
 
 # %% ../../nbs/metrics/perturbation.ipynb #def7c133
 def pixel_order(maps:Tensor,  # [N,...] one value per pixel
@@ -150,11 +150,7 @@ _order_labels = dict(morf='most relevant first (MoRF)', lerf='least relevant fir
 
 def _order_name(order):
     "The present name of an order; names of version 0.1 still work, with a warning"
-    if order in _old_orders:
-        new = _old_orders[order]
-        message = f"order '{order}' is called '{new}' since version 0.2; the old name goes with 0.3"
-        warn_caller(message)
-        return new
+    order = current_choice('order', order, _old_orders)
     if order not in _orders: raise unknown_name('order', order, _orders)
     return order
 
