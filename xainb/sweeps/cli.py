@@ -34,12 +34,9 @@ def main(job:str='evaluate',  # What to do: evaluate, roar or trend
          dry_run:store_true=False): # Only print what would be done
     """Evaluate explainers on many networks, or run another kind of sweep, and write a report.
     Repeat the same command to continue an interrupted sweep."""
+    options = dict(locals())
     from xainb.sweeps.sweep import sweep_command
-    lists = dict(models=models, explainers=explainers, metrics=metrics, tests=tests, fractions=fractions)
-    settings = dict(folder=data, labels=labels, allow_outside=allow_outside)
-    numbers = dict(repeats=repeats, epochs=epochs, images=images, seed=seed)
-    how = dict(jobs=jobs, threads=threads, scheduler=scheduler, idle_limit=idle_limit if silence is None else silence)
-    sys.exit(sweep_command(job, profile, out, dry_run, lists, settings | numbers, **how))
+    sys.exit(sweep_command(options))
 
 # %% ../../nbs/sweeps/cli.ipynb #81f5a1f2
 def _plan_parser():
@@ -55,17 +52,7 @@ def _plan_parser():
                              'not exist')
     return parser
 
-# %% ../../nbs/sweeps/cli.ipynb #1ad6aec8
-def _choices(options):
-    "The options of the command that `customize_profile` takes"
-    from xainb.sweeps.plan import split_names
-    given = {k: v for k, v in options.items() if k not in _not_choices and v is not False and v not in (None, '')}
-    def value(k, v): return split_names(v) if isinstance(v, str) and k not in ('data', 'labels') else v
-    return {dict(data='folder').get(k, k): value(k, v) for k, v in given.items()}
-
 # %% ../../nbs/sweeps/cli.ipynb #b480a1b9
-_not_choices = ('job', 'profile', 'out', 'jobs', 'threads', 'scheduler', 'idle_limit', 'silence', 'dry_run',
-                'gpus', 'price', 'speed_up', 'timings', 'pdb', 'xtra')
 _description = 'Print what a sweep will take before it starts: runs, passes, trainings, hours, storage and cost'
 
 # %% ../../nbs/sweeps/cli.ipynb #c1i00009
@@ -74,7 +61,7 @@ def plan_main():
     options = _plan_parser().parse_args()
     from xainb.core import BadInput
     from xainb.sweeps.estimate import print_plan
-    try: print_plan(options, _choices(vars(options)))
+    try: print_plan(options)
     except BadInput as e:
         print(f'xainb-plan: {e}', file=sys.stderr)
         sys.exit(2)

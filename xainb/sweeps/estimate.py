@@ -508,10 +508,10 @@ def _check_numbers(o):
                        f"{o.speed_up:g}")
 
 # %% ../../nbs/sweeps/estimate.ipynb #a2cab78c
-def print_plan(o, choices:dict):
-    "Measure what is missing, and print the estimate; `o` are the options of `xainb-plan`, `choices` those for `customize_profile`"
+def print_plan(o): # Options of `xainb-plan`
+    "Measure what is missing, and print the estimate"
     _check_numbers(o)
-    made = plan_or_outline(customize_profile(o.profile, o.job, **choices))
+    made = plan_or_outline(customize_profile(o.profile, o.job, **choices_of(vars(o))))
     timings = MachineTimings.load(o.timings) if o.timings and Path(o.timings).exists() else None
     _images_only(made.work)
     if not timings or timings.here: timings = measure_timings(made, timings, o.threads, _tell)

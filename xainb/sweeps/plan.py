@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['work_kinds', 'job_registry', 'seeded_params', 'check_method_params', 'explainers_of', 'with_fewer_samples', 'Run',
            'done_units', 'check_same_run', 'Network', 'Work', 'Plan', 'BaseProfile', 'TrainingProfile', 'Job',
-           'add_job', 'add_profile', 'list_jobs', 'job_table', 'list_profiles', 'split_names', 'profile_table',
-           'profile_options', 'customize_profile', 'plan']
+           'add_job', 'add_profile', 'list_jobs', 'job_table', 'list_profiles', 'split_names', 'choices_of',
+           'profile_table', 'profile_options', 'customize_profile', 'plan']
 
 # %% ../../nbs/sweeps/plan.ipynb #593a0b82
 import inspect, json
@@ -247,6 +247,15 @@ def split_names(text:str) -> list:
     names = [t.strip() for t in text.split(',') if t.strip()]
     if text and not names: raise BadInput(f"'{text}' contains no name: give names with commas between them")
     return names
+
+_not_choices = ('job', 'profile', 'out', 'jobs', 'threads', 'scheduler', 'idle_limit', 'silence', 'dry_run',
+                'gpus', 'price', 'speed_up', 'timings', 'pdb', 'xtra')
+
+def choices_of(options:dict) -> dict: # Name -> value
+    "The options of a command that `customize_profile` takes; texts are lists of names, but for those that are paths"
+    given = {k: v for k, v in options.items() if k not in _not_choices and v is not False and v not in (None, '')}
+    def value(k, v): return split_names(v) if isinstance(v, str) and k not in ('data', 'labels') else v
+    return {dict(data='folder').get(k, k): value(k, v) for k, v in given.items()}
 
 # %% ../../nbs/sweeps/plan.ipynb #53c5507a
 def profile_table(pattern:str='*', job:str='evaluate') -> pd.DataFrame:

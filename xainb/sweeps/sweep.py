@@ -115,12 +115,13 @@ def interrupted_by(*names): # 'SIGTERM', …; those that the system does not hav
         for s, handler in before.items(): signal.signal(s, handler)
 
 # %% ../../nbs/sweeps/sweep.ipynb #82c5a14d
-def sweep_command(job, profile, out, dry, lists, others, **how) -> int: # Exit code, see below
-    "What `xainb-sweep` does with its options: `lists` are texts of names with commas between, `others` single values"
+def sweep_command(options:dict) -> int: # Exit code, see below
+    "What `xainb-sweep` does with its options"
+    o = options
+    how = {k: o[k] for k in ('jobs', 'threads', 'scheduler')} | dict(idle_limit=o['idle_limit'] if o['silence'] is None else o['silence'])
     try:
-        choices = {k: split_names(v) for k, v in lists.items() if v}
-        choices |= {k: v for k, v in others.items() if v is not None and v is not False and v != ''}
-        with interrupted_by('SIGTERM', 'SIGHUP'): return _execute(job, profile, out, dry, choices, **how)
+        with interrupted_by('SIGTERM', 'SIGHUP'):
+            return _execute(o['job'], o['profile'], o['out'], o['dry_run'], choices_of(o), **how)
     except BadInput as e:
         print(f'xainb-sweep: {e}', file=sys.stderr)
         return 2
