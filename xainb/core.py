@@ -958,21 +958,25 @@ def metric_rows(metric:str, # What the numbers are called
 # %% ../nbs/core.ipynb #717f5761
 @dataclass
 class GroundTruth:
-    "Where the object of each image is, as boxes, as a mask, or both"
+    "What is known about each image: where its object is, and what it looks like without its objects"
     boxes:Tensor|None = None # [N,B,4] as x0,y0,x1,y1 in pixels, x1 and y1 exclusive; unused ones are NaN
     mask:Tensor|None = None  # [N,H,W] of bools
-    def __getitem__(self, i): return GroundTruth(*(None if t is None else t[i] for t in (self.boxes, self.mask)))
-    def to(self, device): return GroundTruth(*(None if t is None else t.to(device) for t in (self.boxes, self.mask)))
+    tiles:Tensor|None = None # [N,H,W] of whole numbers: the tile of each pixel, from 0
+    background:Tensor|None = None # [N,C,H,W] in [0,1]: the images without the objects of all tiles
+    def _of_each(self, f): return GroundTruth(*(None if t is None else f(t) for t in vars(self).values()))
+    def __getitem__(self, i): return self._of_each(lambda t: t[i])
+    def to(self, device): return self._of_each(lambda t: t.to(device))
 
 # %% ../nbs/core.ipynb #16bc375e
 def check_ground_truth(ground_truth, # `GroundTruth`, or None
                        x:Tensor,     # Images [N,C,H,W]
                       ) -> GroundTruth: # On the device of `x`, with masks of bools
-    "Raises `BadInput` unless boxes and masks fit the images"
+    "Raises `BadInput` unless boxes, masks, tiles and background fit the images"
     if ground_truth is None: return GroundTruth()
     if not isinstance(ground_truth, GroundTruth):
         raise BadInput(f"ground truth is GroundTruth(boxes=…, mask=…), not {_shape(ground_truth)}")
-    return GroundTruth(_check_boxes(ground_truth.boxes, x), _check_mask(ground_truth.mask, x))
+    return GroundTruth(_check_boxes(ground_truth.boxes, x), _check_mask(ground_truth.mask, x),
+                       _check_tiles(ground_truth.tiles, x), _check_background(ground_truth.background, x))
 
 # %% ../nbs/core.ipynb #c0e01049
 def _as_tensor(given, what, x):
@@ -991,6 +995,23 @@ def _check_mask(mask, x):
         threshold = '127' if mask.max() > 1 else '.5'
         raise BadInput(f"masks are bools, or 0 and 1, and these hold {wrong[0]:g}: mask > {threshold} makes bools")
     return mask.bool()
+
+# %% ../nbs/core.ipynb #0165712c
+def _check_tiles(tiles, x):
+    if tiles is None: return None
+    (n, _, h, w), tiles = x.shape, _as_tensor(tiles, 'tiles', x)
+    if tiles.shape != (n, h, w):
+        raise BadInput(f"tiles of {n} images of {h} x {w} pixels are [{n},{h},{w}], not {list(tiles.shape)}")
+    if tiles.is_floating_point() or tiles.dtype == torch.bool or tiles.min() < 0:
+        raise BadInput(f"tiles are whole numbers from 0, not {tiles.dtype} from {tiles.min().item():g}")
+    return tiles.long()
+
+def _check_background(background, x):
+    if background is None: return None
+    background = _as_tensor(background, 'backgrounds', x)
+    if background.shape != x.shape:
+        raise BadInput(f"backgrounds of images {list(x.shape)} have the same shape, not {list(background.shape)}")
+    return background
 
 # %% ../nbs/core.ipynb #c0e00065
 def _check_boxes(boxes, x):
@@ -1047,7 +1068,7 @@ def pixel_map(attribution:Tensor,      # [N,C,H,W] or [N,1,H,W]
 def metric(family:str,          # localization, perturbation, output, sanity, …
            better:str,          # 'higher' or 'lower'
            cost=lambda: 0,      # Function of the parameters, and of `explain` where it needs one: passes for each image
-           needs:str='nothing', # 'model', 'boxes', 'mask', or 'explainer'; with 'explainer', `f` takes `explain`, too
+           needs:str='nothing', # 'model', 'boxes', 'mask', 'tiles' or 'explainer'; with the last, `f` takes `explain`
            source:str='',       # The paper
            reduce:str='abs_sum', # How channels are reduced unless the caller says otherwise, see `pixel_map`
            full_attribution:bool=False, # `f` takes the attribution with its channels and signs, and so does `explain`
@@ -1097,6 +1118,13 @@ def _metric_signature(f, reduce):
     explain = [] if any(p.name == 'explain' for p in own) else [_parameter('explain', None, keyword=True)]
     return inspect.Signature([*first, *own, *explain, *last], return_annotation=pd.DataFrame)
 
+# %% ../nbs/core.ipynb #3718134d
+_needed = dict(boxes=['boxes'], mask=['mask'], tiles=['tiles', 'mask', 'background'])
+
+def _check_known(name, needs, ground_truth):
+    missing = [k for k in _needed.get(needs, []) if getattr(ground_truth, k) is None]
+    if missing: raise NotApplicable(f"{name} needs the {' and the '.join(missing)} of the object")
+
 # %% ../nbs/core.ipynb #980beea3
 def _measure(function, kw, model, x, target, attribution, ground_truth, *, explain, reduce, batch_size):
     "The table of a metric for checked images and attributions"
@@ -1104,8 +1132,7 @@ def _measure(function, kw, model, x, target, attribution, ground_truth, *, expla
     check_images(x)
     x = to_model_device(x, model)
     target, ground_truth = to_model_device(check_target(target, x), model), check_ground_truth(ground_truth, x)
-    if needs in ('boxes', 'mask') and getattr(ground_truth, needs) is None:
-        raise NotApplicable(f"{name} needs the {needs} of the object")
+    _check_known(name, needs, ground_truth)
     if attribution is None and not function.ignores_attribution:
         raise BadInput(f"{name} judges an attribution, and was given none")
     checked = None if attribution is None else _finite_attribution(attribution, x)

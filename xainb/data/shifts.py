@@ -7,6 +7,7 @@ __all__ = ['severities', 'corrupt', 'shift_names', 'shifted', 'replace_x']
 
 # %% ../../nbs/data/shifts.ipynb #5f10000b
 import math, torch
+from dataclasses import replace
 from torch import Tensor
 from torchvision.transforms import v2
 from ..core import *
@@ -44,7 +45,7 @@ def corrupt(x:Tensor,       # [N,C,H,W] in [0,1]; unless there are one or three,
 # %% ../../nbs/data/shifts.ipynb #44add13a
 def shift_names(images:Images) -> list: # (kind, severity) pairs
     "The shifts that `images` can undergo"
-    other_styles = [(s, 0) for s in styles if s != 'plain'] if isinstance(images, DigitScenes) else []
+    other_styles = [(s, 0) for s in styles if s != 'plain'] if isinstance(images, DrawnScenes) else []
     return [(k, s) for k in severities for s in range(1, 6)] + other_styles
 
 # %% ../../nbs/data/shifts.ipynb #eb41f54f
@@ -53,11 +54,11 @@ def shifted(images:Images, # Images, or digit scenes
             severity:int=0, # 1 to 5 for a corruption
            ) -> Images:
     "The same images under one shift, with the same classes and ground truth"
-    if kind in styles and isinstance(images, DigitScenes):
-        return DigitScenes(images.split, images.n, images.seed, images.size, kind)
+    if kind in styles and isinstance(images, DrawnScenes): return images.remade(style=kind)
     return replace_x(images, corrupt(images.x, kind, severity))
 
 # %% ../../nbs/data/shifts.ipynb #589661f3
 def replace_x(images:Images, x:Tensor) -> Images:
-    "The same data with other pixels"
-    return Images(x, images.y, images.ground_truth, images.ids, images.classes, images.skipped)
+    "The same data with other pixels; the background, which belongs to the old ones, is left out"
+    truth = replace(images.ground_truth, background=None)
+    return Images(x, images.y, truth, images.ids, images.classes, images.skipped)

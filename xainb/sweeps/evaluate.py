@@ -352,7 +352,7 @@ def _report_accuracy(found):
                       f'its images normalized as in training?')
 
 def _first(images, n):
-    return DigitScenes(images.split, n, images.seed, images.size) if isinstance(images, DigitScenes) else images[:n]
+    return images.remade(n=n) if isinstance(images, DrawnScenes) else images[:n]
 
 # %% ../../nbs/sweeps/evaluate.ipynb #e7f4bb9e
 def evaluate(net,            # Network or Learner
