@@ -185,7 +185,8 @@ def _as_mask(t): # [N,H,W] of bools, or None
 affordable_explainers = dict( # Explainers and parameters that cost at most a few hundred passes for an image
     gradient={}, input_x_gradient={}, guided_backprop={}, deep_lift={}, integrated_gradients=dict(n_steps=20),
     smoothgrad=dict(n_samples=15), smoothgrad_squared=dict(n_samples=15), gradcam={}, layercam={}, xgradcam={},
-    occlusion={}, rise=dict(n_masks=200), random_control={}, sobel={}, center_blob={})
+    occlusion={}, rise=dict(n_masks=200), random_control={}, sobel={}, center_blob={},
+    local_contrast={}, border_color_distance={}, blurred_random={}, blurred_sobel={})
 
 def _chosen_explainers(explainers):
     "Explainer -> parameters, from such a dictionary, from several names, or from one"

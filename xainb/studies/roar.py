@@ -491,7 +491,7 @@ _dashes = dict(gradient='-', integrated_gradients='--', guided_backprop=':', ran
 
 def _kind(name):
     "What was made of a base explainer, and the name of the base"
-    if name in ('random_control', 'sobel', 'center_blob'): return 'control', name
+    if getattr(explainer_registry.get(name), 'family', '') == 'control': return 'control', name
     made = next((k for k in ('smoothgrad_squared', 'smoothgrad', 'vargrad', 'squared') if name.startswith(f'{k}_')), '')
     return made.replace('_', ' ') or 'base', name.removeprefix(f'{made}_')
 

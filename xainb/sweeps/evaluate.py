@@ -71,13 +71,14 @@ def _expanded(names):
 # %% ../../nbs/sweeps/evaluate.ipynb #d053ad5e
 nine_explainers = ['gradient', 'input_x_gradient', 'integrated_gradients', 'expected_gradients', 'lime',
                    'meaningful_perturbation', 'rise', 'cam', 'gradcam']
-control_explainers = ['sobel', 'center_blob', 'random_control']
+control_explainers = ['sobel', 'center_blob', 'random_control', 'local_contrast', 'border_color_distance',
+                      'blurred_random', 'blurred_sobel']
 
 # %% ../../nbs/sweeps/evaluate.ipynb #11470021
 def with_samples(integrated_gradients, expected_gradients, lime, meaningful_perturbation, # Steps or samples of each
                  **rise,  # Parameters of RISE
                 ) -> dict: # Explainer -> parameters
-    "The nine explainers and the three controls with the given numbers of samples"
+    "The nine explainers and the controls with the given numbers of samples"
     params = dict(integrated_gradients=dict(n_steps=integrated_gradients),
                   expected_gradients=dict(n_samples=expected_gradients),
                   lime=dict(n_samples=lime), meaningful_perturbation=dict(n_steps=meaningful_perturbation), rise=rise)
@@ -86,7 +87,7 @@ def with_samples(integrated_gradients, expected_gradients, lime, meaningful_pert
 # %% ../../nbs/sweeps/evaluate.ipynb #309a0220
 published_settings = with_samples(50, 50, 1000, 300, n_masks=6000)
 demo_settings = with_samples(12, 20, 80, 24, n_masks=200, grid=6, p=.5)
-photo_settings = {e: v for e, v in with_samples(8, 10, 60, 12, n_masks=100, p=.5).items() if e != 'sobel'}
+photo_settings = with_samples(8, 10, 60, 12, n_masks=100, p=.5)
 smoke_settings = dict(gradient={}, cam={}, rise=dict(n_masks=20), random_control={})
 
 # %% ../../nbs/sweeps/evaluate.ipynb #e5a10001
@@ -97,7 +98,8 @@ four_metrics_and_fidelity = dict(pointing_game={}, wsol={}, insertion=dict(n_ste
 _boundary_params = dict(integrated_gradients=dict(n_steps=12), boundary_integrated_gradients=dict(n_steps=12),
                         smoothgrad=dict(n_samples=10, noise=.034))
 _pairs = [e for far, near in boundary_twins.items() for e in (near, far)]
-boundary_pairs = {e: _boundary_params.get(e, {}) for e in [*_pairs, 'adversarial_gradient_integration', 'random_control']}
+boundary_pairs = {e: _boundary_params.get(e, {}) for e in
+                  [*_pairs, 'adversarial_gradient_integration', *control_explainers]}
 
 # %% ../../nbs/sweeps/evaluate.ipynb #34d4ce0f
 def load_images(p:EvaluationProfile, n:int) -> Images:
