@@ -45,6 +45,13 @@ mutations = [Mutation(*m) for m in (
     ('gap turned round', 'conventions', "c.area(r, 'lerf') - c.area(r)", "c.area(r) - c.area(r, 'lerf')"),
     ('maximum of the curve forgotten', 'conventions', 'c.area(r)/c[r].amax(1)', 'c.area(r)', 'sam'),
     ('what is taken away is added', 'sanity', 'copies-gone', 'copies+gone', 'infidelity'),
+    ('sign of the drops', 'perturbation', 'value[:, :1] - value[:, 1:], 1e-6', 'value[:, 1:] - value[:, :1], 1e-6', 'single_deletion'),
+    ('grid of patches transposed', 'perturbation', 'attribution.double().sum(1).flatten(1)', 'attribution.double().sum(1).mT.flatten(1)', 'single_deletion'),
+    ('the next patch deleted', 'perturbation', 'row % per_image - 1 # -1', 'row % per_image # -1', 'single_deletion'),
+    ('signs of patches forgotten', 'perturbation', 'attribution.double().sum(1).flatten(1)', 'attribution.double().abs().sum(1).flatten(1)', 'single_deletion'),
+    ('removals from the wrong side', 'fidelity', 'of_explanation == (setting', 'of_explanation != (setting', 'f_fidelity'),
+    ('removals without a limit', 'fidelity', '(beta/share.double()).clamp(max=alpha)', 'torch.full_like(share.double(), alpha)'),
+    ('an explanation of one pixel more', 'fidelity', 'rank[image] < size[setting, None]', 'rank[image] <= size[setting, None]', 'f_fidelity'),
     ('ranks from zero', 'complexity', '2*torch.arange(1, d+1', '2*torch.arange(0, d', 'sparseness'),
 )]
 

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['oracles', 'rounding', 'metric_checks', 'exact_within', 'tiles', 'Kept', 'halves', 'Oracle', 'oracle', 'in_the_box',
-           'Linear', 'the_image', 'numbers', 'leading', 'numbers_apart', 'some_ground_truth', 'some_maps', 'Measured',
-           'metric_check', 'at_peaks', 'lamps', 'check_metric']
+           'Linear', 'counting', 'Whole', 'the_image', 'numbers', 'leading', 'numbers_apart', 'some_ground_truth',
+           'some_maps', 'Measured', 'metric_check', 'at_peaks', 'lamps', 'check_metric']
 
 # %% ../../nbs/checks/metrics.ipynb #776c804c
 import inspect, math, warnings
@@ -259,6 +259,53 @@ def _complexity():
 def _sparseness():
     "Pixels of the same magnitude"
     return _of_equal_pixels('sparseness', [1 - 1/560, 1 - 30/560, 0])
+
+# %% ../../nbs/checks/metrics.ipynb #836b6e3e
+def _numbered_patches():
+    "The number of the patch of each pixel [20,28] in a 4×4 grid"
+    return torch.arange(_tall)[:, None]//(_tall//4)*4 + torch.arange(_wide)//(_wide//4)
+
+def _at_corners(values):
+    "A map [1,20,28] with each patch's value in its first or last pixel, in turns"
+    a, (high, wide) = torch.zeros(1, _tall, _wide), (_tall//4, _wide//4)
+    for i, v in enumerate(values.tolist()):
+        (r, c), last = divmod(i, 4), sum(divmod(i, 4)) % 2
+        a[0, (r + last)*high - last, (c + last)*wide - last] = v
+    return a
+
+def counting() -> nn.Module:
+    "A linear network whose score of class 1 falls by `i` without patch `i` of `tiles`, and does not depend on plain colors"
+    image, cells = tiles()[0], _numbered_patches()
+    contrast = image - image.mean(0) # The weights of a pixel add up to 0
+    gain = (contrast*image).sum(0)   # What a pixel adds to the score
+    total = torch.zeros(16).index_add(0, cells.flatten(), gain.flatten())
+    w = contrast*(torch.arange(16.)/total)[cells]
+    return Linear(torch.stack([-w, w]))
+
+# %% ../../nbs/checks/metrics.ipynb #5cb3a3e8
+@oracle('single_deletion', 'higher')
+def _single_deletion():
+    "A linear network, whatever plain color replaces a patch"
+    i = torch.arange(16.)
+    cases = {'drops': (i, 1, 1), 'their negative': (-i, 1, -1), 'for the other class': (i, 0, -1),
+             'rows and columns exchanged': (i.view(4, 4).T.flatten(), 1, 8/17), 'of the next patch': (i.roll(-1), 1, 11/17)}
+    values, target, answers = zip(*cases.values())
+    attribution = torch.stack([_at_corners(v) for v in values])
+    return [Oracle(list(cases), counting(), tiles(len(cases)), torch.tensor(target), attribution,
+                   {'single_deletion': list(answers)})]
+
+class Whole(nn.Module):
+    "Class 0 as long as all pixels of the left half of `tiles` are unchanged"
+    def __init__(self): super().__init__(); self.kept = Kept()
+    def forward(self, x):
+        whole = (self.kept(x)[:, :1].exp() > .899).float()
+        return torch.cat([whole, .5 + 0*whole], 1)
+
+@oracle('f_fidelity', 'higher', direction='the classes of those images survive the loss of a tenth of their pixels')
+def _f_fidelity():
+    "A class that is lost with any pixel of the left half, whatever replaces it"
+    target, answers = torch.tensor([0, 0, 1, 0]), {'f_fidelity': [5/9, -5/9, -5/9, 0], 'ffid_plus': [1, 4/9, -1, 1]}
+    return [Oracle(_halves, Whole(), tiles(4), target, halves(), answers)]
 
 # %% ../../nbs/checks/metrics.ipynb #1bbbfa52
 def the_image(model, x, target):

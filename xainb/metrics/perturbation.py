@@ -5,21 +5,24 @@
 # %% auto #0
 __all__ = ['fills', 'readings', 'pixel_order', 'places', 'squares', 'area_order', 'step_counts', 'blurred', 'filled',
            'perturbation_stops', 'visit_stops', 'Curves', 'perturbation_curves', 'curve_area', 'deletion', 'insertion',
-           'counts_at', 'half_gap', 'road', 'reduction_test', 'synthesis_test', 'augmentation_test', 'confidence']
+           'counts_at', 'half_gap', 'road', 'reduction_test', 'synthesis_test', 'augmentation_test', 'patch_numbers',
+           'without_patches', 'rank_correlation', 'patch_sums', 'patch_drops', 'single_deletion', 'confidence']
 
 # %% ../../nbs/metrics/perturbation.ipynb #869aedfe
 import warnings
 from dataclasses import dataclass
 import pandas as pd, torch
+from scipy.stats import rankdata
 from torch import Tensor
 import torch.nn.functional as F
 from torchvision.transforms.v2 import functional as tvf
 from ..core import metric, metric_rows, as_model, halving_on_oom, check_images, check_target, device_of, frozen
-from ..core import default_batch_size, batch_size_for, logits, unknown_name, parameter_ranges
+from ..core import default_batch_size, batch_size_for, in_batches, logits, unknown_name, parameter_ranges
 from ..core import AnyOf, BadInput, Number, Several
 from ..models.zoo import Normalize, imagenet_mean, imagenet_std
 from ..explainers.perturbation import superpixels, color as as_color
 from .imputation import noisy_linear
+from ..stats import pearson
 from ..viz import figure_html, plot_curves
 from .._deprecated import current_choice
 
@@ -477,6 +480,80 @@ def augmentation_test(model, x, target, maps, ground_truth,
     on = x[other.int().argmax(1)] if ground is None else _ground(ground, x)
     gain = _gain(model, x, target, maps, on, True, top)
     return metric_rows('augmentation_test', gain if ground is not None else torch.where(other.any(1), gain, torch.nan))
+
+# %% ../../nbs/metrics/perturbation.ipynb #0b640eba
+def patch_numbers(x:Tensor,    # [N,C,H,W]
+                  patches:int, # How many there are in each direction, g
+                 ) -> Tensor:  # [H,W] of integers from 0 to g²-1, in raster order
+    "The number of the patch of a g×g grid that contains each pixel"
+    h, w = x.shape[-2:]
+    if not 2 <= patches <= min(h, w):
+        raise BadInput(f"patches are 2 to the shorter side of the image, {min(h, w)}, not {patches}")
+    row = torch.arange(h, device=x.device)*patches//h
+    column = torch.arange(w, device=x.device)*patches//w
+    return row[:, None]*patches + column
+
+# %% ../../nbs/metrics/perturbation.ipynb #36b19c2d
+def without_patches(model,           # Model or Learner
+                    x:Tensor,        # Images [N,C,H,W]
+                    patches:int=4,   # How many there are in each direction, g
+                    fill='zero',     # What replaces a patch, see `filled`
+                    seed:int=0,      # Seed of random fills
+                    batch_size=None, # Images in a forward pass; chosen automatically if None
+                   ) -> Tensor:      # [N,1+g²,K] scores of the whole image, and without each of its patches
+    "The model's scores for each image and for the same image without each single patch"
+    model = as_model(model)
+    end, cells, per_image = filled(x, fill, model, seed), patch_numbers(x, patches), patches**2 + 1
+    def scores(row):
+        image, deleted = row//per_image, row % per_image - 1 # -1: no patch is deleted
+        gone = cells == deleted[:, None, None]
+        return model(torch.where(gone[:, None], end[image], x[image])).float()
+    rows = torch.arange(len(x)*per_image, device=x.device)
+    size = batch_size_for(model, x, batch_size) or default_batch_size(x)
+    with frozen(model), torch.no_grad(): out = in_batches(scores, rows, batch_size=size)
+    return out.unflatten(0, (len(x), per_image))
+
+# %% ../../nbs/metrics/perturbation.ipynb #9a717382
+def rank_correlation(a:Tensor, # [N,G]
+                     b:Tensor, # [N,G]
+                    ) -> Tensor: # [N] in [-1,1]; 0 where one side is constant
+    "Spearman's rank correlation of each row, with mean ranks for equal values"
+    ranks = [rankdata(v.detach().cpu().numpy(), axis=1) for v in (a, b)]
+    return torch.from_numpy(pearson(*ranks)).nan_to_num(0.)
+
+def patch_sums(attribution:Tensor, # [N,C,H,W] or [N,1,H,W], with signs
+               patches:int,        # How many there are in each direction, g
+              ) -> Tensor:         # [N,g²]
+    "The sum of an attribution in each patch"
+    cells = patch_numbers(attribution, patches).flatten()
+    values = attribution.double().sum(1).flatten(1)
+    return values.new_zeros(len(values), patches**2).index_add(1, cells, values)
+
+# %% ../../nbs/metrics/perturbation.ipynb #6e31995a
+def patch_drops(scores:Tensor, # [N,1+g²,K], see `without_patches`
+                target:Tensor, # [N]
+                read:str='logit', # A name in `readings`
+               ) -> Tensor:    # [N,g²]
+    "How much the score of the class falls without each patch; differences within rounding are 0"
+    if read not in readings: raise unknown_name('reading', read, readings)
+    n, k = scores.shape[:2]
+    value = readings[read](scores.flatten(0, 1), target.repeat_interleave(k)).view(n, k)
+    drops, rounding = value[:, :1] - value[:, 1:], 1e-6*value.abs().amax(1, keepdim=True)
+    return torch.where(drops.abs() > rounding, drops, 0.)
+
+# %% ../../nbs/metrics/perturbation.ipynb #edab0776
+@metric(family='perturbation', better='higher', cost=lambda patches: patches**2 + 1, needs='model',
+        full_attribution=True, ranges=dict(patches=Number(2, integer=True)),
+        source='Hesse, Schaub-Meyer & Roth 2024, arXiv 2407.11910, without the fine-tuning')
+def single_deletion(model, x, target, attribution, ground_truth,
+                    patches=4,        # How many there are in each direction, g; 4 in the paper
+                    fill='zero',      # What replaces a patch, see `filled`; the paper's is zero after the normalization
+                    read:str='logit', # A name in `readings`; the paper's is the logit
+                    seed=0,           # Seed of random fills
+                   ):
+    "Rank correlation between the drop of the score without each patch and the patch's sum of signed attribution"
+    drops = patch_drops(without_patches(model, x, patches, fill, seed), target, read)
+    return metric_rows('single_deletion', rank_correlation(drops, patch_sums(attribution, patches)))
 
 # %% ../../nbs/metrics/perturbation.ipynb #b147d19e
 @metric(family='output', better='higher', cost=lambda: 1, needs='model', ignores_attribution=True,
