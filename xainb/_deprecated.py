@@ -61,7 +61,7 @@ names = { # Name of 0.1 -> name of today, wherever it is
     'smaller': 'with_fewer_samples', 'weighed': 'with_checksum', 'options': 'profile_options',
     'in_the_object': 'object_titles', 'Calibration': 'MachineTimings', 'calibration': 'measure_timings',
     'shortest': 'shortest_time', 'share_of_machine': 'jobs_and_threads', 'alone': 'exclusive_use',
-    'placed': 'to_model_device', 'plan_command': 'plan_main',
+    'placed': 'to_model_device', 'plan_command': 'plan_main', 'DigitScenes': 'PlainScenes', 'digit_scenes': 'plain_scenes',
 }
 # A name that only one old module gave another meaning
 in_module = {('sweep', 'listed'): 'split_names', ('jobs.plan', 'jobs'): 'job_registry'}

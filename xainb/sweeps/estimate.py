@@ -165,7 +165,8 @@ def _metric_call(w, net, x, passes):
         explainer, params = explainer_registry[w.extra[0]], w.extra[1]
         explain = partial(explainer, **with_fewer_samples(explainer, params, 20))
     boxes = torch.tensor([[[1., 1, side//2, side//2]]]).expand(n, -1, -1)
-    ground_truth = GroundTruth(boxes, torch.eye(side, dtype=torch.bool).expand(n, -1, -1))
+    mask = torch.eye(side, dtype=torch.bool).expand(n, -1, -1)
+    ground_truth = GroundTruth(boxes, mask, torch.zeros(n, side, side, dtype=torch.long), torch.zeros_like(x))
     params = with_fewer_samples(f, w.params, passes, explain=explain)
     return partial(f, net, x, torch.zeros(n, dtype=torch.long), torch.rand(n, 1, side, side), ground_truth,
                    explain=explain, **params)

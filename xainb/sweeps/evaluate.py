@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['nine_explainers', 'control_explainers', 'published_settings', 'demo_settings', 'photo_settings', 'smoke_settings',
-           'four_metrics', 'four_metrics_and_fidelity', 'boundary_pairs', 'paper_models', 'EvaluationProfile',
-           'with_samples', 'load_images', 'accuracy_units', 'explainer_units', 'map_names', 'evaluation_id',
-           'evaluation_work', 'undefined_on', 'check_model', 'network_of', 'with_checksum', 'check_profile',
-           'plan_evaluation', 'blank_network', 'outline_evaluation', 'facts', 'measure_accuracy', 'evaluate']
+           'four_metrics', 'four_metrics_and_fidelity', 'scene_metrics', 'boundary_pairs', 'paper_models',
+           'EvaluationProfile', 'with_samples', 'load_images', 'accuracy_units', 'explainer_units', 'map_names',
+           'evaluation_id', 'evaluation_work', 'undefined_on', 'check_model', 'network_of', 'with_checksum',
+           'check_profile', 'plan_evaluation', 'blank_network', 'outline_evaluation', 'facts', 'measure_accuracy',
+           'evaluate']
 
 # %% ../../nbs/sweeps/evaluate.ipynb #99b6b460
 from dataclasses import dataclass, field, replace
@@ -26,7 +27,7 @@ import xainb.explainers.gradient, xainb.explainers.cam, xainb.explainers.rules, 
 import xainb.explainers.perturbation, xainb.explainers.learned_masks, xainb.explainers.controls
 import xainb.explainers.boundary
 import xainb.metrics.complexity, xainb.metrics.fidelity, xainb.metrics.localization
-import xainb.metrics.perturbation, xainb.metrics.sanity
+import xainb.metrics.perturbation, xainb.metrics.sanity, xainb.metrics.tiles
 from ..explainers.boundary import boundary_twins
 
 # %% ../../nbs/sweeps/evaluate.ipynb #2d2bf2be
@@ -94,6 +95,7 @@ smoke_settings = dict(gradient={}, cam={}, rise=dict(n_masks=20), random_control
 four_metrics = dict(pointing_game={}, wsol={}, insertion={}, deletion={})
 four_metrics_and_fidelity = dict(pointing_game={}, wsol={}, insertion=dict(n_steps=10), deletion=dict(n_steps=10),
                                  fidelity=dict(n_steps=10, read='probability'), mask_energy={})
+scene_metrics = dict(tile_scores={}) | four_metrics_and_fidelity # Decoy scenes know what each tile does
 
 _boundary_params = dict(integrated_gradients=dict(n_steps=12), boundary_integrated_gradients=dict(n_steps=12),
                         smoothgrad=dict(n_samples=10, noise=.034))
@@ -312,12 +314,12 @@ add_job(Job('evaluate', 'score explainers on many networks with many metrics', p
 
 # %% ../../nbs/sweeps/evaluate.ipynb #15822a08
 add_profile(EvaluationProfile('smoke', 'two networks, four explainers, four images: what the tests run',
-    smoke_settings, models=['demo/alexnet', 'demo/resnet'], metrics=four_metrics_and_fidelity,
+    smoke_settings, models=['demo/alexnet', 'demo/resnet'], metrics=scene_metrics,
     images=4, accuracy_images=20, shift_images=10, chunk=2, show=2))
-add_profile(EvaluationProfile('demo', 'the embedded benchmark: 12 small networks on digit scenes',
-    demo_settings, models=['demo/*'], metrics=four_metrics_and_fidelity))
+add_profile(EvaluationProfile('demo', 'the embedded benchmark: 12 small networks on decoy scenes',
+    demo_settings, models=['demo/*'], metrics=scene_metrics, images=96))
 add_profile(EvaluationProfile('boundary', 'explanations at the image and from its decision boundary, on the networks of the demo',
-    boundary_pairs, models=['demo/*'], metrics=dict(boundary_scores={}) | four_metrics_and_fidelity, images=16))
+    boundary_pairs, models=['demo/*'], metrics=dict(boundary_scores={}) | scene_metrics, images=16))
 add_profile(EvaluationProfile('photos', 'your photographs and your networks, with far fewer samples than published: an hour on two cores',
     photo_settings, 'photos', metrics=four_metrics | dict(insertion=dict(n_steps=8), deletion=dict(n_steps=8)),
     images=100, shift_images=60, chunk=10))

@@ -145,7 +145,7 @@ class BaseProfile:
     name:str
     about:str                # One line for `profile_table`
     explainers:dict = field(default_factory=dict) # Name -> parameters, and `explainer` if registered otherwise
-    dataset:str = 'digit_scenes' # Registered data set
+    dataset:str = 'decoy_scenes' # Registered data set
     data:dict = field(default_factory=dict) # Parameters of the data set
     seed:int = 0             # For the data set, for explainers that sample, and for trainings
 
@@ -183,6 +183,7 @@ def customize(self:BaseProfile,
 @dataclass
 class TrainingProfile(BaseProfile):
     "The choices that the profiles of jobs with trainings have in common"
+    dataset:str = 'plain_scenes' # Registered data set; a small network learns this one in seconds
     network:str = 'demo/resnet?w=8' # Architecture to train, see `new_network`
     train_images:int = 3200   # Number of training images; 0 for all
     test_images:int = 1000    # Number of test images; 0 for all

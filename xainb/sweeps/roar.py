@@ -194,7 +194,7 @@ _published_sizes = dict(imagenet=(1_281_167, 50_000), food101=(75_750, 25_250)) 
 # %% ../../nbs/sweeps/roar.ipynb #204939a3
 def outline_roar(p:RoarProfile) -> Plan|None:
     "The runs and the work of a profile whose images are not there; None if nothing is missing"
-    if p.data.get('folder') or p.dataset == 'digit_scenes': return
+    if p.data.get('folder') or p.dataset in ('decoy_scenes', 'plain_scenes'): return
     published_train, published_test = _published_sizes.get(p.name, (0, 0))
     n_train, n_test = p.train_images or published_train, p.test_images or published_test
     if not (n_train and n_test):
@@ -213,7 +213,7 @@ _eight = roar_explainer_subset(eight_roar_explainers, n_samples=8)
 add_profile(RoarProfile('smoke', 'two explainers, two short trainings each: what the tests run',
     {n: paper_explainers()[n] for n in ('gradient', 'random_control')}, network='demo/resnet?w=8',
     train_images=128, test_images=40, fractions=(.5, .9), repeats=1, modes=('roar', 'kar'), recipe=dict(epochs=1)))
-add_profile(RoarProfile('demo', 'eight explainers and two controls on digit scenes, three fractions, three repeats',
+add_profile(RoarProfile('demo', 'eight explainers and two controls on plain scenes, three fractions, three repeats',
     _eight, network='demo/resnet?w=8', fractions=(.3, .6, .9)))
 add_profile(RoarProfile('cifar10', 'eight explainers and two controls on 10,000 images of CIFAR-10 in folders: give --data',
     _eight, 'image_folder', network='demo/resnet?w=16', train_images=10_000, test_images=2000, fractions=(.3, .6, .9),

@@ -188,7 +188,7 @@ _ten = ten_and_controls(.5, .25, n_samples=5, perturbed=200)
 add_profile(TrendProfile('smoke', 'two explainers on networks that hardly learn: what the tests run',
     {n: _ten[n] for n in ('gradient', 'random_control')}, train_images=128, test_images=60, share=.2,
     images=8, emt_images=4, at=(0, .5, 1), recipe=dict(epochs=3, lr=.05), backdoor=dict(epochs=1)))
-add_profile(TrendProfile('demo', "the paper's ten explainers and two controls on digit scenes, three trainings", _ten,
+add_profile(TrendProfile('demo', "the paper's ten explainers and two controls on plain scenes, three trainings", _ten,
     images=30, emt_images=20, repeats=3, recipe=dict(epochs=8), backdoor=dict(epochs=4, lr=.05)))
 add_profile(TrendProfile('cifar10', "the paper's ten explainers and two controls on 10,000 images of CIFAR-10 in folders: give --data",
     ten_and_controls(), 'image_folder', network='demo/resnet?w=16', train_images=10_000, test_images=1000,
