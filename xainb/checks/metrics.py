@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['oracles', 'rounding', 'metric_checks', 'exact_within', 'tiles', 'Kept', 'halves', 'Oracle', 'oracle', 'in_the_box',
-           'Linear', 'counting', 'Whole', 'the_image', 'numbers', 'leading', 'numbers_apart', 'some_ground_truth',
-           'some_maps', 'Measured', 'metric_check', 'at_peaks', 'lamps', 'check_metric']
+           'Linear', 'counting', 'Whole', 'the_image', 'TwoStages', 'first_stage', 'numbers', 'leading',
+           'numbers_apart', 'some_ground_truth', 'some_maps', 'Measured', 'metric_check', 'at_peaks', 'lamps',
+           'check_metric']
 
 # %% ../../nbs/checks/metrics.ipynb #776c804c
 import inspect, math, warnings
@@ -110,6 +111,34 @@ _no_attribution = 'it does not look at the attribution'
 def _confidence():
     "The larger of two probabilities"
     return _of_kept('confidence', [.9]*4)
+
+# %% ../../nbs/checks/metrics.ipynb #a7c30002
+def _quarters():
+    "Which quarter of the pixels each column is in; the quarters have 5, 4, 3 and 2 of the columns of the left half"
+    columns = torch.tensor([5, 4, 3, 2])
+    left, right = (torch.arange(4).repeat_interleave(n) for n in (columns, columns.flip(0)))
+    return torch.cat([left, right])
+
+def _one_pixel_decides():
+    "A map with two halves of 140 pixels from the left of the image; left ones end the first and begin the second"
+    left, right = ((torch.arange(_wide) < _wide//2) == side for side in (True, False))
+    order = torch.arange(_tall*_wide).view(_tall, _wide)
+    left, right = order[:, left].flatten(), order[:, right].flatten()
+    ranked = torch.cat([right[:140], left, right[140:]])
+    return -ranked.argsort().float().view(1, 1, _tall, _wide)
+
+# %% ../../nbs/checks/metrics.ipynb #a7c30003
+@oracle('saco', 'higher')
+def _saco():
+    "Which pixels are kept, for quarters with 5, 4, 3 and 2 columns that count, and a tie that one pixel decides"
+    quarter = _quarters().expand(1, 1, _tall, -1)
+    falling, exchanged = 4. - quarter, torch.tensor([3., 4, 2, 1])[quarter]
+    maps, target = torch.cat([falling, -falling, falling, exchanged]), torch.tensor([0, 0, 1, 0])
+    cases = ['in the order of the effects', 'its negative', 'for the other class', 'two quarters exchanged']
+    in_quarters = Oracle(cases, Kept(), tiles(4), target, maps, dict(saco=[1, -1, -1, .8]), params=dict(n_subsets=4))
+    tie = Oracle(['one pixel decides'], Kept(), tiles(), target[:1], _one_pixel_decides(), dict(saco=[0]),
+                 params=dict(n_subsets=2))
+    return [in_quarters, tie]
 
 # %% ../../nbs/checks/metrics.ipynb #a5f8087e
 _box = 11, 4, 17, 9 # x0, y0, x1, y1
@@ -324,12 +353,60 @@ def _with_explainer(explain, answers):
     answers = {name: [value]*2 for name, value in answers.items()}
     return Oracle(['one image', 'another'], net, x, target, explain(net, x, target), answers, explain=explain)
 
+# %% ../../nbs/checks/metrics.ipynb #a7c30006
+class _Stage(nn.Module):
+    "A factor that a reset makes negative"
+    def __init__(self): super().__init__(); self.factor = nn.Parameter(torch.ones(1))
+    def reset_parameters(self): self.factor.fill_(-1)
+    def forward(self, x): return self.factor*x
+
+class _Levels(nn.Module):
+    "Two classes, the weighted brightness and its negative; the weights have two values, and four after a reset"
+    def __init__(self): super().__init__(); self.w = nn.Parameter(self.levels(2))
+    def levels(self, n): return (torch.arange(_tall*_wide, dtype=torch.float) % n).view(_tall, _wide)
+    def reset_parameters(self): self.w.copy_(self.levels(4))
+    def forward(self, x): s = (self.w*x.mean(1)).sum((1, 2)); return torch.stack([s, -s], 1)
+
+class TwoStages(nn.Module):
+    "Two layers with known new weights; the gradient has two values, and four if the second layer was reset"
+    def __init__(self): super().__init__(); self.first, self.second = _Stage(), _Levels()
+    def forward(self, x): return self.second(self.first(x))
+
+# %% ../../nbs/checks/metrics.ipynb #a7c30007
+def first_stage(model, x, target):
+    "An explainer that returns the image times the factor of the first of `TwoStages`"
+    return _distinct(len(x), x.shape[2:])*model.first.factor.detach().sign()
+first_stage.cost = lambda **kw: 0
+
+def _in_stages(explain, answers, **params):
+    "An oracle for metrics that make the layers of `TwoStages` random"
+    x, net, target = small_images(2, (_tall, _wide)), TwoStages(), torch.tensor([0, 1])
+    answers = {name: [value]*2 for name, value in answers.items()}
+    attribution = explain(net, x, target)
+    return Oracle(['one image', 'another'], net, x, target, attribution, answers, params=params, explain=explain)
+
 # %% ../../nbs/checks/metrics.ipynb #c1d0c707
+def _rank_at(*values):
+    "The answers for the rank correlation at 0, a half, and 1, and for the mean of the last two"
+    curve = {('parameter_randomization_rank_curve', at): v for at, v in zip((0, .5, 1), values)}
+    return dict(parameter_randomization_rank=(values[1] + values[2])/2) | curve
+
 @oracle('parameter_randomization', 'lower')
 def _randomization():
-    "An explainer that does not look at the network"
-    return [_with_explainer(the_image, dict(parameter_randomization_rank=1, parameter_randomization_ssim=1))]
+    "An explainer that does not look at the network, and one that shows the first of two layers"
+    return [_with_explainer(the_image, dict(parameter_randomization_rank=1, parameter_randomization_ssim=1)),
+            _in_stages(first_stage, _rank_at(1, 1, -1), order='cascading', stops=2),
+            _in_stages(first_stage, _rank_at(1, -1, -1), order='bottom_up', stops=2),
+            _in_stages(first_stage, _rank_at(1, 1, -1), order='independent', stops=2),
+            _in_stages(first_stage, _rank_at(1, -1, -1), order='bottom_up', stops=2, n_samples=3)]
 
+@oracle('efficient_mprt', 'higher', sign='a histogram and its mirror image have the same entropy')
+def _efficient_mprt():
+    "An explainer that does not look at the network, and a gradient with two values, which become four"
+    twice = dict(efficient_mprt=1, efficient_mprt_learned=math.log(2), efficient_mprt_random=math.log(4))
+    return [_with_explainer(the_image, dict(efficient_mprt=0)), _in_stages(gradient, twice)]
+
+# %% ../../nbs/checks/metrics.ipynb #a7c30008
 @oracle('random_logit', 'lower')
 def _random_logit():
     "The same, and two classes of opposite ranks"

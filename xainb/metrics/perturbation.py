@@ -6,7 +6,8 @@
 __all__ = ['fills', 'readings', 'pixel_order', 'places', 'squares', 'area_order', 'step_counts', 'blurred', 'filled',
            'perturbation_stops', 'visit_stops', 'Curves', 'perturbation_curves', 'curve_area', 'deletion', 'insertion',
            'counts_at', 'half_gap', 'road', 'reduction_test', 'synthesis_test', 'augmentation_test', 'patch_numbers',
-           'without_patches', 'rank_correlation', 'patch_sums', 'patch_drops', 'single_deletion', 'confidence']
+           'without_patches', 'rank_correlation', 'patch_sums', 'patch_drops', 'single_deletion', 'subset_effects',
+           'subset_salience', 'faithfulness_coefficient', 'saco', 'confidence']
 
 # %% ../../nbs/metrics/perturbation.ipynb #869aedfe
 import warnings
@@ -554,6 +555,70 @@ def single_deletion(model, x, target, attribution, ground_truth,
     "Rank correlation between the drop of the score without each patch and the patch's sum of signed attribution"
     drops = patch_drops(without_patches(model, x, patches, fill, seed), target, read)
     return metric_rows('single_deletion', rank_correlation(drops, patch_sums(attribution, patches)))
+
+# %% ../../nbs/metrics/perturbation.ipynb #a7c20002
+def _subset_ends(n_pixels, n_subsets):
+    "How many pixels the first k subsets have, for k = 0 … n_subsets"
+    if n_subsets > n_pixels:
+        raise BadInput(f"saco: n_subsets is 2 to the number of pixels, {n_pixels}, not {n_subsets}")
+    return torch.tensor(step_counts(n_pixels, n_subsets))
+
+def subset_effects(model,         # Model or Learner
+                   x:Tensor,      # Images [N,C,H,W]
+                   target:Tensor, # [N] class whose probability is read
+                   maps:Tensor,   # Saliency maps [N,H,W]
+                   n_subsets=10,  # Number K of subsets
+                   fill='image_mean', # What replaces the pixels of a subset, as in `perturbation_curves`
+                   batch_size=None,   # Images in a forward pass; chosen automatically if None
+                  ) -> Tensor:    # [N,K], from -1 to 1, most relevant subset first
+    "How much the probability falls when one subset of the pixels is replaced and all others are intact"
+    model, order = as_model(model), pixel_order(maps)
+    ends = _subset_ends(order.shape[1], n_subsets).expand(len(x), -1)
+    first, last = F.pad(ends[:, :-1], (1, 0)), F.pad(ends[:, 1:], (1, 0)) # The first stop replaces nothing
+    (start, end), render = _start_and_end(model, x, fill, insert=False, unit='pixel', seed=0)
+    def visit(rows, image): return readings['probability'](model(render(rows, image)).float(), target[image])
+    def run(size): return visit_stops(visit, start, end, order, first, last, size)
+    batch_size = batch_size_for(model, x, batch_size) or default_batch_size(x)
+    with frozen(model), torch.no_grad(): p = halving_on_oom(run, batch_size)
+    return p[:, :1] - p[:, 1:]
+
+# %% ../../nbs/metrics/perturbation.ipynb #a7c20004
+_same_effect = 1e-6 # Falls of probability that differ by less are a tie: rounding could turn their order
+
+def subset_salience(maps:Tensor, # Saliency maps [N,H,W]
+                    n_subsets=10, # Number K of subsets
+                   ) -> Tensor:  # [N,K] in double precision, falling
+    "The mean salience of each subset of pixels, above the smallest value of the map"
+    values = maps.flatten(1).double().sort(1, descending=True).values
+    values = values - values[:, -1:] # Makes a constant map zero, without rounding
+    ends = _subset_ends(values.shape[1], n_subsets).to(values.device)
+    sums = F.pad(values.cumsum(1), (1, 0))[:, ends].diff(dim=1)
+    return sums/ends.diff()
+
+# %% ../../nbs/metrics/perturbation.ipynb #a7c20005
+def faithfulness_coefficient(salience:Tensor, # [N,K]
+                             effects:Tensor,  # [N,K]
+                             ties=0.,         # What a pair of equal effects counts
+                            ) -> Tensor:      # [N] from -1 to 1; NaN where all saliences are equal
+    "The fraction of the differences in salience that agrees with the effects, minus the fraction that does not"
+    i, j = torch.triu_indices(salience.shape[1], salience.shape[1], 1, device=salience.device)
+    weight, gap = salience[:, i] - salience[:, j], (effects[:, i] - effects[:, j]).to(salience)
+    agrees = torch.where(gap.abs() <= _same_effect, ties, gap.sign())
+    total = weight.abs().sum(1)
+    return torch.where(total > 0, (weight*agrees).sum(1)/total, torch.nan)
+
+@metric(family='perturbation', better='higher', cost=lambda n_subsets: n_subsets + 1, needs='model',
+        ranges=dict(n_subsets=Number(2, integer=True)), source='Wu et al. 2024 (SaCo), arXiv 2404.01415; ties count 0')
+def saco(model, x, target, maps, ground_truth,
+         n_subsets=10, # Number K of subsets of the pixels
+         fill='image_mean', # What replaces a subset, see `filled`; the mean of the image, as in the paper
+         ties=0.,      # What a pair of equal effects counts; 1 in the paper's algorithm
+        ):
+    "Whether subsets with a larger salience have a larger effect: `saco`, and the effect of each as `saco_curve`"
+    effects = subset_effects(model, x, target, maps, n_subsets, fill)
+    at = _subset_ends(maps[0].numel(), n_subsets)[1:]/maps[0].numel()
+    score = faithfulness_coefficient(subset_salience(maps, n_subsets), effects, ties)
+    return pd.concat([metric_rows('saco', score), metric_rows('saco_curve', effects, at)], ignore_index=True)
 
 # %% ../../nbs/metrics/perturbation.ipynb #b147d19e
 @metric(family='output', better='higher', cost=lambda: 1, needs='model', ignores_attribution=True,

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['layer_orders', 'map_ssim', 'similarity', 'weighted_layers', 'redraw', 'randomized', 'parameter_randomization',
-           'random_logit', 'max_sensitivity', 'noise_taken', 'square_taken', 'infidelity']
+           'histogram_entropy', 'efficient_mprt', 'random_logit', 'max_sensitivity', 'noise_taken', 'square_taken',
+           'infidelity']
 
 # %% ../../nbs/metrics/sanity.ipynb #00ac20ef
 import copy, warnings, numpy as np, pandas as pd, torch
@@ -96,46 +97,103 @@ def redraw(m:nn.Module, # Module whose own parameters are changed, in place
     m.to(device)
 
 # %% ../../nbs/metrics/sanity.ipynb #sn-randomized
-layer_orders = ('cascading', 'independent')
+layer_orders = ('cascading', 'bottom_up', 'independent')
 
 def randomized(model,             # Model or Learner; a copy is changed
                x:Tensor,          # Images [N,C,H,W]; layers are ordered as they run on them
-               order='cascading', # 'cascading' or 'independent'
+               order='cascading', # 'cascading' (from the top down), 'bottom_up' or 'independent'
                stops=10,          # Number of random networks, evenly spread over the layers; at most one for each layer
                seed=0,            # Seed of the new weights
                statistics=False,  # Whether running means and variances of normalization layers are reset, too
               ): # Yields (fraction, network), first 0 and an unchanged copy; all networks are the same object
-    "A copy of the network while its layers become random from the top down, and how far down they are"
+    "A copy of the network while its layers become random one after the other, and the fraction that was visited"
     if order not in layer_orders: raise unknown_name('order of layers', order, layer_orders)
     if stops < 1: raise BadInput(f"stops are 1 or more, not {stops}")
     net = copy.deepcopy(as_model(model))
-    layers, learned, done = list(weighted_layers(net, x).values())[::-1], copy.deepcopy(net.state_dict()), 0
+    from_top, learned, done = list(weighted_layers(net, x).values())[::-1], copy.deepcopy(net.state_dict()), 0
+    numbered = list(enumerate(from_top))
+    visited = numbered[::-1] if order == 'bottom_up' else numbered
     yield 0., net
-    for k in sorted({max(1, round(i*len(layers)/stops)) for i in range(1, stops+1)}):
+    for k in sorted({max(1, round(i*len(visited)/stops)) for i in range(1, stops+1)}):
         if order == 'independent': net.load_state_dict(learned); done = k-1
-        for i in range(done, k):
-            for m in layers[i]: redraw(m, seed+i, statistics)
+        for i, modules in visited[done:k]:
+            for m in modules: redraw(m, seed+i, statistics)
         done = k
-        yield k/len(layers), net
+        yield k/len(visited), net
 
 # %% ../../nbs/metrics/sanity.ipynb #ac17bc27
-def _randomization_cost(stops, explain=None): return 1 + (stops+1)*explanation_cost(explain)
+def _smoothed(explain, n_samples, noise, seed):
+    "The explainer that averages `explain` over each image and `n_samples` - 1 noisy copies of it"
+    def smooth(model, x, target):
+        g = torch.Generator().manual_seed(seed)
+        draws = [0.] + [torch.randn(x.shape[1:], generator=g).to(x) for _ in range(n_samples-1)]
+        size = noise*(x.amax((1, 2, 3), keepdim=True) - x.amin((1, 2, 3), keepdim=True))
+        return sum(explain(model, (x + size*e).clamp(0, 1), target) for e in draws)/n_samples
+    return smooth if n_samples > 1 else explain
 
+def _randomization_cost(stops, n_samples, explain=None): return 1 + (stops+1)*n_samples*explanation_cost(explain)
+
+# %% ../../nbs/metrics/sanity.ipynb #a7c10002
+def _similarities(networks, maps, explain, x, target, replace):
+    "Position and similarity to `maps` for each network; with `replace`, later ones are compared with the first one's map"
+    found = []
+    for at, net in networks:
+        new = explain(net, x, target)
+        found.append((at, similarity(maps, new)))
+        if replace and at == 0: maps = new
+    return [at for at, _ in found], torch.stack([s for _, s in found], -1)
+
+# %% ../../nbs/metrics/sanity.ipynb #a7c10003
 @metric(family='sanity', better='lower', cost=_randomization_cost, needs='explainer',
-        source='Adebayo et al. 2018, arXiv 1810.03292')
+        source='Adebayo et al. 2018, arXiv 1810.03292; bottom-up and smooth: Hedström et al. 2023, arXiv 2401.06465')
 def parameter_randomization(model, x, target, maps, ground_truth, explain,
-                            order='cascading', # 'cascading' or 'independent'
+                            order='cascading', # 'cascading' (from the top down), 'bottom_up' or 'independent'
                             stops=10, # Number of random networks (our choice; in the paper one for each layer)
-                            seed=0,   # Seed of the new weights
+                            seed=0,   # Seed of the new weights, and of the noise
                             statistics=False, # Whether running means and variances are reset, too (not in the paper)
+                            n_samples=1, # Number of images that saliency maps are averaged over; sMPRT: 50
+                            noise=.1, # Standard deviation of their noise, as a fraction of the range of the image
                            ):
-    "Similarity to saliency maps of networks whose layers are random from the top down: curves and their means"
+    "Similarity to saliency maps of networks whose layers become random: curves and their means"
     networks = randomized(model, x, order, stops, seed, statistics)
-    found = [(at, similarity(maps, explain(net, x, target))) for at, net in networks]
-    at, s = [at for at, _ in found], torch.stack([s for _, s in found], -1)
+    explain = _smoothed(explain, n_samples, noise, seed)
+    at, s = _similarities(networks, maps, explain, x, target, replace=n_samples > 1)
     curves = {f'parameter_randomization_{k}': v for k, v in zip(('rank', 'ssim'), s)}
     scores = [metric_rows(k, v[:, 1:].nanmean(1)) for k, v in curves.items()]
     return pd.concat(scores + [metric_rows(f'{k}_curve', v, at) for k, v in curves.items()], ignore_index=True)
+
+# %% ../../nbs/metrics/sanity.ipynb #a7c1000c
+def histogram_entropy(maps:Tensor, # Saliency maps [N,H,W]
+                      n_bins=100,  # Number of bins between the smallest and the largest value of each map
+                     ) -> Tensor:  # [N], from 0 to ln(n_bins); NaN where a map contains NaN or infinity
+    "Entropy in nats of the histogram of the values of each map"
+    a = maps.flatten(1).double()
+    finite = torch.isfinite(a).all(1, keepdim=True)
+    a = torch.where(finite, a, 0)
+    low, high = a.amin(1, keepdim=True), a.amax(1, keepdim=True)
+    width = torch.where(high > low, high-low, 1)/n_bins
+    at = ((a-low)/width).long().clamp(max=n_bins-1) # The largest value is in the last bin
+    counts = a.new_zeros(len(a), n_bins).scatter_add_(1, at, torch.ones_like(a))
+    entropy = torch.special.entr(counts/a.shape[1]).sum(1)
+    return torch.where(finite[:, 0], entropy, torch.nan)
+
+# %% ../../nbs/metrics/sanity.ipynb #a7c1000f
+def _efficient_cost(explain=None): return 1 + explanation_cost(explain)
+
+@metric(family='sanity', better='higher', cost=_efficient_cost, needs='explainer',
+        ranges=dict(n_bins=Number(2, integer=True)), source='Hedström et al. 2023 (eMPRT), arXiv 2401.06465')
+def efficient_mprt(model, x, target, maps, ground_truth, explain,
+                   n_bins=100, # Number of bins of the histogram, see `histogram_entropy`
+                   seed=0,     # Seed of the new weights
+                   statistics=False, # Whether running means and variances are reset, too
+                  ):
+    "Relative rise of the entropy of a saliency map if all weights are random; NaN for a constant map"
+    *_, (_, forgetful) = randomized(model, x, stops=1, seed=seed, statistics=statistics)
+    learned = histogram_entropy(maps, n_bins)
+    random = histogram_entropy(explain(forgetful, x, target), n_bins)
+    rise = torch.where(learned > 0, (random-learned)/learned, torch.nan)
+    scores = dict(efficient_mprt=rise, efficient_mprt_learned=learned, efficient_mprt_random=random)
+    return pd.concat([metric_rows(k, v) for k, v in scores.items()], ignore_index=True)
 
 # %% ../../nbs/metrics/sanity.ipynb #8150f2e0
 @metric(family='sanity', better='lower', cost=lambda explain=None: 1 + explanation_cost(explain), needs='explainer',
