@@ -60,7 +60,7 @@ mutations = [Mutation(*m) for m in (
     ('what is taken away is added', 'sanity', 'copies-gone', 'copies+gone', 'infidelity'),
     ('sign of the drops', 'perturbation', 'value[:, :1] - value[:, 1:], 1e-6', 'value[:, 1:] - value[:, :1], 1e-6', 'single_deletion'),
     ('grid of patches transposed', 'perturbation', 'attribution.double().sum(1).flatten(1)', 'attribution.double().sum(1).mT.flatten(1)', 'single_deletion'),
-    ('the next patch deleted', 'perturbation', 'row % per_image - 1 # -1', 'row % per_image # -1', 'single_deletion'),
+    ('the next patch deleted', 'perturbation', 'torch.arange(patches**2, device=x.device)[:', 'torch.arange(patches**2, device=x.device).roll(-1)[:', 'single_deletion'),
     ('signs of patches forgotten', 'perturbation', 'attribution.double().sum(1).flatten(1)', 'attribution.double().abs().sum(1).flatten(1)', 'single_deletion'),
     ('removals from the wrong side', 'fidelity', 'of_explanation == (setting', 'of_explanation != (setting', 'f_fidelity'),
     ('removals without a limit', 'fidelity', '(beta/share.double()).clamp(max=alpha)', 'torch.full_like(share.double(), alpha)'),

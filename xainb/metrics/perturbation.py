@@ -6,8 +6,8 @@
 __all__ = ['fills', 'readings', 'pixel_order', 'places', 'squares', 'area_order', 'step_counts', 'blurred', 'filled',
            'perturbation_stops', 'visit_stops', 'Curves', 'perturbation_curves', 'curve_area', 'deletion', 'insertion',
            'counts_at', 'half_gap', 'road', 'reduction_test', 'synthesis_test', 'augmentation_test', 'patch_numbers',
-           'without_patches', 'rank_correlation', 'patch_sums', 'patch_drops', 'single_deletion', 'subset_effects',
-           'subset_salience', 'faithfulness_coefficient', 'saco', 'confidence']
+           'scores_without', 'patch_masks', 'rank_correlation', 'patch_sums', 'patch_drops', 'single_deletion',
+           'subset_effects', 'subset_salience', 'faithfulness_coefficient', 'saco', 'confidence']
 
 # %% ../../nbs/metrics/perturbation.ipynb #869aedfe
 import warnings
@@ -494,25 +494,32 @@ def patch_numbers(x:Tensor,    # [N,C,H,W]
     column = torch.arange(w, device=x.device)*patches//w
     return row[:, None]*patches + column
 
-# %% ../../nbs/metrics/perturbation.ipynb #36b19c2d
-def without_patches(model,           # Model or Learner
-                    x:Tensor,        # Images [N,C,H,W]
-                    patches:int=4,   # How many there are in each direction, g
-                    fill='zero',     # What replaces a patch, see `filled`
-                    seed:int=0,      # Seed of random fills
-                    batch_size=None, # Images in a forward pass; chosen automatically if None
-                   ) -> Tensor:      # [N,1+g²,K] scores of the whole image, and without each of its patches
-    "The model's scores for each image and for the same image without each single patch"
-    model = as_model(model)
-    end, cells, per_image = filled(x, fill, model, seed), patch_numbers(x, patches), patches**2 + 1
+# %% ../../nbs/metrics/perturbation.ipynb #c0d75853
+def scores_without(model,           # Model or Learner
+                   x:Tensor,        # Images [N,C,H,W]
+                   masks:Tensor,    # [M,H,W] of bools: what is removed, the same for all images
+                   fill='zero',     # What replaces it, see `filled`
+                   seed:int=0,      # Seed of random fills
+                   batch_size=None, # Images in a forward pass; chosen automatically if None
+                  ) -> Tensor:      # [N,1+M,K]: of the whole image, and without each mask
+    "The model's scores for each image and for the same image without each of some masks"
+    model, masks = as_model(model), masks.to(x.device)
+    nothing, end = torch.zeros_like(masks[:1]), filled(x, fill, model, seed)
+    removed, per_image = torch.cat([nothing, masks]), len(masks) + 1
     def scores(row):
-        image, deleted = row//per_image, row % per_image - 1 # -1: no patch is deleted
-        gone = cells == deleted[:, None, None]
-        return model(torch.where(gone[:, None], end[image], x[image])).float()
+        image, gone = row//per_image, removed[row % per_image, None]
+        return model(torch.where(gone, end[image], x[image])).float()
     rows = torch.arange(len(x)*per_image, device=x.device)
     size = batch_size_for(model, x, batch_size) or default_batch_size(x)
     with frozen(model), torch.no_grad(): out = in_batches(scores, rows, batch_size=size)
     return out.unflatten(0, (len(x), per_image))
+
+# %% ../../nbs/metrics/perturbation.ipynb #16a0527f
+def patch_masks(x:Tensor,    # [N,C,H,W]
+                patches:int, # How many there are in each direction, g
+               ) -> Tensor:  # [g²,H,W] of bools
+    "The pixels of each patch of a g×g grid, in raster order"
+    return patch_numbers(x, patches) == torch.arange(patches**2, device=x.device)[:, None, None]
 
 # %% ../../nbs/metrics/perturbation.ipynb #9a717382
 def rank_correlation(a:Tensor, # [N,G]
@@ -531,7 +538,7 @@ def patch_sums(attribution:Tensor, # [N,C,H,W] or [N,1,H,W], with signs
     return values.new_zeros(len(values), patches**2).index_add(1, cells, values)
 
 # %% ../../nbs/metrics/perturbation.ipynb #6e31995a
-def patch_drops(scores:Tensor, # [N,1+g²,K], see `without_patches`
+def patch_drops(scores:Tensor, # [N,1+g²,K], see `scores_without`
                 target:Tensor, # [N]
                 read:str='logit', # A name in `readings`
                ) -> Tensor:    # [N,g²]
@@ -553,7 +560,7 @@ def single_deletion(model, x, target, attribution, ground_truth,
                     seed=0,           # Seed of random fills
                    ):
     "Rank correlation between the drop of the score without each patch and the patch's sum of signed attribution"
-    drops = patch_drops(without_patches(model, x, patches, fill, seed), target, read)
+    drops = patch_drops(scores_without(model, x, patch_masks(x, patches), fill, seed), target, read)
     return metric_rows('single_deletion', rank_correlation(drops, patch_sums(attribution, patches)))
 
 # %% ../../nbs/metrics/perturbation.ipynb #a7c20002
