@@ -19,7 +19,6 @@ from torch import nn, Tensor
 import xainb.core
 from ..core import *
 from ..data.images import *
-from ..data.scenes import *
 from ..models.recipes import *
 from ..stats import *
 from ..store import *
