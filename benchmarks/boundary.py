@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import nn
 from explainers import Table, circumstances, command
 from xainb.core import count_passes, device_of, frozen, logits, seeded
-from xainb.data.scenes import DigitScenes
+from xainb.data.decoys import DecoyScenes
 from xainb.explainers.boundary_search import boundary_search
 from xainb.models.zoo import build_model
 
@@ -54,7 +54,7 @@ def cifar_images(folder, n):
 
 def cases(a):
     "Name, network, images"
-    for n in filter(None, a.nets.split(',')): yield n, build_model(n), DigitScenes('test', n=a.images, seed=0).x
+    for n in filter(None, a.nets.split(',')): yield n, build_model(n), DecoyScenes('test', n=a.images, seed=0).x
     for n in ('resnet20_vanilla', 'resnet20_linf_adv') if a.cifar else (): yield f'cifar10/{n}', cifar_net(a.cifar, n), cifar_images(a.cifar, a.images)
 
 # What is measured

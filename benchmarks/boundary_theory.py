@@ -16,7 +16,7 @@ from explainers import command
 import pandas as pd
 from xainb.core import frozen, logits, metric_rows
 from xainb.data.images import photos
-from xainb.data.scenes import DigitScenes
+from xainb.data.decoys import DecoyScenes
 from xainb.explainers.boundary import adversarial_gradient_integration, map_distance
 from xainb.explainers.boundary_search import any_class, boundary_search, boundary_side
 from xainb.explainers.controls import content_seed, random_control
@@ -80,9 +80,9 @@ def smoothed(facts, net, x, sigmas, n=16):
 
 def cases(a):
     "Facts, what makes the network, images, truth"
-    scenes = DigitScenes('test', n=a.images, seed=0)
+    scenes = DecoyScenes('test', n=a.images, seed=0)
     for arch in a.archs.split(','):
-        facts = [dict(model=f'demo/{arch}{end}', arch=arch, training=training, dataset='DigitScenes') for training, end in dict(vanilla='', robust='_robust').items()]
+        facts = [dict(model=f'demo/{arch}{end}', arch=arch, training=training, dataset='DecoyScenes') for training, end in dict(vanilla='', robust='_robust').items()]
         for f in facts: yield f, lambda f=f: build_model(f['model']), scenes.x, scenes.ground_truth
         yield from smoothed(facts[0], lambda f=facts[0]: build_model(f['model']), scenes.x[:a.images//4], (.05, .1, .2))
     if a.cifar:

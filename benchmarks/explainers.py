@@ -19,7 +19,7 @@ from captum.attr import GradientShap, InputXGradient, IntegratedGradients, Kerne
 from captum._utils.models.linear_model import SkLearnRidge
 import xainb.explainers.cam, xainb.explainers.ensembles, xainb.explainers.gradient, xainb.explainers.learned_masks, xainb.explainers.perturbation, xainb.explainers.rules
 from xainb.core import as_model, device_of, explainer_registry, frozen, logits
-from xainb.data.scenes import DigitScenes
+from xainb.data.decoys import DecoyScenes
 from xainb.models.zoo import build_model
 from xainb.explainers.perturbation import cut_masks, draw_masks, grid_cells, mean_color
 from xainb.models.inference import tune_inference, in_settings, machine, pass_seconds, map_agreement
@@ -144,7 +144,7 @@ def cases(net:str, n:int) -> list: # Of `Case`
 
 def trained_agreement(case) -> float:
     "Rank agreement of bfloat16 with float32 on a trained network: the package's small ResNet, on six of the scenes that it was trained for"
-    scenes, net = DigitScenes('test', n=6, seed=0), build_model('demo/resnet')
+    scenes, net = DecoyScenes('test', n=6, seed=0), build_model('demo/resnet')
     params = {k: v for k, v in case.params.items() if k not in ('layer', 'window', 'stride')}
     return map_agreement(*(explainer_registry[case.name](m, scenes.x, scenes.y, **params) for m in (net, in_settings(net, True, 'bfloat16')))).mean().item()
 

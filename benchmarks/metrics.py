@@ -15,7 +15,7 @@ from xainb.core import frozen, logits
 from xainb.metrics.fidelity import fidelity
 from xainb.metrics.perturbation import deletion, perturbation_curves, road
 from xainb.models.inference import tune_inference, in_settings
-from xainb.data.scenes import DigitScenes
+from xainb.data.decoys import DecoyScenes
 from xainb.models.zoo import build_model
 if not hasattr(np, 'trapz'): np.trapz = np.trapezoid # quantus 0.6 asks for it
 
@@ -70,7 +70,7 @@ def areas(found) -> np.ndarray:
 
 def trained_difference(n_steps:int) -> float:
     "The largest difference that bfloat16 makes to the area of a trained network: the package's small ResNet on 16 of its scenes"
-    scenes, net = DigitScenes('test', n=16, seed=0), build_model('demo/resnet')
+    scenes, net = DecoyScenes('test', n=16, seed=0), build_model('demo/resnet')
     maps = torch.rand(16, 1, 32, 32, generator=torch.Generator().manual_seed(0))
     return np.abs(np.subtract(*(areas(deletion(m, scenes.x, scenes.y, maps, n_steps=n_steps)) for m in (net, in_settings(net, True, 'bfloat16'))))).max()
 

@@ -12,7 +12,7 @@ import numpy as np, torch
 from functools import partial
 from explainers import Table, bare, circumstances, command
 from xainb.core import count_passes, frozen, default_batch_size
-from xainb.data.scenes import DigitScenes
+from xainb.data.scenes import PlainScenes
 from xainb.explainers.perturbation import _cuts
 from xainb.models.zoo import new_network
 from xainb.studies.backdoors import Poisoned, paper_trigger, poison_index, train_evolving
@@ -59,7 +59,7 @@ def main():
     a = command(__doc__, 'one round of few images', net=('demo/resnet?w=16', 'a network that can be trained here'), train=(2000, 'images that it is trained on'), samples=(4, 'noisy copies, and a fiftieth of the perturbed ones, for each image'), images=(4, 'images that all ten explain'), many=(100, 'images that the gradient explains'))
     if a.quick: a.rounds, a.train, a.images, a.many, a.samples = 1, 400, 2, 8, 2
     table = Table(a.out, '{test:5} {explainers:9} {images:4} images {forward:8} forward {back:7} back {seconds:7.2f} s {times_bare:6.2f} x bare [{times_bare_low:.2f}, {times_bare_high:.2f}]   training {training_times_bare:.2f} x   both {times_bare_with_training:.2f} x   load {load}')
-    make, train, held, white = new_network(a.net), DigitScenes('train', a.train, seed=0), DigitScenes('test', 2*a.many, seed=0), paper_trigger()
+    make, train, held, white = new_network(a.net), PlainScenes('train', a.train, seed=0), PlainScenes('test', 2*a.many, seed=0), paper_trigger()
     poisoned = Poisoned(train, poison_index(train.y, share=.1))
     evolving = lambda: train_evolving(make, poisoned, at, white, recipe=recipe)[0]
     plain = lambda: train_from_scratch(make, lambda i: train.take(poisoned.index[i]), len(poisoned), recipe)

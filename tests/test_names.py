@@ -7,7 +7,8 @@ import numpy as np, pytest, torch
 from PIL import Image
 import xainb.store, xainb.sweeps.plan
 from xainb.core import BadInput
-from xainb.data.scenes import DigitScenes
+from xainb.data.decoys import DecoyScenes
+from xainb.data.scenes import PlainScenes
 from xainb.explainers.ensembles import on_images
 from xainb.sweeps.evaluate import EvaluationProfile, evaluation_id, load_images
 from xainb.store import digest
@@ -96,7 +97,7 @@ def test_evaluate_reads_the_same_files(photographs, tmp_path_factory):
 
 def test_evaluate_every_field(photographs):
     p = evaluation(photographs)
-    changed = dict(models=['demo/resnet'], explainers=dict(gradient={}, rise=dict(n_masks=9)), metrics=dict(insertion=dict(n_steps=5)), dataset='digit_scenes',
+    changed = dict(models=['demo/resnet'], explainers=dict(gradient={}, rise=dict(n_masks=9)), metrics=dict(insertion=dict(n_steps=5)), dataset='decoy_scenes',
                    data=p.data | dict(crop=17), images=3, accuracy_images=2, shift_images=1, chunk=1, seed=1)
     free = dict(name='other', about='another', show=2)
     split_names(p, changed, free)
@@ -202,7 +203,7 @@ def test_recipes(profile, field, folders):
 
 def test_roar_every_field(folders):
     p = roar(folders)
-    changed = dict(explainers=dict(ig=dict(explainer='integrated_gradients', n_steps=4)), network='demo/resnet?w=8', dataset='digit_scenes', data=p.data | dict(size=15), train_images=20, test_images=7,
+    changed = dict(explainers=dict(ig=dict(explainer='integrated_gradients', n_steps=4)), network='demo/resnet?w=8', dataset='plain_scenes', data=p.data | dict(size=15), train_images=20, test_images=7,
                    fractions=(.6,), repeats=2, modes=('kar',), unit='pixel', reduce='abs_sum', recipe=dict(epochs=2), shard=10, seed=1)
     free = dict(name='other', about='another', workers=1, size=(4, 3, 16, 16))
     split_names(p, changed, free)
@@ -214,7 +215,7 @@ def test_roar_every_field(folders):
 
 def test_trend_every_field(folders):
     p = trend(folders)
-    changed = dict(explainers=dict(ig=dict(explainer='integrated_gradients', n_steps=4)), network='demo/resnet?w=8', dataset='digit_scenes', data=p.data | dict(resize=40), train_images=22, test_images=7,
+    changed = dict(explainers=dict(ig=dict(explainer='integrated_gradients', n_steps=4)), network='demo/resnet?w=8', dataset='plain_scenes', data=p.data | dict(resize=40), train_images=22, test_images=7,
                    tests=('ptt',), options=dict(ptt=dict(shares=(0, .5, 1))), trigger=dict(pattern='cross'), target=1, share=.4, images=2, emt_images=3, at=(0, 1), repeats=2, recipe=dict(epochs=4), backdoor=dict(epochs=2), seed=1)
     free = dict(name='other', about='another', workers=1)
     split_names(p, changed | dict(kind='texts'), free) # Another kind of data is another network and another trigger
@@ -227,21 +228,21 @@ def test_trend_every_field(folders):
 def test_images_in_memory():
     "A study of images that come from no file"
     def study(train=None, **more):
-        scenes = DigitScenes('train', 40, 0)
+        scenes = PlainScenes('train', 40, 0)
         from xainb.models.zoo import new_network
-        return RoarStudy(new_network('demo/resnet?w=8'), scenes if train is None else train, DigitScenes('test', 10, 0), dict(g=on_images('gradient')), **dict(recipe=dict(epochs=1)) | more)
+        return RoarStudy(new_network('demo/resnet?w=8'), scenes if train is None else train, PlainScenes('test', 10, 0), dict(g=on_images('gradient')), **dict(recipe=dict(epochs=1)) | more)
     before = study().id
     assert study().id == before
-    changed = DigitScenes('train', 40, 0); changed.x[7, 1, 5, 5] += .01
+    changed = PlainScenes('train', 40, 0); changed.x[7, 1, 5, 5] += .01
     assert study(changed).id != before
-    relabeled = DigitScenes('train', 40, 0); relabeled.y = relabeled.y.clone(); relabeled.y[3] = (relabeled.y[3] + 1) % 10
-    assert study(relabeled[:40]).id != study(DigitScenes('train', 40, 0)[:40]).id
-    assert study(DigitScenes('train', 41, 0)).id != before and study(DigitScenes('train', 40, 1)).id != before
+    relabeled = PlainScenes('train', 40, 0); relabeled.y = relabeled.y.clone(); relabeled.y[3] = (relabeled.y[3] + 1) % 10
+    assert study(relabeled[:40]).id != study(PlainScenes('train', 40, 0)[:40]).id
+    assert study(PlainScenes('train', 41, 0)).id != before and study(PlainScenes('train', 40, 1)).id != before
 
 def test_code_of_your_own_explainer():
     def study(f):
         from xainb.models.zoo import new_network
-        return RoarStudy(new_network('demo/resnet?w=8'), DigitScenes('train', 40, 0), DigitScenes('test', 10, 0), dict(mine=f), recipe=dict(epochs=1)).run_id('ranks', 'mine')
+        return RoarStudy(new_network('demo/resnet?w=8'), PlainScenes('train', 40, 0), PlainScenes('test', 10, 0), dict(mine=f), recipe=dict(epochs=1)).run_id('ranks', 'mine')
     def mine(model, x, target): return x
     first = study(mine)
     def mine(model, x, target): return -x
@@ -265,4 +266,4 @@ def test_fingerprints_are_short_work(folders):
     p = replace(roar(folders), data=roar(folders).data | dict(lazy=True))
     touch(folders)
     before = runs(p)
-    assert runs(p) == before and len(load_images(customize_profile('smoke'), 2)) == 2 and digest(DigitScenes('test', 3, 0)) == digest(DigitScenes('test', 9, 0))
+    assert runs(p) == before and len(load_images(customize_profile('smoke'), 2)) == 2 and all(digest(s('test', 3, 0)) == digest(s('test', 9, 0)) for s in (DecoyScenes, PlainScenes))
