@@ -14,7 +14,7 @@ Mutation = namedtuple('Mutation', 'name module old new metrics', defaults=[''])
 notebooks = dict( # Module -> notebook, and the heading that ends what is known in closed form
     perturbation=('metrics/perturbation.ipynb', '## On scenes'), localization=('metrics/localization.ipynb', '## On scenes'), fidelity=('metrics/fidelity.ipynb', '## Both rankings'),
     imputation=('metrics/imputation.ipynb', '## What it looks like'), conventions=('metrics/conventions.ipynb', '### Against the libraries'), sanity=('metrics/sanity.ipynb', '## On scenes'),
-    complexity=('metrics/complexity.ipynb', '### Against Quantus'))
+    complexity=('metrics/complexity.ipynb', '### Against Quantus'), **{'checks/degraded': ('checks/degraded.ipynb', '## On scenes')})
 
 mutations = [Mutation(*m) for m in (
     ('sign of the order', 'perturbation', 'return maps.flatten(1).argsort(dim=1, descending=True, stable=True)', 'return maps.flatten(1).argsort(dim=1, descending=False, stable=True)', 'deletion insertion'),
@@ -57,6 +57,10 @@ mutations = [Mutation(*m) for m in (
     ('rise of the complexity turned round', 'sanity', '(random-learned)/learned', '(learned-random)/learned', 'efficient_mprt'),
     ('rise relative to the random network', 'sanity', '(random-learned)/learned', '(random-learned)/random', 'efficient_mprt'),
     ('a bin too few', 'sanity', 'clamp(max=n_bins-1)', 'clamp(max=n_bins-2)'),
+    ('noise stays where it was', 'checks/degraded', 'flat.gather(2, chosen.roll(1, 2))', 'flat.gather(2, chosen)'),
+    ('a pixel of noise too many', 'checks/degraded', ':round(fraction*n_pixels)]', ':round(fraction*n_pixels) + 1]'),
+    ('direction of noise turned round', 'checks/degraded', "sign = 1 if metric.better == 'higher' else -1", "sign = -1 if metric.better == 'higher' else 1"),
+    ('reward is called notice', 'checks/degraded', "'noticed' if row.change > 0 else 'rewarded'", "'noticed'"),
     ('what is taken away is added', 'sanity', 'copies-gone', 'copies+gone', 'infidelity'),
     ('sign of the drops', 'perturbation', 'value[:, :1] - value[:, 1:], 1e-6', 'value[:, 1:] - value[:, :1], 1e-6', 'single_deletion'),
     ('grid of patches transposed', 'perturbation', 'attribution.double().sum(1).flatten(1)', 'attribution.double().sum(1).mT.flatten(1)', 'single_deletion'),
@@ -91,11 +95,15 @@ def _cells(notebook, until):
         if c['cell_type'] == 'markdown' and source.startswith(until): return
         if c['cell_type'] == 'code' and not re.search(r'^#\|\s*(export|default_exp)|nbdev_export|^from nbdev', source, re.M): yield c['id'], source
 
+def _module_name(module):
+    "Of a metric's module by its last name, and of others by their path"
+    return f'xainb.metrics.{module}' if module in notebooks and '/' not in module else f"xainb.{module.replace('/', '.')}"
+
 def _first_wrong_cell(module):
     "The first cell of the notebook that fails with the copy's module, or None"
     import importlib
     from fastcore import test
-    space = dict(vars(test), __name__='__main__') | vars(importlib.import_module('xainb.core')) | vars(importlib.import_module(f'xainb.metrics.{module}' if module in notebooks else f'xainb.{module}'))
+    space = dict(vars(test), __name__='__main__') | vars(importlib.import_module('xainb.core')) | vars(importlib.import_module(_module_name(module)))
     notebook, until = notebooks[module]
     for name, source in _cells(notebook, until):
         try: exec(compile(source, name, 'exec'), space)
