@@ -41,7 +41,7 @@ def _own_glyphs(u, split, digits):
 def _colored(color, light): return (color - luminance(color) + light).clamp(0, 1)
 
 # %% ../../nbs/studies/shortcuts.ipynb #ae841132
-def digit_plates(split:str='train', # train, valid or test, as in `DigitScenes`
+def digit_plates(split:str='train', # train, valid or test, as in `PlainScenes`
                  n:int=256, seed:int=0, # Plate i of a seed is the same whatever `n`
                  size:int=32,       # Of the images, in pixels
                  digits=(3, 8),     # One class for each
@@ -60,7 +60,7 @@ def digit_plates(split:str='train', # train, valid or test, as in `DigitScenes`
     return Images(x, target, GroundTruth(mask=mask), ids, [str(d) for d in digits])
 
 # %% ../../nbs/studies/shortcuts.ipynb #e3c32942
-def photo_grounds(split:str='train', # train, valid or test, as in `DigitScenes`
+def photo_grounds(split:str='train', # train, valid or test, as in `PlainScenes`
                   n:int=256, seed:int=0, # Crop i of a seed is the same whatever `n`
                   size:int=32        # Of the crops, in pixels
                  ) -> list:          # One tensor [n,3,size,size] for each photograph
