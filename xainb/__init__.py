@@ -14,7 +14,7 @@ _public = { # Module -> names; this is the only list of public names
     'store': 'Store',
     'stats': 'interval interval_table paired_difference compare_all rank_table verdict correlation rank_agreement images_needed '
              'SequentialComparison',
-    'viz': 'show_maps plot_curves plot_bands plot_intervals plot_ranks plot_critical_difference heat_table',
+    'viz': 'show_maps plot_curves plot_intervals plot_ranks plot_critical_difference heat_table',
     'data.images': 'Images photos image_folder food101',
     'data.decoys': 'DecoyScenes decoy_scenes',
     'data.scenes': 'DigitScenes digit_scenes',
@@ -37,9 +37,10 @@ _public = { # Module -> names; this is the only list of public names
     'explainers.boundary': 'boundary_saliency_map boundary_integrated_gradients boundary_deep_lift boundary_smoothgrad '
                            'adversarial_gradient_integration',
     'explainers.controls': 'random_control sobel center_blob',
+    'metrics.tiles': 'tile_scores',
     'metrics.localization': 'pointing_game wsol wsol_score max_box_acc mask_energy relevance_mass_accuracy relevance_rank_accuracy '
                             'top_k_intersection pxap',
-    'metrics.perturbation': 'deletion insertion road perturbation_curves reduction_test synthesis_test augmentation_test confidence',
+    'metrics.perturbation': 'deletion insertion road perturbation_curves reduction_test synthesis_test augmentation_test single_deletion',
     'metrics.fidelity': 'fidelity plot_fidelity',
     'metrics.conventions': 'list_conventions convention_table compare_conventions',
     'metrics.sanity': 'parameter_randomization random_logit max_sensitivity infidelity',
