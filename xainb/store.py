@@ -42,10 +42,10 @@ new_names = dict(
     shap='expected_gradients', bsm='boundary_saliency_map', big='boundary_integrated_gradients',
     agi='adversarial_gradient_integration', centre_blob='center_blob', reduction='reduction_test',
     synthesis='synthesis_test', augmentation='augmentation_test', steps='n_steps', samples='n_samples', grey='gray',
-    **_randomization_tests)
+    digit_scenes='plain_scenes', DigitScenes='PlainScenes', **_randomization_tests)
 
 def with_new_names(v):
-    "A JSON value that xainb 0.1 wrote, with today's names of explainers, metrics and parameters"
+    "A JSON value that xainb 0.1 wrote, with today's names of explainers, metrics, parameters and data sets"
     if isinstance(v, dict): return {new_names.get(k, k): with_new_names(e) for k, e in v.items()}
     if isinstance(v, list): return list(map(with_new_names, v))
     return new_names.get(v, v) if isinstance(v, str) else v
@@ -340,7 +340,7 @@ def _renamed_text(text):
 
 def _renamed(table):
     "Rows of version 1 of the schema in the form of version 2"
-    for column in ('explainer', 'explainer_params', 'metric', 'metric_params'):
+    for column in ('dataset', 'explainer', 'explainer_params', 'metric', 'metric_params'):
         old = table[column].combine_chunks()
         texts = [_renamed_text(t) for t in old.dictionary.to_pylist()]
         position = {text: i for i, text in enumerate(dict.fromkeys(texts))}
