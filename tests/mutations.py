@@ -14,7 +14,8 @@ Mutation = namedtuple('Mutation', 'name module old new metrics', defaults=[''])
 notebooks = dict( # Module -> notebook, and the heading that ends what is known in closed form
     perturbation=('metrics/perturbation.ipynb', '## On scenes'), localization=('metrics/localization.ipynb', '## On scenes'), fidelity=('metrics/fidelity.ipynb', '## Both rankings'),
     imputation=('metrics/imputation.ipynb', '## What it looks like'), conventions=('metrics/conventions.ipynb', '### Against the libraries'), sanity=('metrics/sanity.ipynb', '## On scenes'),
-    complexity=('metrics/complexity.ipynb', '### Against Quantus'), **{'checks/degraded': ('checks/degraded.ipynb', '## On scenes')})
+    complexity=('metrics/complexity.ipynb', '### Against Quantus'), grid=('metrics/grid.ipynb', '### Against Quantus'),
+    **{'checks/degraded': ('checks/degraded.ipynb', '## On scenes')})
 
 mutations = [Mutation(*m) for m in (
     ('sign of the order', 'perturbation', 'return maps.flatten(1).argsort(dim=1, descending=True, stable=True)', 'return maps.flatten(1).argsort(dim=1, descending=False, stable=True)', 'deletion insertion'),
@@ -69,6 +70,14 @@ mutations = [Mutation(*m) for m in (
     ('removals from the wrong side', 'fidelity', 'of_explanation == (setting', 'of_explanation != (setting', 'f_fidelity'),
     ('removals without a limit', 'fidelity', '(beta/share.double()).clamp(max=alpha)', 'torch.full_like(share.double(), alpha)'),
     ('an explanation of one pixel more', 'fidelity', 'rank[image] < size[setting, None]', 'rank[image] <= size[setting, None]', 'f_fidelity'),
+    ('grid transposed', 'grid', 'images.view(m, n, n, c, h, w).permute(0, 3, 1, 4, 2, 5)', 'images.view(m, n, n, c, h, w).permute(0, 3, 2, 4, 1, 5)', 'grid_pointing_game'),
+    ('cell one off', 'grid', 'grid, cell = k//n**2, k % n**2', 'grid, cell = k//n**2, (k + 1) % n**2', 'grid_pointing_game'),
+    ('cells shifted by a pixel', 'grid', 'cells_of(maps[:, None].double()', 'cells_of(maps[:, None].roll(1, 2).double()', 'grid_pointing_game'),
+    ('sign of the positive attribution', 'grid', 'maps[:, None].double().clamp(min=0)', '(-maps[:, None].double()).clamp(min=0)', 'grid_pointing_game'),
+    ('no positive value counts nothing', 'grid', 'torch.where(total == 0, 1/n**2', 'torch.where(total == 0, 0', 'grid_pointing_game'),
+    ('magnitudes over channels', 'grid', "needs='explainer', reduce='sum'", "needs='explainer', reduce='abs_sum'", 'grid_pointing_game'),
+    ('a class twice in a grid', 'grid', 'members = [left[k].pop() for k in chosen]', 'members = [left[chosen[0]].pop() for _ in chosen]'),
+    ('cell map transposed', 'grid', 'n*row[:, None] + column', 'row[:, None] + n*column'),
     ('ranks from zero', 'complexity', '2*torch.arange(1, d+1', '2*torch.arange(0, d', 'sparseness'),
 )]
 
@@ -77,7 +86,9 @@ def _checked(metric):
     from xainb.checks.metrics import check_metric # The copy's
     if metric == 'sam': return _convention()
     import torch
-    some = dict(parameter_randomization=dict(stops=4), augmentation_test=dict(ground=torch.full((3, 1, 1), .5)))
+    from xainb.checks.explainers import small_images
+    grid = dict(x=small_images(4, (20, 28)), target=torch.arange(4), confidence=0.)
+    some = dict(parameter_randomization=dict(stops=4), augmentation_test=dict(ground=torch.full((3, 1, 1), .5)), grid_pointing_game=grid)
     r = check_metric(metric, **some.get(metric, {}))
     return [f'{metric}: {c}: {r[c].found[:90]}' for c in r.failed]
 
@@ -124,7 +135,7 @@ def _try(package, mutation, said):
     found = {}
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         try:
-            import xainb.metrics.perturbation, xainb.metrics.fidelity, xainb.metrics.sanity, xainb.metrics.complexity # noqa
+            import xainb.metrics.perturbation, xainb.metrics.fidelity, xainb.metrics.sanity, xainb.metrics.complexity, xainb.metrics.grid # noqa
             assert xainb.__file__.startswith(package)
             found['check_metric'] = next((f for m in mutation.metrics.split() for f in _checked(m)), None)
             if mutation.module in notebooks and not found['check_metric']: found['notebook'] = _first_wrong_cell(mutation.module)

@@ -1073,6 +1073,7 @@ def metric(family:str,          # localization, perturbation, output, sanity, â€
            reduce:str='abs_sum', # How channels are reduced unless the caller says otherwise, see `pixel_map`
            full_attribution:bool=False, # `f` takes the attribution with its channels and signs, and so does `explain`
            ignores_attribution:bool=False, # `f` reads no attribution, so None is accepted
+           composes=None,        # If `f` joins the given images to larger ones: function of the parameters -> times as wide
            ranges:dict|None=None, # Parameter -> range, where its name means something else here, see `ranges_of`
           ):
     "Registers `f(model, x, target, maps, ground_truth, **params) -> table`; callers pass any attribution for `maps`"
@@ -1090,6 +1091,7 @@ def metric(family:str,          # localization, perturbation, output, sanity, â€
             return _measure(function, kw, model, x, target, attribution, ground_truth,
                             explain=explain, reduce=reduce, batch_size=batch_size)
         call.cost = _cost_of(f, cost, params, allowed)
+        call.composes = composes and _cost_of(f, composes, params, allowed)
         call.params, call.family, call.better, call.needs = params, family, better, needs
         call.facts = dict(family=family, better=better, passes=call.cost(), needs=needs, source=source)
         call.__signature__ = _metric_signature(f, default)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['oracles', 'rounding', 'metric_checks', 'exact_within', 'tiles', 'Kept', 'halves', 'Oracle', 'oracle', 'in_the_box',
-           'Linear', 'counting', 'Whole', 'the_image', 'TwoStages', 'first_stage', 'numbers', 'leading',
+           'Linear', 'counting', 'Whole', 'the_image', 'TwoStages', 'first_stage', 'ColorNet', 'numbers', 'leading',
            'numbers_apart', 'some_ground_truth', 'some_maps', 'Measured', 'metric_check', 'at_peaks', 'lamps',
            'check_metric']
 
@@ -417,6 +417,32 @@ def _random_logit():
 def _sensitivity():
     "The gradient of a linear network"
     return [_with_explainer(gradient, dict(max_sensitivity=0))]
+
+# %% ../../nbs/checks/metrics.ipynb #9d1c5e02
+class ColorNet(nn.Module):
+    "The score of a class is the mean of a detector that fires on red, green, blue or white pixels"
+    def __init__(self):
+        super().__init__()
+        detects = torch.tensor([[2., -.5, -.5], [-.5, 2, -.5], [-.5, -.5, 2], [1, 1, 1]])
+        self.conv = nn.Conv2d(3, 4, 1)
+        self.conv.weight.data, self.conv.bias.data = detects[..., None, None], torch.tensor([-1., -1, -1, -2])
+    def forward(self, x): return 20*self.conv(x).relu().mean((2, 3))
+
+def _negative_gradient(model, x, target): return -gradient(model, x, target)
+_negative_gradient.cost = lambda **kw: 2
+
+# %% ../../nbs/checks/metrics.ipynb #9d1c5e03
+_composes = 'which images share a grid depends on all of them'
+
+@oracle('grid_pointing_game', 'higher', sign=_no_attribution, direction=_no_attribution, batch_and_order=_composes,
+        cost='one more pass, for all images together, finds out whether the network takes a grid')
+def _grid_pointing_game():
+    "Images in plain colors, and a network that detects them"
+    colors = torch.cat([torch.eye(3), torch.ones(1, 3)])
+    x = colors[:, :, None, None].expand(-1, -1, _tall, _wide).contiguous()
+    known = {gradient: [1]*4, the_image: [1/6, 1/6, 1/6, 1/2], _negative_gradient: [1/4]*4}
+    return [Oracle(['red', 'green', 'blue', 'white'], ColorNet(), x, torch.arange(4), None,
+                   dict(grid_pointing_game=values), explain=explain) for explain, values in known.items()]
 
 # %% ../../nbs/checks/metrics.ipynb #19203d93
 def numbers(found, n:int) -> dict: # Name -> (positions or None, values [N,S])

@@ -160,7 +160,9 @@ def _method(w, n, passes):
 
 # %% ../../nbs/sweeps/estimate.ipynb #72a1efd6
 def _metric_call(w, net, x, passes):
-    f, n, side, explain = metric_registry[w.what], len(x), x.shape[-1], None
+    f, explain = metric_registry[w.what], None
+    if f.composes: x = x[..., :x.shape[2]//f.composes(**w.params), :x.shape[3]//f.composes(**w.params)]
+    n, side = len(x), x.shape[-1]
     if w.extra:
         explainer, params = explainer_registry[w.extra[0]], w.extra[1]
         explain = partial(explainer, **with_fewer_samples(explainer, params, 20))
@@ -168,7 +170,8 @@ def _metric_call(w, net, x, passes):
     mask = torch.eye(side, dtype=torch.bool).expand(n, -1, -1)
     ground_truth = GroundTruth(boxes, mask, torch.zeros(n, side, side, dtype=torch.long), torch.zeros_like(x))
     params = with_fewer_samples(f, w.params, passes, explain=explain)
-    return partial(f, net, x, torch.zeros(n, dtype=torch.long), torch.rand(n, 1, side, side), ground_truth,
+    if f.composes and 'confidence' in f.params: params = params | dict(confidence=0.) # The network is not trained
+    return partial(f, net, x, torch.arange(n) % w.network.classes, torch.rand(n, 1, side, side), ground_truth,
                    explain=explain, **params)
 
 # %% ../../nbs/sweeps/estimate.ipynb #e5710002
@@ -177,7 +180,8 @@ def time_method(w:Work,
                ) -> dict: # `seconds` without passes, fraction of passes that go `back`, `lines` of rows
     "Time a method on a network that takes almost no time"
     each = max(1, w.passes//max(1, w.images))
-    n = min(4, max(1, passes//each))
+    composes = w.kind == 'metrics' and metric_registry[w.what].composes
+    n = composes(**w.params)**2 if composes else min(4, max(1, passes//each))
     net, call = _method(w, n, passes)
     with count_passes(net) as ran: out = call()
     done, seconds = ran.forward + ran.backward, shortest_time(call)

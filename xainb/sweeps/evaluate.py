@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['nine_explainers', 'control_explainers', 'published_settings', 'demo_settings', 'photo_settings', 'smoke_settings',
-           'four_metrics', 'four_metrics_and_fidelity', 'scene_metrics', 'boundary_pairs', 'paper_models',
+           'on_grids', 'four_metrics', 'four_metrics_and_fidelity', 'scene_metrics', 'boundary_pairs', 'paper_models',
            'EvaluationProfile', 'with_samples', 'load_images', 'accuracy_units', 'explainer_units', 'map_names',
            'evaluation_id', 'evaluation_work', 'undefined_on', 'check_model', 'network_of', 'with_checksum',
            'check_profile', 'plan_evaluation', 'blank_network', 'outline_evaluation', 'facts', 'measure_accuracy',
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from functools import partial
 import inspect, warnings, pandas as pd, torch
+from torch import Tensor
 from ..core import *
 from ..store import *
 from ..data.images import *
@@ -26,7 +27,7 @@ from .plan import *
 import xainb.explainers.gradient, xainb.explainers.cam, xainb.explainers.rules, xainb.explainers.ensembles
 import xainb.explainers.perturbation, xainb.explainers.learned_masks, xainb.explainers.controls
 import xainb.explainers.boundary
-import xainb.metrics.complexity, xainb.metrics.fidelity, xainb.metrics.localization
+import xainb.metrics.complexity, xainb.metrics.fidelity, xainb.metrics.grid, xainb.metrics.localization
 import xainb.metrics.perturbation, xainb.metrics.sanity, xainb.metrics.tiles
 from ..explainers.boundary import boundary_twins
 
@@ -92,6 +93,7 @@ photo_settings = with_samples(8, 10, 60, 12, n_masks=100, p=.5)
 smoke_settings = dict(gradient={}, cam={}, rise=dict(n_masks=20), random_control={})
 
 # %% ../../nbs/sweeps/evaluate.ipynb #e5a10001
+on_grids = dict(grid_pointing_game={})
 four_metrics = dict(pointing_game={}, wsol={}, insertion={}, deletion={})
 four_metrics_and_fidelity = dict(pointing_game={}, wsol={}, insertion=dict(n_steps=10), deletion=dict(n_steps=10),
                                  fidelity=dict(n_steps=10, read='probability'), mask_energy={})
@@ -117,9 +119,10 @@ def accuracy_units(p:EvaluationProfile, images:Images) -> dict: # Unit -> (kind 
 # %% ../../nbs/sweeps/evaluate.ipynb #98873ec2
 def explainer_units(p:EvaluationProfile, n:int) -> list: # (explainer, parameters, [(metric, parameters)], start, stop)
     "The explainer, metrics and images of each unit of work; the pseudo-metric `cost` stores what the attribution cost"
-    scored = [('cost', {})] + list(p.metrics.items())
-    return [(e, seeded_params(e, params, p.seed), scored, *c) for c in chunks(n, p.chunk)
-            for e, params in p.explainers.items()]
+    composing = [(m, mp) for m, mp in p.metrics.items() if metric_registry[m].composes]
+    scored = [('cost', {})] + [(m, mp) for m, mp in p.metrics.items() if not metric_registry[m].composes]
+    work = [(scored, *c) for c in chunks(n, p.chunk)] + ([(composing, 0, n)] if composing else [])
+    return [(e, seeded_params(e, params, p.seed), *w) for w in work for e, params in p.explainers.items()]
 
 # %% ../../nbs/sweeps/evaluate.ipynb #71a236be
 def _unit(e, params, m, metric_params, start, stop):
@@ -147,7 +150,7 @@ def evaluation_id(p:EvaluationProfile, spec:str, # Model string
 # %% ../../nbs/sweeps/evaluate.ipynb #22e79ac1
 def evaluation_work(p:EvaluationProfile, run:str, network:Network, accuracy:dict, # From `accuracy_units`
                     n:int,        # Number of images to explain
-                    undefined={}, # Explainers that are not defined on it -> passes until that is known
+                    undefined={}, # Explainers and metrics that are not defined on it -> passes until that is known
                    ) -> list:     # Of `Work`
     "What the run of one network does"
     at, units = partial(Work, run, network=network), len(chunks(n, p.chunk))
@@ -161,7 +164,8 @@ def evaluation_work(p:EvaluationProfile, run:str, network:Network, accuracy:dict
         maps = 2*min(p.show, explained)*network.side**2
         work.append(at(kind='explanations', what=e, params=params, images=explained, passes=passes, units=units,
                        lines=1, arrays=dict(maps=maps)))
-        work += [_score(at, m, mp, e, params, explain, explained, units) for m, mp in p.metrics.items()]
+        work += [_score(at, m, mp, e, params, explain, n if metric_registry[m].composes else explained, units, undefined)
+                 for m, mp in p.metrics.items()]
     return work
 
 # %% ../../nbs/sweeps/evaluate.ipynb #08056f55
@@ -170,11 +174,16 @@ def _classify(at, accuracy, shifted):
     return at(kind='accuracy', what='shifted' if shifted else 'clean', images=sum(counts), passes=sum(counts),
               units=len(counts), lines=2)
 
-def _score(at, m, metric_params, e, params, explain, n, units):
+def _score(at, m, metric_params, e, params, explain, n, units, undefined):
     f = metric_registry[m]
-    extra = (e, params) if f.needs == 'explainer' else ()
-    return at(kind='metrics', what=m, params=metric_params, extra=extra, images=n,
-              passes=n*f.cost(explain=explain, **metric_params), units=units)
+    score = partial(at, kind='metrics', what=m, params=metric_params, extra=(e, params) if f.needs == 'explainer' else ())
+    each = f.cost(explain=explain, **metric_params)
+    if not f.composes: return score(images=n, passes=n*each, units=units)
+    if m in undefined: return score(passes=undefined[m], units=1)
+    if e in undefined: return score(passes=1 + n*(each - explanation_cost(explain) + undefined[e]), units=1)
+    network = at.keywords['network']
+    larger = replace(network, side=network.side*f.composes(**metric_params))
+    return score(images=n, passes=1 + n*each, units=1, network=larger)
 
 # %% ../../nbs/sweeps/evaluate.ipynb #e5a10002
 _defined_everywhere = {f'xainb.explainers.{part}' # They need no more than scores and gradients
@@ -182,14 +191,23 @@ _defined_everywhere = {f'xainb.explainers.{part}' # They need no more than score
 
 def undefined_on(net, explainers:dict, # Name -> parameters
                  x,                    # One image or more
+                 metrics:dict={},      # Name -> parameters
                 ) -> dict:             # Name -> passes of an image until that is known
-    "The explainers that are not defined on a network, found by trying them"
+    "The explainers, and the metrics with larger images, that are not defined on a network, found by trying them"
     to_try = {e: params for e, params in explainers.items()
               if explainer_registry[e].__module__ not in _defined_everywhere}
     passes = {e: _passes_in_vain(net, explainer_registry[e], params, x) for e, params in to_try.items()}
-    return {e: n for e, n in passes.items() if n is not None}
+    larger = {m: metric_registry[m].composes(**params) for m, params in metrics.items() if metric_registry[m].composes}
+    refused = {m: 0 for m, times in larger.items() if not _takes(net, x, times)} # Found out by a pass that fails
+    return {e: n for e, n in passes.items() if n is not None} | refused
 
 # %% ../../nbs/sweeps/evaluate.ipynb #f0448ffe
+def _takes(net, x, times):
+    "Whether the network takes images that are so many times as large"
+    try: logits(net, x[:1].repeat(1, 1, times, times))
+    except BadInput: return False
+    return True
+
 def _passes_in_vain(net, f, params, x):
     "The passes until a method raised `NotApplicable`, or None if it did not"
     with count_passes(net) as n:
@@ -197,8 +215,8 @@ def _passes_in_vain(net, f, params, x):
         except NotApplicable: return n.forward + n.backward
 
 # %% ../../nbs/sweeps/evaluate.ipynb #9a206291
-def check_model(card:ModelCard, images:Images, explainers=(),
-               ) -> tuple: # Card with the checksum of the weights, `Network`, undefined explainers
+def check_model(card:ModelCard, images:Images, explainers=(), metrics=(),
+               ) -> tuple: # Card with the checksum of the weights, `Network`, undefined methods
     "Raise `BadInput` unless the network loads, takes these images and knows their labels"
     net = card.build()
     out = logits(net, images.x[:1])
@@ -209,7 +227,7 @@ def check_model(card:ModelCard, images:Images, explainers=(),
     if images.y.max() >= out.shape[1]:
         raise BadInput(f"label {int(images.y.max())} is outside the {out.shape[1]} classes of {card.name}")
     network = network_of(card, images.x.shape[-1], out.shape[1])
-    return with_checksum(card, net), network, undefined_on(net, dict(explainers), images.x)
+    return with_checksum(card, net), network, undefined_on(net, dict(explainers), images.x, dict(metrics))
 
 # %% ../../nbs/sweeps/evaluate.ipynb #3f4cbcc2
 def network_of(card:ModelCard, side:int, classes:int, make=None) -> Network:
@@ -242,7 +260,7 @@ def plan_evaluation(p:EvaluationProfile) -> Plan:
     if not p.models:
         raise BadInput(f"profile '{p.name}' needs --models, such as torchvision/resnet50:weights.safetensors")
     images = load_images(p, max(p.images, p.accuracy_images, p.shift_images))
-    found = {spec: check_model(model_card(spec), images, p.explainers) for spec in p.models}
+    found = {spec: check_model(model_card(spec), images, p.explainers, p.metrics) for spec in p.models}
     names = [card.name for card, *_ in found.values()]
     if twice := {n for n in names if names.count(n) > 1}:
         raise BadInput(f"two networks are called '{twice.pop()}': give one of them another name, as in '…?name=second'")
@@ -304,7 +322,7 @@ def _outlined(p, side):
         card, make = model_card(spec), partial(blank_network, spec)
         if (name := network_of(card, side, 0).name) not in known:
             net, x = make(), torch.rand(1, 3, side, side)
-            known[name] = network_of(card, side, logits(net, x).shape[1], make), undefined_on(net, p.explainers, x)
+            known[name] = network_of(card, side, logits(net, x).shape[1], make), undefined_on(net, p.explainers, x, p.metrics)
         found[spec] = card, *known[name]
     return found
 
@@ -314,17 +332,18 @@ add_job(Job('evaluate', 'score explainers on many networks with many metrics', p
 
 # %% ../../nbs/sweeps/evaluate.ipynb #15822a08
 add_profile(EvaluationProfile('smoke', 'two networks, four explainers, four images: what the tests run',
-    smoke_settings, models=['demo/alexnet', 'demo/resnet'], metrics=scene_metrics,
+    smoke_settings, models=['demo/alexnet', 'demo/resnet'], metrics=on_grids | scene_metrics,
     images=4, accuracy_images=20, shift_images=10, chunk=2, show=2))
 add_profile(EvaluationProfile('demo', 'the embedded benchmark: 12 small networks on decoy scenes',
-    demo_settings, models=['demo/*'], metrics=scene_metrics, images=96))
+    demo_settings, models=['demo/*'], metrics=on_grids | scene_metrics, images=96))
 add_profile(EvaluationProfile('boundary', 'explanations at the image and from its decision boundary, on the networks of the demo',
     boundary_pairs, models=['demo/*'], metrics=dict(boundary_scores={}) | scene_metrics, images=16))
 add_profile(EvaluationProfile('photos', 'your photographs and your networks, with far fewer samples than published: an hour on two cores',
-    photo_settings, 'photos', metrics=four_metrics | dict(insertion=dict(n_steps=8), deletion=dict(n_steps=8)),
+    photo_settings, 'photos', metrics=on_grids | four_metrics | dict(insertion=dict(n_steps=8), deletion=dict(n_steps=8)),
     images=100, shift_images=60, chunk=10))
 add_profile(EvaluationProfile('imagenet', 'the published protocol at full size: give --models and --data',
-    published_settings, 'photos', metrics=four_metrics, images=2000, accuracy_images=50000, shift_images=2000));
+    published_settings, 'photos', metrics=on_grids | four_metrics,
+    images=2000, accuracy_images=50000, shift_images=2000));
 
 # %% ../../nbs/sweeps/evaluate.ipynb #1926ad7f
 def facts(p:EvaluationProfile, card:ModelCard, net) -> dict:
@@ -371,8 +390,9 @@ def evaluate(net,            # Network or Learner
         todo = {m: (mp, unit) for m, (mp, unit) in units.items() if unit not in done}
         if not todo: continue
         shown, target, explain = images[start:stop], targets[start:stop], partial(explainer_registry[e], **params)
-        attribution, cost = _attribution(net, shown, target, explain)
-        if start == 0 and not isinstance(attribution, str):
+        composing = all(m in metric_registry and metric_registry[m].composes for m in todo)
+        attribution, cost = (None, {}) if composing else _attribution(net, shown, target, explain)
+        if start == 0 and isinstance(attribution, Tensor):
             _keep_maps(store, f'{run}.{maps[e]}', attribution, shown, p.show)
         columns = shared | dict(explainer=e, explainer_params=canonical_json(params), family=explain.func.family)
         for m, (mp, unit) in todo.items():
