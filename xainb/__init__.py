@@ -38,6 +38,7 @@ _public = { # Module -> names; this is the only list of public names
                            'adversarial_gradient_integration',
     'explainers.controls': 'random_control sobel center_blob',
     'metrics.tiles': 'tile_scores',
+    'metrics.grid': 'grid_pointing_game',
     'metrics.localization': 'pointing_game wsol wsol_score max_box_acc mask_energy relevance_mass_accuracy relevance_rank_accuracy '
                             'top_k_intersection pxap',
     'metrics.perturbation': 'deletion insertion road perturbation_curves reduction_test synthesis_test augmentation_test single_deletion',
