@@ -135,7 +135,7 @@ def _randomization_cost(stops, n_samples, explain=None): return 1 + (stops+1)*n_
 
 # %% ../../nbs/metrics/sanity.ipynb #a7c10002
 def _similarities(networks, maps, explain, x, target, replace):
-    "Position and similarity to `maps` for each network; with `replace`, later ones are compared with the first one's map"
+    "Position and similarity to `maps` for each network; with `replace`, the first network's map takes their place"
     found = []
     for at, net in networks:
         new = explain(net, x, target)
