@@ -625,7 +625,7 @@ def _losses(tables, models):
     for c, t in tables.items():
         for (a, b), column in zip(pairs, column_differences(t[models]).to_numpy().T):
             d = column[np.isfinite(column)] # How much better a is
-            if len(d) > 1: lines += [_loss(c, b, a, d), _loss(c, a, b, -d)] # Otherwise one of the two has no such score
+            if len(d) > 1: lines += [_loss(c, a, b, -d), _loss(c, b, a, d)] # Otherwise one of the two has no such score
     return pd.DataFrame(lines)
 
 def _loss(criterion, model, other, d):
