@@ -14,7 +14,7 @@ Mutation = namedtuple('Mutation', 'name module old new metrics', defaults=[''])
 notebooks = dict( # Module -> notebook, and the heading that ends what is known in closed form
     perturbation=('metrics/perturbation.ipynb', '## On scenes'), localization=('metrics/localization.ipynb', '## On scenes'), fidelity=('metrics/fidelity.ipynb', '## Both rankings'),
     imputation=('metrics/imputation.ipynb', '## What it looks like'), conventions=('metrics/conventions.ipynb', '### Against the libraries'), sanity=('metrics/sanity.ipynb', '## On scenes'),
-    complexity=('metrics/complexity.ipynb', '### Against Quantus'), grid=('metrics/grid.ipynb', '### Against Quantus'),
+    complexity=('metrics/complexity.ipynb', '### Against Quantus'), grid=('metrics/grid.ipynb', '### Against Quantus'), tiles=('metrics/tiles.ipynb', '## Explainers and controls'),
     **{'checks/degraded': ('checks/degraded.ipynb', '## On scenes')})
 
 mutations = [Mutation(*m) for m in (
@@ -77,6 +77,12 @@ mutations = [Mutation(*m) for m in (
     ('no positive value counts nothing', 'grid', 'torch.where(total == 0, 1/n**2', 'torch.where(total == 0, 0', 'grid_pointing_game'),
     ('magnitudes over channels', 'grid', "needs='explainer', reduce='sum'", "needs='explainer', reduce='abs_sum'", 'grid_pointing_game'),
     ('a class twice in a grid', 'grid', 'members = [left[k].pop() for k in chosen]', 'members = [left[chosen[0]].pop() for _ in chosen]'),
+    ('effects of tiles with the other sign', 'tiles', '(of_target[0] - of_target[1:]).T', '(of_target[1:] - of_target[0]).T', 'tile_scores'),
+    ('the next tile erased', 'tiles', 'erased(x, ground_truth, k) for k in', 'erased(x, ground_truth, (k + 1) % n_tiles) for k in', 'tile_scores'),
+    ('map transposed on its tiles', 'tiles', 'scatter_add(1, tiles.flatten(1), maps.flatten(1).double())', 'scatter_add(1, tiles.flatten(1), maps.mT.flatten(1).double())'),
+    ('share of the decoys', 'tiles', '(sums*holds).sum(1)/whole', '(sums*~holds).sum(1)/whole'),
+    ('scenes that depend on a decoy count', 'tiles', ' & ~(effects.flips & ~holds).any(1)', ''),
+    ('ranks of tiles without ties', 'tiles', '+ ((b == a).sum(2) - 1)/2', ''),
     ('cell map transposed', 'grid', 'n*row[:, None] + column', 'row[:, None] + n*column'),
     ('ranks from zero', 'complexity', '2*torch.arange(1, d+1', '2*torch.arange(0, d', 'sparseness'),
 )]

@@ -963,9 +963,9 @@ class GroundTruth:
     mask:Tensor|None = None  # [N,H,W] of bools
     tiles:Tensor|None = None # [N,H,W] of whole numbers: the tile of each pixel, from 0
     background:Tensor|None = None # [N,C,H,W] in [0,1]: the images without the objects of all tiles
-    def _of_each(self, f): return GroundTruth(*(None if t is None else f(t) for t in vars(self).values()))
-    def __getitem__(self, i): return self._of_each(lambda t: t[i])
-    def to(self, device): return self._of_each(lambda t: t.to(device))
+    def apply(self, f): return GroundTruth(*(None if t is None else f(t) for t in vars(self).values())) # `f` of each tensor
+    def __getitem__(self, i): return self.apply(lambda t: t[i])
+    def to(self, device): return self.apply(lambda t: t.to(device))
 
 # %% ../nbs/core.ipynb #16bc375e
 def check_ground_truth(ground_truth, # `GroundTruth`, or None

@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['oracles', 'rounding', 'metric_checks', 'exact_within', 'tiles', 'Kept', 'halves', 'Oracle', 'oracle', 'in_the_box',
-           'Linear', 'counting', 'Whole', 'the_image', 'TwoStages', 'first_stage', 'ColorNet', 'numbers', 'leading',
-           'numbers_apart', 'some_ground_truth', 'some_maps', 'Measured', 'metric_check', 'at_peaks', 'lamps',
-           'check_metric']
+           'Linear', 'counting', 'Whole', 'the_image', 'TwoStages', 'first_stage', 'ColorNet', 'TwoQuadrants',
+           'numbers', 'leading', 'numbers_apart', 'some_ground_truth', 'in_tiles', 'some_maps', 'Measured',
+           'metric_check', 'at_peaks', 'lamps', 'check_metric']
 
 # %% ../../nbs/checks/metrics.ipynb #776c804c
 import inspect, math, warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from types import SimpleNamespace
 import numpy as np, pandas as pd, torch
@@ -444,6 +444,27 @@ def _grid_pointing_game():
     return [Oracle(['red', 'green', 'blue', 'white'], ColorNet(), x, torch.arange(4), None,
                    dict(grid_pointing_game=values), explain=explain) for explain, values in known.items()]
 
+# %% ../../nbs/checks/metrics.ipynb #36f9b758
+class TwoQuadrants(nn.Module):
+    "Class 0 adds the upper left quadrant and subtracts the lower right one; class 1 has a fixed score"
+    def forward(self, x):
+        light, (h, w) = x.mean(1), (x.shape[2]//2, x.shape[3]//2)
+        first, last = light[:, :h, :w].mean((1, 2)), light[:, h:, w:].mean((1, 2))
+        return torch.stack([first - last, torch.full_like(first, -.5)], 1)
+
+@oracle('tile_scores', 'higher')
+def _tile_scores():
+    "White quadrants of which two have an effect, and one of these holds the object"
+    x = torch.ones(3, 3, _tall, _wide)
+    truth = in_tiles(GroundTruth(mask=torch.zeros(3, _tall, _wide, dtype=torch.bool)), 0*x)
+    truth.mask[:, 2:5, 3:9] = True
+    a = torch.tensor([[1., 0, 0, -1], [-1, 0, 0, 1], [0, 1, 0, 0]]).gather(1, truth.tiles.flatten(1)).view(3, 1, _tall, _wide)
+    answers = dict(tile_share=[.5, .5, 0], tile_first=[.5, .5, 0], tile_rank=[1, 1, -1/3**.5], tile_decided=[1]*3,
+                   tile_rank_signed=[1, -1, 0])
+    curves = {('tile_effect_curve', k): [v]*3 for k, v in enumerate((1, 0, 0, -1))}
+    cases = ['its effects', 'their negative', 'another tile']
+    return [Oracle(cases, TwoQuadrants(), x, torch.zeros(3).long(), a.expand(-1, 3, -1, -1), answers | curves, truth)]
+
 # %% ../../nbs/checks/metrics.ipynb #19203d93
 def numbers(found, n:int) -> dict: # Name -> (positions or None, values [N,S])
     "The rows of a metric as one table per name; raises `Failed` if the rows are not tidy"
@@ -504,6 +525,13 @@ def some_ground_truth(n:int, size) -> GroundTruth:
     boxes[0, 1] = torch.tensor([w - 4., h - 3, w - 1, h - 1])
     return GroundTruth(boxes, near_boxes(boxes, h, w))
 
+def in_tiles(ground_truth:GroundTruth, x:Tensor) -> GroundTruth:
+    "The same ground truth with the quadrants as tiles, and the mean color of each image as its background"
+    h, w = x.shape[2:]
+    tiles = 2*(torch.arange(h) >= h//2).long()[:, None] + (torch.arange(w) >= w//2).long()
+    background = x.mean((2, 3), keepdim=True).expand_as(x)
+    return replace(ground_truth, tiles=tiles.expand(len(x), -1, -1).to(x.device), background=background)
+
 def some_maps(n:int, size) -> Tensor: # [n,1,H,W], above 0
     "Slightly uneven hills without equal values, with scales from 1/1000 to 1000"
     (h, w), k = size, torch.arange(n)[:, None, None]
@@ -527,7 +555,7 @@ class Measured(Subject):
         "Call the metric with copies; what is not given is the subject's own"
         a = self.attribution if attribution is None else attribution
         t = self.ground_truth if ground_truth is None else ground_truth
-        self.handed = [a.clone() if a is not None else None, GroundTruth(t.boxes.clone(), t.mask.clone())]
+        self.handed = [a.clone() if a is not None else None, t.apply(Tensor.clone)]
         if self.explains: kw['explain'] = explain or self.explain
         return self.metric(model, x, target, *self.handed, **kw)
 
@@ -623,13 +651,14 @@ def at_peaks(s) -> GroundTruth:
     peak = s.attribution.flatten(1).argmax(1)
     r, c = peak//w, peak % w
     boxes = torch.stack([c - 2, r - 2, c + 3, r + 3], 1)[:, None].float()
-    return GroundTruth(boxes, near_boxes(boxes, h, w))
+    return replace(s.ground_truth, boxes=boxes, mask=near_boxes(boxes, h, w))
 
 def _numbers_without_object(s, before, found, everywhere):
     "Names of single numbers that read the ground truth, but are not NaN for the last image, which has none"
     names = [k for k, (at, v) in found.items() if at is None and not v[-1].isnan().all()]
     if not names: return names
-    nowhere = GroundTruth(torch.full_like(everywhere.boxes, torch.nan), torch.zeros_like(everywhere.mask))
+    boxes, mask = torch.full_like(everywhere.boxes, torch.nan), torch.zeros_like(everywhere.mask)
+    nowhere = replace(everywhere, boxes=boxes, mask=mask)
     without = s(ground_truth=nowhere) # Other names of the metric may have a number without any ground truth
     return [k for k in names if numbers_apart({k: before[k]}, {k: without[k]}) > same_within]
 
@@ -678,8 +707,8 @@ def _input(s):
     if s.watched.error: raise NotApplicable('it raises, see rows')
     watch_call(s)
     attribution, truth = s.handed
-    pairs = dict(attribution=(s.attribution, attribution), boxes=(s.ground_truth.boxes, truth.boxes),
-                 mask=(s.ground_truth.mask, truth.mask))
+    known = {name: (before, getattr(truth, name)) for name, before in vars(s.ground_truth).items()}
+    pairs = dict(attribution=(s.attribution, attribution)) | known
     for name, (before, after) in pairs.items():
         if before is not None and not torch.equal(before.nan_to_num(-1), after.nan_to_num(-1)): changed.append(name)
     if changed: raise Failed(f'changes {listed(changed)}')
@@ -723,12 +752,13 @@ def _wrong_input(s):
 def _wrong_ground_truth(s):
     s.left_to_decorator()
     needs, t = s.metric.needs, s.ground_truth
-    if needs not in ('boxes', 'mask'): raise NotApplicable('it needs no ground truth')
+    if needs not in ('boxes', 'mask', 'tiles'): raise NotApplicable('it needs no ground truth')
     wrong = {'that of one image': t[:1]}
-    if needs == 'boxes': wrong['boxes without their axis'] = GroundTruth(t.boxes[:, 0], t.mask)
-    elif _oblong(s): wrong['a mask with rows and columns exchanged'] = GroundTruth(t.boxes, t.mask.mT)
+    if needs == 'boxes': wrong['boxes without their axis'] = replace(t, boxes=t.boxes[:, 0])
+    elif _oblong(s): wrong['a mask with rows and columns exchanged'] = replace(t, mask=t.mask.mT)
+    if needs == 'tiles': wrong['tiles numbered from -1'] = replace(t, tiles=t.tiles - 1)
     _not_refused(s, {what: dict(ground_truth=v) for what, v in wrong.items()})
-    return 'boxes and masks of other shapes raise BadInput'
+    return 'ground truth of another shape raises BadInput'
 
 # %% ../../nbs/checks/metrics.ipynb #b8bdb06f
 @metric_check('cost')
@@ -786,13 +816,13 @@ class _Symmetric(SmallNet):
         for m in (self.features[0], self.features[3]): m.weight.data = (m.weight.data + m.weight.data.mT)/2
         self._see(small_images(8))
 
-def _turned(t): return GroundTruth(t.boxes[..., [1, 0, 3, 2]], t.mask.mT)
+def _turned(t): return replace(t.apply(lambda v: v.mT), boxes=t.boxes[..., [1, 0, 3, 2]])
 
 @metric_check('transposed')
 def _transposed(s):
     steady(s)
     net, x = _Symmetric().eval().requires_grad_(not s.bare), small_images(size=(_tall, _wide))
-    a, t, y = some_maps(3, x.shape[2:]), some_ground_truth(3, x.shape[2:]), torch.tensor([0, 1, 2])
+    a, t, y = some_maps(3, x.shape[2:]), in_tiles(some_ground_truth(3, x.shape[2:]), x), torch.tensor([0, 1, 2])
     def found(**kw): return s(x, y, net, attribution=a, ground_truth=t, **kw)
     before, after = found(), s(x.mT, y, net, attribution=a.mT, ground_truth=_turned(t))
     off = numbers_apart(before, after)
@@ -814,7 +844,7 @@ def lamps() -> Oracle: # Without answers
         x[i, :, r:r+6, c:c+6], w[i, :, r:r+6, c:c+6] = .9, 8/108
         boxes[i, 0] = torch.tensor([c, r, c + 6., r + 6])
     net = Linear(w); net.fc.bias.data -= 4
-    ground_truth = GroundTruth(boxes, near_boxes(boxes, _tall, _wide))
+    ground_truth = in_tiles(GroundTruth(boxes, near_boxes(boxes, _tall, _wide)), torch.full_like(x, .2))
     return Oracle(['one location', 'another', 'a third'], net, x, torch.arange(3), w, {}, ground_truth)
 
 # %% ../../nbs/checks/metrics.ipynb #c1d0c71d
@@ -933,7 +963,7 @@ def check_metric(fn,           # A metric, its name, or a function (model, x, ta
     known = oracles[like] if like else SimpleNamespace(better=None, excused={})
     target = tried_logits(model, x).argmax(1) if target is None else check_target(target, x)
     if attribution is None: attribution = some_maps(len(x), x.shape[2:])
-    if ground_truth is None: ground_truth = some_ground_truth(len(x), x.shape[2:])
+    if ground_truth is None: ground_truth = in_tiles(some_ground_truth(len(x), x.shape[2:]), x)
     better = better or getattr(fn, 'better', known.better)
     with seeded(0), torch.enable_grad():
         s = Measured(fn, model, x, target, attribution, ground_truth, explain, params, like, better)
