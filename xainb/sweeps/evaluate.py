@@ -19,6 +19,7 @@ from torch import Tensor
 from ..core import *
 from ..store import *
 from ..data.images import *
+from ..data.decoys import *
 from ..data.scenes import *
 from ..data.shifts import *
 from ..models.zoo import *
