@@ -101,7 +101,8 @@ def local_contrast(model,     # Ignored
     "How much each pixel differs from the mean color of its neighborhood"
     h, w = (max(3, _odd_size(window, s)) for s in x.shape[-2:])
     x = x - x[..., :1, :1] # So that an image of one color has exactly no contrast
-    neighborhood = F.avg_pool2d(x, (h, w), stride=1, padding=(h//2, w//2), count_include_pad=False)
+    columns = F.avg_pool2d(x, (h, 1), stride=1, padding=(h//2, 0), count_include_pad=False) # Far faster than h × w at once
+    neighborhood = F.avg_pool2d(columns, (1, w), stride=1, padding=(0, w//2), count_include_pad=False)
     return _color_distance(x, neighborhood)
 
 # %% ../../nbs/explainers/controls.ipynb #c0a7000a

@@ -181,7 +181,7 @@ def last_feature_layer(model, x:Tensor) -> tuple: # Name of the module, number o
     if not maps: raise NotApplicable("the network has no last feature map [N,K,h,w] that cells could be cut from")
     return maps[0], runs[maps[0]]
 
-# %% ../../nbs/metrics/grid.ipynb #7d0c028b
+# %% ../../nbs/metrics/grid.ipynb #5331d0ec
 class _CutNetwork(nn.Module):
     "A network with one head for each cell; class k at head i is column i*K + k of its scores"
     def __init__(self, model, n, layer, runs, separate):
@@ -197,7 +197,8 @@ class _CutNetwork(nn.Module):
         "The cells of the feature map, one after the other"
         if self.separate: out = self.join(out)
         if any(s % self.n for s in out.shape[2:]):
-            raise NotApplicable(f"its last feature map, {list(out.shape[2:])}, has no whole number of locations in each cell")
+            size = list(out.shape[2:])
+            raise NotApplicable(f"no whole number of locations of its last feature map, {size}, is in a cell")
         return self.split(self.feature_map(out))
 
     def forward(self, x):
@@ -231,14 +232,14 @@ def _disconnected(setting, model, x, n, classes):
 
 grid_settings |= {k: partial(_disconnected, k) for k in ('difull', 'dipart')}
 
-# %% ../../nbs/metrics/grid.ipynb #06a0dc21
+# %% ../../nbs/metrics/grid.ipynb #05deeecc
 @metric(family='localization', better='higher', cost=lambda explain=None: 1 + explanation_cost(explain),
         needs='explainer', reduce='sum', ignores_attribution=True, composes=lambda n: n,
         ranges=dict(n=_side, confidence=Number(0, 1)),
         source='Böhle et al. 2021, arXiv 2104.00032; Rao et al. 2022, arXiv 2205.10435')
 def grid_pointing_game(model, x, target, maps, ground_truth, explain,
                        n=2, # Cells in each row and column
-                       confidence=.5, # Smallest probability of the target (our choice; .99 of the true class in the paper)
+                       confidence=.5, # Smallest probability of the target (ours; the paper has .99 of the true class)
                        seed=0, # Decides which images share a grid, and in which cells they are
                       ):
     "The fraction of the positive attribution to an image's class that is in its cell of a grid of n × n images"
