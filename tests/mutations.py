@@ -14,7 +14,7 @@ Mutation = namedtuple('Mutation', 'name module old new metrics', defaults=[''])
 notebooks = dict( # Module -> notebook, and the heading that ends what is known in closed form
     perturbation=('metrics/perturbation.ipynb', '## On scenes'), localization=('metrics/localization.ipynb', '## On scenes'), fidelity=('metrics/fidelity.ipynb', '## Both rankings'),
     imputation=('metrics/imputation.ipynb', '## What it looks like'), conventions=('metrics/conventions.ipynb', '### Against the libraries'), sanity=('metrics/sanity.ipynb', '## On scenes'),
-    complexity=('metrics/complexity.ipynb', '### Against Quantus'), grid=('metrics/grid.ipynb', '### Against Quantus'), tiles=('metrics/tiles.ipynb', '## Explainers and controls'),
+    complexity=('metrics/complexity.ipynb', '### Against Quantus'), grid=('metrics/grid.ipynb', '### Against Quantus'), tiles=('metrics/tiles.ipynb', '## On a trained network'),
     **{'checks/degraded': ('checks/degraded.ipynb', '## On scenes')})
 
 mutations = [Mutation(*m) for m in (
@@ -94,7 +94,7 @@ def _checked(metric):
     import torch
     from xainb.checks.explainers import small_images
     grid = dict(x=small_images(4, (20, 28)), target=torch.arange(4), confidence=0.)
-    some = dict(parameter_randomization=dict(stops=4), augmentation_test=dict(ground=torch.full((3, 1, 1), .5)), grid_pointing_game=grid)
+    some = dict(parameter_randomization=dict(stops=4), augmentation_test=dict(ground=torch.full((3, 1, 1), .5)), grid_pointing_game=grid, tile_scores=dict(only_decided=False))
     r = check_metric(metric, **some.get(metric, {}))
     return [f'{metric}: {c}: {r[c].found[:90]}' for c in r.failed]
 
@@ -141,7 +141,7 @@ def _try(package, mutation, said):
     found = {}
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         try:
-            import xainb.metrics.perturbation, xainb.metrics.fidelity, xainb.metrics.sanity, xainb.metrics.complexity, xainb.metrics.grid # noqa
+            import xainb.metrics.perturbation, xainb.metrics.fidelity, xainb.metrics.sanity, xainb.metrics.complexity, xainb.metrics.grid, xainb.metrics.tiles # noqa
             assert xainb.__file__.startswith(package)
             found['check_metric'] = next((f for m in mutation.metrics.split() for f in _checked(m)), None)
             if mutation.module in notebooks and not found['check_metric']: found['notebook'] = _first_wrong_cell(mutation.module)

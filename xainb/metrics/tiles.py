@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['TileEffects', 'tile_effects', 'tiles_with_object', 'decided', 'tile_sums', 'row_spearman', 'tile_scores']
 
-# %% ../../nbs/metrics/tiles.ipynb #2f2796e5
+# %% ../../nbs/metrics/tiles.ipynb #4defbf1d
 import torch, pandas as pd
 from torch import Tensor
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from ..core import *
 from ..data.decoys import erased
 from .localization import without_floor
 
-# %% ../../nbs/metrics/tiles.ipynb #d13b11e8
+# %% ../../nbs/metrics/tiles.ipynb #1dab0e39
 class TileEffects(NamedTuple):
     "What erasing each tile of each image does to a network"
     drop:Tensor  # [N,T] loss of the target's logit
@@ -32,7 +32,7 @@ def tile_effects(model,         # Model or Learner
     predicted = scores.argmax(2)
     return TileEffects((of_target[0] - of_target[1:]).T, (predicted[1:] != target).T, predicted[0] == target)
 
-# %% ../../nbs/metrics/tiles.ipynb #c824ea6a
+# %% ../../nbs/metrics/tiles.ipynb #a7080a29
 def tiles_with_object(ground_truth, n_tiles:int=4) -> Tensor: # [N,T] of bools
     "The tiles that hold a pixel of the mask"
     number = torch.arange(n_tiles, device=ground_truth.mask.device).view(1, -1, 1, 1)
@@ -42,7 +42,7 @@ def decided(effects:TileEffects, holds:Tensor) -> Tensor: # [N] of bools
     "Whether the class depends on an object and on no other tile"
     return effects.right & (effects.flips & holds).any(1) & ~(effects.flips & ~holds).any(1)
 
-# %% ../../nbs/metrics/tiles.ipynb #a69ec843
+# %% ../../nbs/metrics/tiles.ipynb #d15fd818
 def tile_sums(maps:Tensor, # [N,H,W]
               tiles:Tensor, # [N,H,W]
               n_tiles:int=4) -> Tensor: # [N,T], in double precision
@@ -60,7 +60,7 @@ def row_spearman(a:Tensor, b:Tensor) -> Tensor: # [N,T] each -> [N] from -1 to 1
     scale = (a.norm(dim=1)*b.norm(dim=1))
     return torch.where(scale > 0, (a*b).sum(1)/scale, 0.)
 
-# %% ../../nbs/metrics/tiles.ipynb #a6330176
+# %% ../../nbs/metrics/tiles.ipynb #027340bf
 @metric(family='localization', better='higher', needs='tiles', cost=lambda n_tiles: n_tiles + 1, full_attribution=True,
         source='ours; shares as in Wang et al. 2020 (Score-CAM), tiles as in Hesse et al. 2023 (FunnyBirds)')
 def tile_scores(model, x, target, attribution, ground_truth,
@@ -88,7 +88,7 @@ def tile_scores(model, x, target, attribution, ground_truth,
     rows += [metric_rows(k, v, range(n_tiles)) for k, v in curves.items()]
     return pd.concat([*rows, metric_rows('tile_decided', torch.where(has_object, known.double(), nan))], ignore_index=True)
 
-# %% ../../nbs/metrics/tiles.ipynb #307b3bca
+# %% ../../nbs/metrics/tiles.ipynb #ce0d9320
 def _share(sums, holds):
     "Fraction of the tiles' attribution on tiles with an object; their number if there is no attribution"
     whole = sums.sum(1)
