@@ -177,7 +177,7 @@ def _demo_net(name, record):
     return normalized(net, .5, .25).eval()
 
 # %% ../../nbs/models/zoo.ipynb #ebfe18f2
-@zoo(source='trained by nbs/zoo/demo.ipynb on digit scenes')
+@zoo(source='trained by nbs/zoo/demo.ipynb on decoy scenes')
 def demo() -> list:
     "Five architecture families, vanilla and L2-PGD-robust, and two AdvProp ResNets"
     def card(n, r):
