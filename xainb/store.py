@@ -312,6 +312,31 @@ def done(self:Store,
     return {u for _, u in self._units(run)}
 
 # %% ../nbs/store.ipynb #1ef22b59
+def _text_column(v, n):
+    "An Arrow column of `n` texts from one value or a series; what is missing is an empty text"
+    texts = [str(t) for t in v.astype(object).where(v.notna(), '')] if isinstance(v, pd.Series) else None
+    if texts is not None: return pa.array(texts, pa.string()).dictionary_encode()
+    only = pa.array(['' if pd.isna(v) else str(v)], pa.string())
+    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(n, np.int32)), only)
+
+def _number_column(v, n):
+    "An Arrow column of `n` numbers from one value or a series; what is missing is null"
+    if not isinstance(v, pd.Series): v = np.full(n, np.nan if v is None else v)
+    return pa.array(np.asarray(v, dtype=float), from_pandas=True)
+
+def _seed_column(v, n):
+    "An Arrow column of `n` seeds from one value or a series; -1 if there is none"
+    v = v if isinstance(v, pd.Series) else pd.Series([v]*n, dtype=object)
+    return pa.array(v.astype(object).where(v.notna(), -1).astype('int64').to_numpy())
+
+# %% ../nbs/store.ipynb #5704e001
+def _as_table(frame, values): # Column -> value for all rows
+    "The rows as an Arrow table with the schema of the store"
+    columns, n = {c: frame[c] for c in frame} | values, len(frame)
+    if extra := set(columns) - set(schema.names): raise unknown_name('column', extra.pop(), schema.names)
+    make = dict.fromkeys(_text, _text_column) | dict.fromkeys(_numbers, _number_column) | dict(seed=_seed_column)
+    return pa.Table.from_arrays([make[c](columns.get(c), n) for c in schema.names], schema=schema)
+
 @patch
 def write(self:Store,
           run:str,            # Id of the run
@@ -320,11 +345,9 @@ def write(self:Store,
           **facts,            # Values of columns that are the same in all rows
          ):
     "Write the rows of one unit of work"
-    frame = frame.assign(run=run, **facts)
-    if extra := set(frame) - set(schema.names): raise unknown_name('column', extra.pop(), schema.names)
-    frame = frame.reindex(columns=schema.names)
-    text = {c: frame[c].astype(object).where(frame[c].notna(), '').astype(str) for c in _text}
-    table = pa.Table.from_pandas(frame.assign(**text, seed=frame.seed.fillna(-1)), schema, preserve_index=False)
+    same = {c: v for c, v in (facts | dict(run=run)).items() if pd.api.types.is_scalar(v)}
+    others = {c: v for c, v in facts.items() if c not in same}
+    table = _as_table(frame.assign(**others) if others else frame, same)
     write_whole(self._unit_path(run, unit), lambda p: pq.write_table(table, p, compression='zstd'))
 
 # %% ../nbs/store.ipynb #7d1f0b0e
