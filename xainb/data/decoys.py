@@ -7,7 +7,7 @@ __all__ = ['cycles', 'n_tiles', 'tasks', 'patch_kinds', 'as_tiles', 'from_tiles'
            'decoy_pieces', 'decoy_numbers', 'digit_cells', 'tile_ink', 'tile_alpha', 'clouds', 'backdrop', 'inked',
            'larger', 'parity', 'patch_color', 'patch_mask', 'DecoyScenes', 'erased', 'decoy_scenes']
 
-# %% ../../nbs/data/decoys.ipynb #563ca976
+# %% ../../nbs/data/decoys.ipynb #b82085ba
 import numpy as np, torch, torch.nn.functional as F
 from functools import lru_cache
 from torch import Tensor
@@ -15,7 +15,7 @@ from ..core import *
 from .images import *
 from .scenes import *
 
-# %% ../../nbs/data/decoys.ipynb #ec0c69da
+# %% ../../nbs/data/decoys.ipynb #9d391ef4
 # Position q of a decoy shows quadrant cycles[k][q]; quadrants are numbered from left to right, then down
 cycles = (1, 2, 3, 0), (1, 3, 0, 2), (2, 0, 3, 1), (3, 0, 1, 2), (2, 3, 1, 0), (3, 2, 0, 1)
 
@@ -34,7 +34,7 @@ def permuted(ink:Tensor) -> Tensor: # [n,1,8,8] -> [n,6,8,8]
     quadrants = as_tiles(ink)
     return torch.cat([from_tiles(quadrants[:, list(c)]) for c in cycles], 1)
 
-# %% ../../nbs/data/decoys.ipynb #8cb97121
+# %% ../../nbs/data/decoys.ipynb #0e5d0176
 def alpha_of(ink:Tensor) -> Tensor: # In [0,1]
     "The fraction of the digit's color in each pixel, from its ink"
     return ((ink - .25)/.3).clamp(0, 1)
@@ -57,7 +57,7 @@ def decoy_pieces(split:str) -> tuple: # Pieces [6n,1,8,8]; for each whole digit 
     distance.scatter_(1, own, torch.inf)
     return pieces, distance.topk(8, largest=False).indices
 
-# %% ../../nbs/data/decoys.ipynb #3e8bd8cb
+# %% ../../nbs/data/decoys.ipynb #e5d6a66f
 n_tiles = 4
 _drawing = 1 # Increased when the same numbers give other scenes
 _of_tiles = dict(glyph=1, decoy=1, side=1, x=1, y=1, angle=1, color=3, contrast=1, flat=1)
@@ -72,7 +72,7 @@ def decoy_numbers(n:int,            # Number of scenes
     tiles = {k: found[k].reshape(n, n_tiles, w) for k, w in _of_tiles.items()}
     return {k: v.squeeze(-1) for k, v in (found | tiles).items()}
 
-# %% ../../nbs/data/decoys.ipynb #2f901df6
+# %% ../../nbs/data/decoys.ipynb #f162daa5
 def digit_cells(u, n_digits:int=1) -> Tensor: # [n,4] of bools
     "Which tiles hold a whole digit"
     first = (u['cell']*n_tiles).long()
@@ -88,7 +88,7 @@ def tile_ink(u, split:str, is_digit) -> tuple: # Ink [n,4,8,8], digit of each ti
     decoy = matched[sample, (u['decoy']*matched.shape[1]).long()]
     return torch.where(is_digit[..., None, None], ink[sample, 0], pieces[decoy, 0]), labels[sample]
 
-# %% ../../nbs/data/decoys.ipynb #8589eb78
+# %% ../../nbs/data/decoys.ipynb #e110413a
 _sides, _angles, _contrasts = (.75, 1), (-.2, .2), (.1, .5) # As fractions of a tile, in radians, in luminance
 
 def tile_alpha(u, ink, size:int) -> Tensor: # [n,4,1,size/2,size/2] in [0,1]
@@ -101,7 +101,7 @@ def tile_alpha(u, ink, size:int) -> Tensor: # [n,4,1,size/2,size/2] in [0,1]
     alpha = alpha_of(F.grid_sample(ink.reshape(-1, 1, 8, 8), grid, mode='bicubic', align_corners=False))
     return alpha.view(-1, n_tiles, 1, size//2, size//2)
 
-# %% ../../nbs/data/decoys.ipynb #857ba930
+# %% ../../nbs/data/decoys.ipynb #112b1fe5
 def clouds(u, size:int) -> Tensor: # [n,3,size,size] in [0,1]
     "Soft random colors"
     coarse = u['cloud'].reshape(-1, 3, 4, 4)
@@ -125,14 +125,14 @@ def inked(u, alpha, ground) -> Tensor: # [n,3,size,size] in [0,1]
     ink = (mix*flat + (1-mix)*(ground + change)).clamp(0, 1)
     return from_tiles(ground*(1-alpha) + ink*alpha)
 
-# %% ../../nbs/data/decoys.ipynb #bec4f9fb
+# %% ../../nbs/data/decoys.ipynb #182d8d2c
 def larger(labels, is_digit): return torch.where(is_digit, labels, -1).amax(1)
 def parity(labels, is_digit): return torch.where(is_digit, labels, 0).sum(1) % 2
 
 _digits = [str(d) for d in range(10)]
 tasks = dict(digit=(1, larger, _digits), larger=(2, larger, _digits), parity=(2, parity, ['even', 'odd']))
 
-# %% ../../nbs/data/decoys.ipynb #0591ef0d
+# %% ../../nbs/data/decoys.ipynb #e0bc6610
 patch_kinds = 'null', 'shortcut'
 
 def _hue(t): return (6*t[:, None] + t.new_tensor([0., 4, 2])).remainder(6).sub(3).abs().sub(1).clamp(0, 1) # [n,3]
@@ -152,7 +152,7 @@ def patch_mask(u, size:int) -> Tensor: # [n,size,size] of bools
     along = (at >= first[..., None]) & (at < first[..., None] + side)
     return along[:, 1, :, None] & along[:, 0, None]
 
-# %% ../../nbs/data/decoys.ipynb #fc20da29
+# %% ../../nbs/data/decoys.ipynb #74038492
 class DecoyScenes(DrawnScenes):
     "One whole digit among decoys, with masks, boxes, tiles and the background alone"
     drawing = 'decoys', _drawing
@@ -180,7 +180,7 @@ class DecoyScenes(DrawnScenes):
         truth = GroundTruth(mask_boxes(mask), mask, drawn.tiles, background)
         super().__init__(x, y, truth, [f'{split}-{seed}-{i}' for i in range(n)], list(classes))
 
-# %% ../../nbs/data/decoys.ipynb #144130a6
+# %% ../../nbs/data/decoys.ipynb #4011acb0
 class _Layers:
     "The background, the tiles on it and a patch above them"
     def __init__(self, u, alpha, ground):
@@ -200,7 +200,7 @@ def _check(task, patch, strength, **given):
     check_params(DecoyScenes, dict(strength=Number(0, 1)), dict(strength=1.), dict(strength=strength))
     if given['size'] % 2: raise BadInput(f"the size of decoy scenes is an even number, not {given['size']}")
 
-# %% ../../nbs/data/decoys.ipynb #acfde15b
+# %% ../../nbs/data/decoys.ipynb #4238c4a7
 def erased(x:Tensor,         # Images [N,C,H,W]
            ground_truth:GroundTruth, # With tiles and background
            tile,             # Number of the tile to erase, or one for each image [N]
@@ -209,7 +209,7 @@ def erased(x:Tensor,         # Images [N,C,H,W]
     number = torch.as_tensor(tile, device=x.device).view(-1, 1, 1)
     return torch.where((ground_truth.tiles == number)[:, None], ground_truth.background, x)
 
-# %% ../../nbs/data/decoys.ipynb #3cc1364f
+# %% ../../nbs/data/decoys.ipynb #048cb780
 @dataset(ground_truth='label, box, mask, tiles', source='digits (UCI) on photographs (scikit-learn) and on clouds')
 def decoy_scenes(split:str='test',  # train, valid or test, which share no digit and no region of a photograph
                  n:int=64,          # Number of scenes

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['TileEffects', 'tile_effects', 'tiles_with_object', 'decided', 'tile_sums', 'row_spearman', 'tile_scores']
 
-# %% ../../nbs/metrics/tiles.ipynb #4defbf1d
+# %% ../../nbs/metrics/tiles.ipynb #508210c3
 import torch, pandas as pd
 from torch import Tensor
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from ..core import *
 from ..data.decoys import erased
 from .localization import without_floor
 
-# %% ../../nbs/metrics/tiles.ipynb #1dab0e39
+# %% ../../nbs/metrics/tiles.ipynb #d6cf23d5
 class TileEffects(NamedTuple):
     "What erasing each tile of each image does to a network"
     drop:Tensor  # [N,T] loss of the target's logit
@@ -32,7 +32,7 @@ def tile_effects(model,         # Model or Learner
     predicted = scores.argmax(2)
     return TileEffects((of_target[0] - of_target[1:]).T, (predicted[1:] != target).T, predicted[0] == target)
 
-# %% ../../nbs/metrics/tiles.ipynb #a7080a29
+# %% ../../nbs/metrics/tiles.ipynb #d2854235
 def tiles_with_object(ground_truth, n_tiles:int=4) -> Tensor: # [N,T] of bools
     "The tiles that hold a pixel of the mask"
     number = torch.arange(n_tiles, device=ground_truth.mask.device).view(1, -1, 1, 1)
@@ -42,7 +42,7 @@ def decided(effects:TileEffects, holds:Tensor) -> Tensor: # [N] of bools
     "Whether the class depends on an object and on no other tile"
     return effects.right & (effects.flips & holds).any(1) & ~(effects.flips & ~holds).any(1)
 
-# %% ../../nbs/metrics/tiles.ipynb #d15fd818
+# %% ../../nbs/metrics/tiles.ipynb #d8a50b0f
 def tile_sums(maps:Tensor, # [N,H,W]
               tiles:Tensor, # [N,H,W]
               n_tiles:int=4) -> Tensor: # [N,T], in double precision
@@ -60,7 +60,7 @@ def row_spearman(a:Tensor, b:Tensor) -> Tensor: # [N,T] each -> [N] from -1 to 1
     scale = (a.norm(dim=1)*b.norm(dim=1))
     return torch.where(scale > 0, (a*b).sum(1)/scale, 0.)
 
-# %% ../../nbs/metrics/tiles.ipynb #027340bf
+# %% ../../nbs/metrics/tiles.ipynb #fa423a55
 @metric(family='localization', better='higher', needs='tiles', cost=lambda n_tiles: n_tiles + 1, full_attribution=True,
         source='ours; shares as in Wang et al. 2020 (Score-CAM), tiles as in Hesse et al. 2023 (FunnyBirds)')
 def tile_scores(model, x, target, attribution, ground_truth,
@@ -68,7 +68,7 @@ def tile_scores(model, x, target, attribution, ground_truth,
                 keep_floor=False, # Do not shift maps that are positive everywhere, see `without_floor`
                 only_decided=True, # Score the decided scenes alone
                ):
-    "Scores `tile_share`, `tile_first`, `tile_rank`, `tile_rank_signed` of decided scenes; `tile_decided`; effects as curves"
+    "`tile_share`, `tile_first`, `tile_rank`, `tile_rank_signed` of decided scenes; `tile_decided`; effects as curves"
     found = int(ground_truth.tiles.max()) + 1
     if found > n_tiles: raise BadInput(f"the images have {found} tiles, not {n_tiles}: pass n_tiles={found}")
     effects, holds = tile_effects(model, x, target, ground_truth, n_tiles), tiles_with_object(ground_truth, n_tiles)
@@ -81,14 +81,16 @@ def tile_scores(model, x, target, attribution, ground_truth,
                   rank=row_spearman(sums['size'], effects.drop.abs()),
                   rank_signed=row_spearman(sums['signed'], effects.drop))
     has_object, nan = holds.any(1), torch.tensor(torch.nan, dtype=torch.double, device=x.device)
-    scored = dict.fromkeys(('share', 'first'), has_object) | dict.fromkeys(('rank', 'rank_signed'), torch.ones_like(known))
+    always = torch.ones_like(known)
+    scored = dict(share=has_object, first=has_object, rank=always, rank_signed=always)
     if only_decided: scored = dict.fromkeys(scores, known)
     rows = [metric_rows(f'tile_{k}', torch.where(scored[k], v.double(), nan)) for k, v in scores.items()]
     curves = dict(tile_effect_curve=effects.drop, tile_flip_curve=effects.flips)
     rows += [metric_rows(k, v, range(n_tiles)) for k, v in curves.items()]
-    return pd.concat([*rows, metric_rows('tile_decided', torch.where(has_object, known.double(), nan))], ignore_index=True)
+    rows.append(metric_rows('tile_decided', torch.where(has_object, known.double(), nan)))
+    return pd.concat(rows, ignore_index=True)
 
-# %% ../../nbs/metrics/tiles.ipynb #ce0d9320
+# %% ../../nbs/metrics/tiles.ipynb #bf914def
 def _share(sums, holds):
     "Fraction of the tiles' attribution on tiles with an object; their number if there is no attribution"
     whole = sums.sum(1)
