@@ -138,7 +138,8 @@ def datasets(self:InDomainStudy): return self.train, self.test
 
 @patch
 def settings(self:InDomainStudy):
-    if not hasattr(self, '_weights'): self._weights = digest({k: v.cpu() for k, v in as_model(self.make()).state_dict().items()})
+    if not hasattr(self, '_weights'):
+        self._weights = digest({k: v.cpu() for k, v in as_model(self.make()).state_dict().items()})
     return [vars(self.recipe), self.seed, self._weights]
 
 @patch
@@ -274,7 +275,7 @@ def _cost_of(explain):
 
 # %% ../../nbs/studies/in_domain.ipynb #9b3263ec
 @patch
-def cost(self:InDomainStudy) -> pd.DataFrame: # score, network, units, trainings, passes, units_left, trainings_left, passes_left
+def cost(self:InDomainStudy) -> pd.DataFrame: # Units, trainings and passes, and how many are left
     "Trainings and passes of the whole study, and of what is left"
     units, missing = self.unit_costs().assign(units=1), self.missing()
     columns = ['units', 'trainings', 'passes']
