@@ -20,7 +20,7 @@ from fastcore.basics import patch
 from torch import Tensor
 from .core import *
 from .models.zoo import Correct, correct, normalized
-from .stats import SequentialComparison, interval, min_images
+from .stats import SequentialComparison, Discrimination, discrimination, interval, min_images, not_discriminating
 from . import viz
 from .viz import canvas, figure_html, plot_intervals, show_maps, verdict_html
 from .checks.certificates import certify_exactness
@@ -353,13 +353,27 @@ def trusted(self:Audit) -> list: # Names; empty for a model that guesses and for
     def beats_controls(name): return all(self.comparison.ahead(name, control) for control in self.controls)
     return [n for n in self.best() if beats_controls(n)]
 
+# %% ../nbs/interpret.ipynb #d15b0002
+@patch
+def discriminates(self:Audit) -> Discrimination:
+    "Whether the score that ranks tells explainers from controls, and explainers from each other, on these images"
+    own = self.rows[(self.rows.metric == self.metric) & self.rows['at'].isna()]
+    return discrimination(own, self.controls, metric_registry[self.metric].better)
+
+@patch
+def _doubt(self:Audit):
+    d = self.discriminates()
+    if d.discriminates != 'no' or self.ranking.images.max() < min_images: return ''
+    return (f'Note that {self.metric} {not_discriminating}: the control {d.best_control} has a mean of {d.control:.3f}, '
+            f'and the median explainer {d.median:.3f}.')
+
 # %% ../nbs/interpret.ipynb #691be1a2
 @patch
 def recommendation(self:Audit) -> str:
     "How well the model performs, what to do, and what the budget did not cover."
     c = self.correct
     performance = f'The model classifies {c.right} of {c.images} images correctly.' if c else ''
-    return ' '.join(s for s in (performance, self._advice(), self.note) if s)
+    return ' '.join(s for s in (performance, self._advice(), self._doubt(), self.note) if s)
 
 @patch
 def __repr__(self:Audit): return self.recommendation()
@@ -368,7 +382,8 @@ def __repr__(self:Audit): return self.recommendation()
 def plot(self:Audit): # Figure
     "Plot the mean score of each explainer with its interval."
     families = [explainer_registry[n].family for n in self.ranking.explainer]
-    return plot_intervals(self.ranking.assign(family=families), xlabel=self.metric)
+    flag = f', {not_discriminating}'*(self.discriminates().discriminates == 'no')
+    return plot_intervals(self.ranking.assign(family=families), xlabel=self.metric + flag)
 
 # %% ../nbs/interpret.ipynb #3c33e7e4
 @patch

@@ -21,15 +21,25 @@ from ..core import *
 # %% ../../nbs/explainers/perturbation.ipynb #d563fb65
 target_scores = dict(probability=lambda logits: logits.softmax(1), logit=lambda logits: logits)
 
+def _distinct(images): # [S,N,C,H,W]
+    "The first of each run of equal images, and for each image the number of its run"
+    def is_new(versions): return (versions[:, 1:] != versions[:, :-1]).flatten(2).any(2).any(0)
+    new = is_new(images[:1])                  # Nearly always all of them are, which one version shows
+    if not new.all(): new = is_new(images)
+    new = torch.cat([new.new_ones(1), new])
+    return new.nonzero()[:, 0], new.cumsum(0) - 1
+
 def target_score(model,         # Model
                  images:Tensor, # [S,N,C,H,W], S versions of each of N images
                  target:Tensor, # [N] classes
                  score:str='probability', # 'probability' or 'logit'
                 ) -> Tensor:    # [S,N]
-    "The score of the target class for each version of each image"
+    "The score of the target class for each version of each image; equal neighbors go through the network once"
     if score not in target_scores: raise unknown_name('score', score, target_scores)
-    p = target_scores[score](model(images.flatten(0, 1))).reshape(*images.shape[:2], -1)
-    return p.gather(2, target.expand(len(images), -1)[..., None])[..., 0]
+    first, run = _distinct(images)
+    distinct = images if len(first) == images.shape[1] else images[:, first]
+    p = target_scores[score](model(distinct.flatten(0, 1))).reshape(*distinct.shape[:2], -1)
+    return p[:, run].gather(2, target.expand(len(images), -1)[..., None])[..., 0]
 
 def target_probability(model, images:Tensor, target:Tensor) -> Tensor: # [S,N]
     "The probability of the target class for each version of each image"
