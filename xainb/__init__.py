@@ -17,7 +17,7 @@ _public = { # Module -> names; this is the only list of public names
     'viz': 'show_maps plot_curves plot_intervals plot_ranks plot_critical_difference heat_table',
     'data.images': 'Images photos image_folder food101',
     'data.decoys': 'DecoyScenes decoy_scenes',
-    'data.scenes': 'DigitScenes digit_scenes',
+    'data.scenes': 'plain_scenes',
     'data.shifts': 'shifted',
     'data.text': 'texts',
     'data.tabular': 'tabular',
