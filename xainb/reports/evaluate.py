@@ -845,8 +845,8 @@ def _findings_html(self:EvaluationReport):
     near_chance = {m: c for m, c in self.correct_counts().items() if c.near_chance}
     doubts = [_doubt.format(name=self.name[m], right=c, chance=c.chance) for m, c in near_chance.items()]
     warnings = ''.join(f'<p><b>{html.escape(d)}</b></p>' for d in doubts)
-    return warnings + verdict_html(self.findings(),
-                                   'agrees?') + f"<p>{html.escape(one_line(_captions['findings']))}</p>"
+    table = f'<div class="scroll">{verdict_html(self.findings(), "agrees?")}</div>'
+    return f"{warnings}{table}<p>{html.escape(one_line(_captions['findings']))}</p>"
 
 # %% ../../nbs/reports/evaluate.ipynb #d80c5a90
 @patch
@@ -859,9 +859,10 @@ def _accuracy_html(self:EvaluationReport):
 def _discrimination_html(self:EvaluationReport):
     t = self.discrimination_texts()
     pooled, each = (t[(t.network == 'all') == whole] for whole in (True, False))
-    table = verdict_html(pooled.drop(columns='network'), t.columns[-1])
+    def table_of(some): return f'<div class="scroll">{verdict_html(some, t.columns[-1])}</div>'
     caption = f"<p>{html.escape(one_line(_captions['discrimination']))}</p>"
-    return table + caption + (folded('on each network', verdict_html(each, t.columns[-1])) if len(each) else '')
+    by_network = folded('on each network', table_of(each)) if len(each) else ''
+    return table_of(pooled.drop(columns='network')) + caption + by_network
 
 @patch
 def _metric_html(self:EvaluationReport, m):
