@@ -1011,6 +1011,9 @@ def _check_background(background, x):
     background = _as_tensor(background, 'backgrounds', x)
     if background.shape != x.shape:
         raise BadInput(f"backgrounds of images {list(x.shape)} have the same shape, not {list(background.shape)}")
+    low, high = background.min().item(), background.max().item()
+    if not (low >= -1e-3 and high <= 1 + 1e-3): # NaN is neither
+        raise BadInput(f"backgrounds are images in [0,1]; these go from {low:.3g} to {high:.3g}")
     return background
 
 # %% ../nbs/core.ipynb #c0e00065

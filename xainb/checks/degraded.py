@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np, pandas as pd, torch
 from fastcore.basics import patch
 from torch import Tensor
-from ..core import BadInput, Several, Number, metric_registry
+from ..core import BadInput, Several, Number, check_attribution, check_images, metric_registry
 from ..stats import holm, mean_p, min_images, paired_difference
 from .metrics import leading, numbers
 from ..metrics.localization import pxap_score
@@ -104,6 +104,8 @@ def _repr_html_(self:NoiseTest):
     return f'<p>{self!r}</p>' + self.table.round(3).to_html(index=False)
 
 # %% ../../nbs/checks/degraded.ipynb #d3600011
+_level = Number(0, 1, above=True, below=True)
+
 def notices_noise(metric,            # A registered metric or its name
                   model,             # Model or Learner
                   x:Tensor,          # Images [N,C,H,W] in [0,1], eight or more to decide anything
@@ -120,6 +122,11 @@ def notices_noise(metric,            # A registered metric or its name
     metric = metric_registry[metric] if isinstance(metric, str) else metric
     try: fractions = Several(Number(0, 1, above=True))(fractions)
     except ValueError: raise BadInput(f"fractions of noise are above 0 and up to 1, not {fractions!r}") from None
+    try: alpha = _level(alpha)
+    except ValueError: raise BadInput(f"alpha is {_level}, not {alpha!r}") from None
+    check_images(x)
+    given = torch.as_tensor(attribution) if isinstance(attribution, np.ndarray) else attribution
+    attribution = check_attribution('the attribution', given, x)
     sign = 1 if metric.better == 'higher' else -1
     def score(noise):
         return sign*_measured(metric, noise, model, x, target, attribution, ground_truth, explain, seed, params or {})

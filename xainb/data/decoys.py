@@ -206,8 +206,11 @@ def erased(x:Tensor,         # Images [N,C,H,W]
            tile,             # Number of the tile to erase, or one for each image [N]
           ) -> Tensor:       # [N,C,H,W]
     "The images with the background in the place of one tile"
-    number = torch.as_tensor(tile, device=x.device).view(-1, 1, 1)
-    return torch.where((ground_truth.tiles == number)[:, None], ground_truth.background, x)
+    check_images(x)
+    truth, number = check_ground_truth(ground_truth, x), torch.as_tensor(tile, device=x.device).view(-1, 1, 1)
+    if truth.tiles is None or truth.background is None: raise BadInput("erasing needs the tiles and the background")
+    if len(number) not in (1, len(x)): raise BadInput(f"one tile, or one for each of {len(x)} images, not {len(number)}")
+    return torch.where((truth.tiles == number)[:, None], truth.background, x)
 
 # %% ../../nbs/data/decoys.ipynb #048cb780
 @dataset(ground_truth='label, box, mask, tiles', source='digits (UCI) on photographs (scikit-learn) and on clouds')
