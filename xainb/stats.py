@@ -672,7 +672,7 @@ def _p_of_columns(d):
 
 # %% ../nbs/stats.ipynb #d15c000c
 def discrimination(rows,           # Tidy frame of one metric: one number for each explainer and image, of each network
-                   controls,       # Names of the controls; all others are explainers
+                   controls,       # Names of the controls, or one name; all others are explainers
                    better='higher', # Or 'lower'
                    item='explainer', unit='image', value='value', # Columns, as in `compare_all`
                    network=None,   # Column of the networks, if there are several
@@ -680,6 +680,8 @@ def discrimination(rows,           # Tidy frame of one metric: one number for ea
                   ) -> Discrimination: # best_control, control, median, pairs, separated, discriminates
     "Compare the best control with the median explainer, and count the pairs of explainers that are separated."
     if better not in ('higher', 'lower'): raise unknown_name('direction', better, ['higher', 'lower'])
+    check_params(discrimination, dict(alpha=Number(0, 1, above=True, below=True)), ['alpha'], dict(alpha=alpha))
+    controls = [controls] if isinstance(controls, str) else controls
     wide, sign = _by_network(rows, item, unit, value, network), 1 if better == 'higher' else -1
     of_controls, of_explainers = wide[[c for c in wide if c in controls]], wide[[c for c in wide if c not in controls]]
     d = column_differences(of_explainers)

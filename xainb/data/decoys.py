@@ -209,7 +209,8 @@ def erased(x:Tensor,         # Images [N,C,H,W]
     check_images(x)
     truth, number = check_ground_truth(ground_truth, x), torch.as_tensor(tile, device=x.device).view(-1, 1, 1)
     if truth.tiles is None or truth.background is None: raise BadInput("erasing needs the tiles and the background")
-    if len(number) not in (1, len(x)): raise BadInput(f"one tile, or one for each of {len(x)} images, not {len(number)}")
+    if len(number) not in (1, len(x)):
+        raise BadInput(f"one tile, or one for each of {len(x)} images, not {len(number)}")
     return torch.where((truth.tiles == number)[:, None], truth.background, x)
 
 # %% ../../nbs/data/decoys.ipynb #048cb780
