@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['grid_settings', 'cell_map', 'composed', 'cells_of', 'cell_fractions', 'grouped', 'Grids', 'log_probability',
-           'make_grids', 'grid_scores', 'last_feature_layer', 'cut_network', 'grid_pointing_game']
+           'make_grids', 'grid_scores', 'last_feature_layer', 'cut_network', 'grid_members', 'grid_pointing_game']
 
 # %% ../../nbs/metrics/grid.ipynb #91ed7adc
 import math, torch
@@ -232,8 +232,31 @@ def _disconnected(setting, model, x, n, classes):
 
 grid_settings |= {k: partial(_disconnected, k) for k in ('difull', 'dipart')}
 
+# %% ../../nbs/metrics/grid.ipynb #f1a60001
+def grid_members(scores:Tensor, # [N,classes] of the network
+                 target:Tensor, # [N] the class that is explained
+                 n:int=2,       # Cells in each row and column
+                 confidence:float=.5, # Smallest probability of the target
+                 seed:int=0,    # Decides which images share a grid, and in which cells they are
+                ) -> Tensor:    # [M,n²] index of the image in each cell
+    "Which images share a grid; raises `NotApplicable` if the network is sure of too few classes"
+    sure, target = log_probability(scores, target).cpu(), target.cpu()
+    among = (sure.exp() >= confidence).nonzero()[:, 0]
+    return _groups_or_reason(target, sure, among, n, seed)
+
+# %% ../../nbs/metrics/grid.ipynb #f1a60003
+def _members_given(members, n, count):
+    "`members` if they are indices of distinct images, n² in a row; raises `BadInput` otherwise"
+    wrong = BadInput(f"members are the images of each grid, [M,{n*n}] different numbers from 0 to {count - 1}, "
+                     f"not {str(members)[:60]!r}")
+    if not isinstance(members, Tensor) or members.dtype != torch.long: raise wrong
+    if members.ndim != 2 or members.shape[1] != n*n: raise wrong
+    if any(not 0 <= i < count for i in members.flatten().tolist()) or len(members.unique()) < members.numel(): raise wrong
+    return members
+
 # %% ../../nbs/metrics/grid.ipynb #05deeecc
-@metric(family='localization', better='higher', cost=lambda explain=None: 1 + explanation_cost(explain),
+@metric(family='localization', better='higher',
+        cost=lambda explain=None, members=None: (members is None) + explanation_cost(explain),
         needs='explainer', reduce='sum', ignores_attribution=True, composes=lambda n: n,
         ranges=dict(n=_side, confidence=Number(0, 1)),
         source='Böhle et al. 2021, arXiv 2104.00032; Rao et al. 2022, arXiv 2205.10435')
@@ -241,12 +264,12 @@ def grid_pointing_game(model, x, target, maps, ground_truth, explain,
                        n=2, # Cells in each row and column
                        confidence=.5, # Smallest probability of the target (ours; the paper has .99 of the true class)
                        seed=0, # Decides which images share a grid, and in which cells they are
+                       members=None, # [M,n²] the images of each grid; by default those of `grid_members`
                       ):
     "The fraction of the positive attribution to an image's class that is in its cell of a grid of n × n images"
     _check_size(model, composed(x[:1, None].expand(-1, n*n, -1, -1, -1)), n)
-    sure = log_probability(logits(model, x), target)
-    among = (sure.exp() >= confidence).nonzero()[:, 0].cpu()
-    members = _groups_or_reason(target.cpu(), sure.cpu(), among, n, seed).to(x.device)
+    if members is None: members = grid_members(logits(model, x), target, n, confidence, seed)
+    members = _members_given(members, n, len(x)).to(x.device)
     value = torch.full((len(x),), torch.nan, dtype=torch.double, device=x.device)
-    value[members] = _scores_of_cells(model, x, members, target[members], n, explain)
+    if len(members): value[members] = _scores_of_cells(model, x, members, target[members], n, explain)
     return metric_rows('grid_pointing_game', value)

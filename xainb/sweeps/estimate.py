@@ -170,7 +170,7 @@ def _metric_call(w, net, x, passes):
     mask = torch.eye(side, dtype=torch.bool).expand(n, -1, -1)
     ground_truth = GroundTruth(boxes, mask, torch.zeros(n, side, side, dtype=torch.long), torch.zeros_like(x))
     params = with_fewer_samples(f, w.params, passes, explain=explain)
-    if f.composes and 'confidence' in f.params: params = params | dict(confidence=0.) # The network is not trained
+    if f.composes: params = params | dict(members=torch.arange(n)[None]) # A sweep decides it once, for all explainers
     return partial(f, net, x, torch.arange(n) % w.network.classes, torch.rand(n, 1, side, side), ground_truth,
                    explain=explain, **params)
 

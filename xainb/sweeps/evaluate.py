@@ -22,6 +22,7 @@ from ..data.images import *
 from ..data.decoys import *
 from ..data.scenes import *
 from ..data.shifts import *
+from ..metrics.grid import grid_members
 from ..models.zoo import *
 from ..models.zoo import normalization_of, split_model_string, timm_network, torchvision_network
 from .plan import *
@@ -118,17 +119,27 @@ def accuracy_units(p:EvaluationProfile, images:Images) -> dict: # Unit -> (kind 
     return {f"accuracy.{kind or 'clean'}-{severity}.{n}": (kind, severity, n) for (kind, severity), n in counts.items()}
 
 # %% ../../nbs/sweeps/evaluate.ipynb #98873ec2
+def _composes(m): return m != 'cost' and metric_registry[m].composes
+
+def _chunks_of(p, n, m):
+    "The images of each unit of a metric; one that composes larger images has only whole ones in a unit"
+    cells = metric_registry[m].composes(**p.metrics[m])**2 if _composes(m) else 1
+    return chunks(n, -(-p.chunk//cells)*cells)
+
 def explainer_units(p:EvaluationProfile, n:int) -> list: # (explainer, parameters, [(metric, parameters)], start, stop)
     "The explainer, metrics and images of each unit of work; the pseudo-metric `cost` stores what the attribution cost"
-    composing = [(m, mp) for m, mp in p.metrics.items() if metric_registry[m].composes]
-    scored = [('cost', {})] + [(m, mp) for m, mp in p.metrics.items() if not metric_registry[m].composes]
-    work = [(scored, *c) for c in chunks(n, p.chunk)] + ([(composing, 0, n)] if composing else [])
+    composing = [(m, mp) for m, mp in p.metrics.items() if _composes(m)]
+    scored = [('cost', {})] + [(m, mp) for m, mp in p.metrics.items() if not _composes(m)]
+    work = [(scored, *c) for c in chunks(n, p.chunk)]
+    work += [([(m, mp)], *c) for m, mp in composing for c in _chunks_of(p, n, m)]
     return [(e, seeded_params(e, params, p.seed), *w) for w in work for e, params in p.explainers.items()]
 
 # %% ../../nbs/sweeps/evaluate.ipynb #71a236be
-def _unit(e, params, m, metric_params, start, stop):
+def _unit(e, params, m, metric_params, start, stop, n):
+    "The name of a unit; the values of images that share a grid depend on all `n` images"
     metric_params = {} if m == 'cost' else all_params(metric_registry, m, metric_params)
-    return unit_name(e, m, f'{start}-{stop}', of=(all_params(explainer_registry, e, params), metric_params))
+    images = f'{start}-{stop}-of-{n}' if _composes(m) else f'{start}-{stop}'
+    return unit_name(e, m, images, of=(all_params(explainer_registry, e, params), metric_params))
 
 def map_names(p:EvaluationProfile) -> dict: # Explainer -> name
     "The names under which the kept attributions are stored, without the id of the run"
@@ -138,7 +149,7 @@ def map_names(p:EvaluationProfile) -> dict: # Explainer -> name
 
 # %% ../../nbs/sweeps/evaluate.ipynb #85b8d7f1
 def _run(p, id, spec, card, accuracy, n, work):
-    units = [_unit(e, params, m, mp, *c) for e, params, scored, *c in explainer_units(p, n) for m, mp in scored]
+    units = [_unit(e, params, m, mp, *c, n) for e, params, scored, *c in explainer_units(p, n) for m, mp in scored]
     return Run(id, card.name, list(accuracy) + units, 'evaluate', dict(model=spec), passes=sum(w.passes for w in work))
 
 def evaluation_id(p:EvaluationProfile, spec:str, # Model string
@@ -165,8 +176,8 @@ def evaluation_work(p:EvaluationProfile, run:str, network:Network, accuracy:dict
         maps = 2*min(p.show, explained)*network.side**2
         work.append(at(kind='explanations', what=e, params=params, images=explained, passes=passes, units=units,
                        lines=1, arrays=dict(maps=maps)))
-        work += [_score(at, m, mp, e, params, explain, n if metric_registry[m].composes else explained, units, undefined)
-                 for m, mp in p.metrics.items()]
+        work += [_score(at, m, mp, e, params, explain, n if _composes(m) else explained, len(_chunks_of(p, n, m)),
+                        undefined) for m, mp in p.metrics.items()]
     return work
 
 # %% ../../nbs/sweeps/evaluate.ipynb #08056f55
@@ -178,13 +189,17 @@ def _classify(at, accuracy, shifted):
 def _score(at, m, metric_params, e, params, explain, n, units, undefined):
     f = metric_registry[m]
     score = partial(at, kind='metrics', what=m, params=metric_params, extra=(e, params) if f.needs == 'explainer' else ())
-    each = f.cost(explain=explain, **metric_params)
-    if not f.composes: return score(images=n, passes=n*each, units=units)
-    if m in undefined: return score(passes=undefined[m], units=1)
-    if e in undefined: return score(passes=1 + n*(each - explanation_cost(explain) + undefined[e]), units=1)
-    network = at.keywords['network']
+    if f.composes: return _score_composed(score, f, metric_params, explain, n, units, undefined.get(m), undefined.get(e))
+    return score(images=n, passes=n*f.cost(explain=explain, **metric_params), units=units)
+
+def _score_composed(score, f, metric_params, explain, n, units, refused, in_vain):
+    "The work of a metric with larger images; `refused` and `in_vain` are passes until it is known that they are not defined"
+    if refused is not None: return score(passes=units*refused, units=units)
+    if in_vain is not None: return score(passes=units + n*in_vain, units=units)
+    network = score.keywords['network']
     larger = replace(network, side=network.side*f.composes(**metric_params))
-    return score(images=n, passes=1 + n*each, units=1, network=larger)
+    each = f.cost(explain=explain, members=(), **metric_params) # The scores of all images are known
+    return score(images=n, passes=units + n*each, units=units, network=larger)
 
 # %% ../../nbs/sweeps/evaluate.ipynb #e5a10002
 _defined_everywhere = {f'xainb.explainers.{part}' # They need no more than scores and gradients
@@ -336,7 +351,8 @@ add_profile(EvaluationProfile('smoke', 'two networks, four explainers, four imag
     smoke_settings, models=['demo/alexnet', 'demo/resnet'], metrics=on_grids | scene_metrics,
     images=4, accuracy_images=20, shift_images=10, chunk=2, show=2))
 add_profile(EvaluationProfile('demo', 'the embedded benchmark: 12 small networks on decoy scenes',
-    demo_settings, models=['demo/*'], metrics=on_grids | scene_metrics, images=96))
+    demo_settings, models=['demo/*'], metrics=on_grids | scene_metrics, images=96,
+    chunk=48))
 add_profile(EvaluationProfile('boundary', 'explanations at the image and from its decision boundary, on the networks of the demo',
     boundary_pairs, models=['demo/*'], metrics=dict(boundary_scores={}) | scene_metrics, images=16))
 add_profile(EvaluationProfile('photos', 'your photographs and your networks, with far fewer samples than published: an hour on two cores',
@@ -384,20 +400,23 @@ def evaluate(net,            # Network or Learner
              shared:dict,    # See `facts`
             ):
     "Compute and write every unit, one explainer, metric and chunk of images each, that the store does not hold"
-    net = as_model(net)
-    targets, done, maps = logits(net, images.x).argmax(1), store.done(run), map_names(p)
-    for e, params, scored, start, stop in explainer_units(p, len(images)):
-        units = {m: (mp, _unit(e, params, m, mp, start, stop)) for m, mp in scored}
+    net, n = as_model(net), len(images)
+    out, done, maps = logits(net, images.x), store.done(run), map_names(p)
+    targets = out.argmax(1)
+    members = {m: _members(store, run, out, m, params) for m, params in p.metrics.items() if _composes(m)}
+    for e, params, scored, start, stop in explainer_units(p, n):
+        units = {m: (mp, _unit(e, params, m, mp, start, stop, n)) for m, mp in scored}
         todo = {m: (mp, unit) for m, (mp, unit) in units.items() if unit not in done}
         if not todo: continue
         shown, target, explain = images[start:stop], targets[start:stop], partial(explainer_registry[e], **params)
-        composing = all(m in metric_registry and metric_registry[m].composes for m in todo)
+        composing = all(map(_composes, todo))
         attribution, cost = (None, {}) if composing else _attribution(net, shown, target, explain)
         if start == 0 and isinstance(attribution, Tensor):
             _keep_maps(store, f'{run}.{maps[e]}', attribution, shown, p.show)
         columns = shared | dict(explainer=e, explainer_params=canonical_json(params), family=explain.func.family)
         for m, (mp, unit) in todo.items():
-            scores = _scores(net, shown, target, attribution, m, mp, cost, explain)
+            if composing: scores = _scores_composed(net, images, targets, members[m], m, mp, explain, start, stop)
+            else: scores = _scores(net, shown, target, attribution, m, mp, cost, explain)
             store.write(run, unit, **columns | dict(metric_params=canonical_json(mp)) | scores)
 
 # %% ../../nbs/sweeps/evaluate.ipynb #6d7ea102
@@ -418,8 +437,37 @@ def _scores(net, shown, target, attribution, m, params, cost, explain):
     if m == 'cost':
         passes = [cost['forward'] + cost['backward']]*len(shown)
         return dict(frame=metric_rows('cost', passes).assign(image=shown.ids)) | cost
+    return _measured(net, shown, len(shown), target, attribution, m, explain, params)
+
+def _measured(net, images, n, target, attribution, m, explain, params):
+    "The frame of a metric and its cost for each of the `n` images that are scored"
     try:
-        with count_cost(net, len(shown)) as own:
-            frame = metric_registry[m](net, shown.x, target, attribution, shown.ground_truth, explain=explain, **params)
+        with count_cost(net, n) as own:
+            frame = metric_registry[m](net, images.x, target, attribution, images.ground_truth, explain=explain, **params)
     except NotApplicable as why: return dict(frame=pd.DataFrame([dict(metric=m, note=str(why))]))
-    return dict(frame=frame.assign(image=[shown.ids[i] for i in frame.image])) | own
+    return dict(frame=frame.assign(image=[images.ids[i] for i in frame.image])) | own
+
+# %% ../../nbs/sweeps/evaluate.ipynb #f1a60008
+def _members(store, run, scores, m, params):
+    "The images of each grid, decided once and kept, or the reason why there is no grid"
+    params = metric_registry[m].params | params
+    name = f"{run}.{unit_name('members', m, of=(len(scores), params))}"
+    if (kept := store.load_arrays(name)): return torch.from_numpy(kept['members'][0])
+    try: members = grid_members(scores, scores.argmax(1), *(params[k] for k in ('n', 'confidence', 'seed')))
+    except NotApplicable as why: return str(why)
+    store.save_arrays(name, members=members[None].numpy()) # One entry, which a report that is packed copies whole
+    return members
+
+def _in_grids(members, n, start, stop):
+    "The images from `start` to `stop` if those in grids come first, and the members of the grids, counted among them"
+    used, cells = members.flatten().tolist(), members.shape[1]
+    order = used + sorted({*range(n)} - {*used})
+    whole = max(0, min(stop, len(used)) - start)//cells
+    return torch.tensor(order[start:stop]), torch.arange(whole*cells).view(whole, cells)
+
+# %% ../../nbs/sweeps/evaluate.ipynb #f1a6000b
+def _scores_composed(net, images, targets, members, m, params, explain, start, stop):
+    "The frame and the cost of a metric that composes larger images, for one chunk"
+    if isinstance(members, str): return dict(frame=pd.DataFrame([dict(metric=m, note=members)]))
+    order, members = _in_grids(members, len(images), start, stop)
+    return _measured(net, images[order], len(order), targets[order], None, m, explain, params | dict(members=members))
