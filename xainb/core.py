@@ -44,14 +44,17 @@ class Refused(NotApplicable):
 # %% ../nbs/core.ipynb #c5cef444
 def _letters(name): return re.sub(r'[^0-9a-z]', '', name.lower()) or name # Grad-CAM is gradcam
 
+_longest_name = 60
+
 def unknown_name(what:str,  # Kind of thing, for the message: 'explainer', 'metric', …
                  name:str,  # The name that was asked for
                  known,     # The names that exist
                 ) -> BadInput: # An exception that the caller raises
     "The exception for an unknown `name`; its message suggests the nearest known one"
-    known = list(dict.fromkeys(map(str, known)))
+    known, name = list(dict.fromkeys(map(str, known))), str(name)
+    if len(name) > _longest_name: name = ' '.join(name.split())[:_longest_name] + '…' # For example a network
     plain = {_letters(k): k for k in reversed(known)}
-    close = difflib.get_close_matches(_letters(str(name)), plain, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(_letters(name), plain, n=1, cutoff=0.5)
     if close: return BadInput(f"unknown {what} '{name}': did you mean '{plain[close[0]]}'?")
     listed = sorted(known)[:50]
     more = f', … ({len(known):,} names)' if len(known) > len(listed) else ''

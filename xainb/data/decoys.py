@@ -194,7 +194,7 @@ class _Layers:
         self.alpha = self.alpha*~as_tiles(where[:, None])
 
 def _check(task, patch, strength, **given):
-    if task not in tasks: raise unknown_name('task', task, tasks)
+    if task not in list(tasks): raise unknown_name('task', task, tasks)
     if patch and patch not in patch_kinds: raise unknown_name('patch', patch, patch_kinds)
     check_scenes(DecoyScenes, **given)
     check_params(DecoyScenes, dict(strength=Number(0, 1)), dict(strength=1.), dict(strength=strength))
