@@ -26,7 +26,7 @@ class Averaged(nn.Module):
 net, target = Averaged().eval().double(), torch.tensor([0, 2])
 gray = torch.rand(2, 1, 16, 16, generator=torch.Generator().manual_seed(0), dtype=torch.double)
 copy = gray.repeat(1, 3, 1, 1)
-random = {'smoothgrad', 'smoothgrad_squared', 'vargrad', 'boundary_smoothgrad', 'random_control'} # Their noise has as many channels as the image
+random = {'smoothgrad', 'smoothgrad_squared', 'vargrad', 'boundary_smoothgrad', 'random_control', 'blurred_random'} # Their noise has as many channels as the image
 search = {'boundary_saliency_map', 'boundary_integrated_gradients', 'boundary_deep_lift', 'adversarial_gradient_integration'} # A nearest point in another space; distances grow with the channels
 
 def small(name): return {k: v for k, v in few.items() if k in explainer_registry[name].params and explainer_registry[name].params[k] is not False}

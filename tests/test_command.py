@@ -81,7 +81,7 @@ def test_dry_run_writes_nothing(tmp_path):
     (['trend', '--repeats', '-1'], 'the number of repeats is at least 1, not -1'),
     (['roar', '--models', 'resnet50'], "unknown model 'resnet50': did you mean 'torchvision/resnet50' or 'timm/resnet50'?"),
     (['evalute'], "unknown job 'evalute': did you mean 'evaluate'?"),
-    (['--fractions', '.1'], "job 'evaluate' with profile 'smoke' has no option 'fractions'; it has models, explainers, metrics, images, seed, split, size, style"),
+    (['--fractions', '.1'], "job 'evaluate' with profile 'smoke' has no option 'fractions'; it has models, explainers, metrics, images, seed, split, size, style, task, patch, strength"),
     (['--jobs', '-1'], 'jobs and threads are at least 1, not -1'),
     (['--jobs', '2', '--scheduler', 'tcp://127.0.0.1:1'], 'jobs are for this machine; a cluster runs as many notebooks at the same time as its workers have threads or GPUs'),
     (['--models', 'torchvision/squeezenet1_1:no.safetensors'], "no weights file at 'no.safetensors'")])

@@ -3,6 +3,7 @@ import copy, random, sys, threading
 import numpy as np, pytest, torch
 from torch import nn
 import xainb.all
+from xainb.checks.metrics import in_tiles
 from xainb.checks.explainers import SmallNet, apart, changes, small_images, state_of
 from xainb.core import GroundTruth, explainer_registry, metric_registry
 
@@ -11,13 +12,13 @@ few = dict(integrated_gradients=dict(n_steps=4), expected_gradients=dict(n_sampl
            scorecam=dict(channels=4), groupcam=dict(groups=4), meaningful_perturbation=dict(n_steps=4), extremal_perturbation=dict(n_steps=4, areas=(.2, .4)),
            smoothgrad=dict(n_samples=3), smoothgrad_squared=dict(n_samples=3), vargrad=dict(n_samples=3), adversarial_gradient_integration=dict(n_steps=3),
            boundary_saliency_map=dict(search=dict(radii=(.25, 1., 4.), n_steps=3, cw=3)), boundary_integrated_gradients=dict(n_steps=3) | search, boundary_deep_lift=search, boundary_smoothgrad=dict(n_samples=2) | search)
-few_of_metric = dict(parameter_randomization=dict(stops=2), max_sensitivity=dict(n_samples=2), infidelity=dict(n_samples=4), insertion=dict(n_steps=3), deletion=dict(n_steps=3), fidelity=dict(n_steps=3), f_fidelity=dict(n_samples=2), single_deletion=dict(patches=2), road=dict(fractions=(.2, .5)))
+few_of_metric = dict(parameter_randomization=dict(stops=2), max_sensitivity=dict(n_samples=2), infidelity=dict(n_samples=4), insertion=dict(n_steps=3), deletion=dict(n_steps=3), fidelity=dict(n_steps=3), f_fidelity=dict(n_samples=2), single_deletion=dict(patches=2), road=dict(fractions=(.2, .5)), tile_scores=dict(only_decided=False))
 names = [n for n in explainer_registry if explainer_registry[n].__module__.startswith('xainb.')]
 
 x = small_images()
 target = torch.tensor([0, 3, 1])
 inside = torch.zeros(3, 24, 36, dtype=torch.bool); inside[:, 4:14, 6:20] = True
-ground_truth = GroundTruth(torch.tensor([[[6., 4, 20, 14]]]*3), inside)
+ground_truth = in_tiles(GroundTruth(torch.tensor([[[6., 4, 20, 14]]]*3), inside), x)
 
 def explained(name, net): return explainer_registry[name](net, x, target, **few.get(name, {}))
 
@@ -75,7 +76,7 @@ def test_explainers(training, networks):
 
 @pytest.mark.parametrize('networks', ['one', 'two'])
 def test_metrics(networks):
-    jobs = {n: lambda net, n=n: measured(n, net) for n in metric_registry if metric_registry[n].__module__.startswith('xainb.')}
+    jobs = {n: lambda net, n=n: measured(n, net) for n in metric_registry if metric_registry[n].__module__.startswith('xainb.') and not metric_registry[n].composes}
     nets = ways[networks](disordered(True))
     before = [state_of(n) for n in nets]
     assert together(jobs, nets) == []

@@ -85,7 +85,7 @@ class Grids:
         return cell_map(self.n, *(s//self.n for s in self.x.shape[2:]))
 
 # %% ../../nbs/metrics/grid.ipynb #5a0a1dab
-_side = Number(2, integer=True)
+_side = Number(2, 32, integer=True)
 
 def _check_side(n):
     try: return _side(n)
