@@ -757,9 +757,12 @@ def correct_counts(self:EvaluationReport) -> dict: # Network -> `Correct`; empty
 
 @patch
 def _undefined(self:EvaluationReport):
-    pair = ['model', 'explainer']
-    noted = self.rows[self.rows.note != ''].astype({c: str for c in pair}).drop_duplicates(pair)
-    return '; '.join(f'{e} on {self.name[m]}' for m, e in zip(noted.model, noted.explainer)) or 'nothing'
+    "What is not defined on which network: an explainer, or else a metric"
+    noted = self.rows.loc[self.rows.note != '', ['model', 'explainer', 'metric']].astype(str).drop_duplicates()
+    noted = [*noted.itertuples(index=False, name=None)]
+    undefined = {(model, e) for model, e, m in noted if m == 'cost'} # The explainer itself
+    found = [(e if (model, e) in undefined else titles.get(m, m), model) for model, e, m in noted]
+    return '; '.join(f'{what} on {self.name[model]}' for what, model in dict.fromkeys(found)) or 'nothing'
 
 # %% ../../nbs/reports/evaluate.ipynb #d15f0002
 @patch
