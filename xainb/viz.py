@@ -386,7 +386,8 @@ def heat_table(frame,          # DataFrame of numbers; NaN means not applicable
               ):               # Figure
     "A table of numbers with a color for each"
     v = frame.to_numpy(float)
-    ax = _axes(None, (size[0]*v.shape[1]+1.2, size[1]*v.shape[0]+.9))
+    names_below = .6 + .04*max(map(len, map(str, frame.columns)), default=0) # Inches; names are slanted
+    ax = _axes(None, (size[0]*v.shape[1]+1.2, size[1]*v.shape[0]+names_below))
     low, high = limits or ((np.nanmin(v), np.nanmax(v)) if np.isfinite(v).any() else (0, 1))
     cmap = 'cividis' if better != 'lower' else 'cividis_r'
     im = ax.imshow(np.ma.masked_invalid(v), cmap=cmap, vmin=low, vmax=high, aspect='auto')
