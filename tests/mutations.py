@@ -82,7 +82,7 @@ mutations = [Mutation(*m) for m in (
     ('map transposed on its tiles', 'tiles', 'scatter_add(1, tiles.flatten(1), maps.flatten(1).double())', 'scatter_add(1, tiles.flatten(1), maps.mT.flatten(1).double())'),
     ('share of the decoys', 'tiles', '(sums*holds).sum(1)/whole', '(sums*~holds).sum(1)/whole'),
     ('scenes that depend on a decoy count', 'tiles', ' & ~(effects.flips & ~holds).any(1)', ''),
-    ('ranks of tiles without ties', 'tiles', '+ ((b == a).sum(2) - 1)/2', ''),
+    ('ranks of tiles without ties', 'tiles', ' + (((b == a) & others).sum(2) - 1)/2', ''),
     ('cell map transposed', 'grid', 'n*row[:, None] + column', 'row[:, None] + n*column'),
     ('ranks from zero', 'complexity', '2*torch.arange(1, d+1', '2*torch.arange(0, d', 'sparseness'),
 )]
