@@ -12,7 +12,10 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, nullcontext, suppress
 from fastcore.basics import patch
 from functools import cache, partial
+from jupyter_client import AsyncKernelManager
+from jupyter_core.utils import ensure_event_loop, run_sync
 from pathlib import Path
+from traitlets.config import Config
 import torch, xainb
 from ..core import *
 from ..store import *
@@ -74,15 +77,27 @@ def _kill(km):
         if os.name == 'posix' and os.getpgid(_pid(km)) == _pid(km): os.killpg(_pid(km), signal.SIGKILL)
         else: psutil.Process(_pid(km)).kill()
 
+# %% ../../nbs/sweeps/run.ipynb #407abd63
+class _Kernel(AsyncKernelManager):
+    "A kernel that remembers the connection of the notebook that it executes"
+    connection = None
+    def client(self, **kwargs):
+        self.connection = super().client(**kwargs)
+        return self.connection
+
+    def disconnect(self):
+        "Close the sockets and threads of the connection, and the event loop of this thread"
+        if self.connection: self.connection.stop_channels()
+        self.connection = None
+        ensure_event_loop().close()
+
 # %% ../../nbs/sweeps/run.ipynb #5ae2c5d9
 @patch
 def _new(self:Kernels):
     "A kernel on the GPU that the fewest kernels use; where possible, only this user can read its sockets"
-    from jupyter_client import AsyncKernelManager
-    from traitlets.config import Config
     sockets = dict(transport='ipc', ip=f'{self.folder.name}/{uuid.uuid4().hex[:8]}')
     config = Config(KernelManager=sockets) if os.name == 'posix' else Config()
-    km = AsyncKernelManager(kernel_name='python3', config=config)
+    km = _Kernel(kernel_name='python3', config=config)
     km.kernel_spec.env.update(self.env | self._gpu(km))
     return km
 
@@ -98,7 +113,6 @@ def _gpu(self:Kernels, km):
 # %% ../../nbs/sweeps/run.ipynb #7b2efe60
 @patch
 def _stop(self:Kernels, km):
-    from nbclient.util import run_sync
     if _pid(km): _kill(km)
     if km.has_kernel: run_sync(km.shutdown_kernel)(now=True)
     with self.lock:
@@ -180,8 +194,10 @@ def _execute_notebook(source, out, parameters, kernels):
     import papermill as pm
     if kernels.stopped.is_set(): raise KernelStopped('interrupted')
     with kernels.one() as km:
-        call = partial(pm.execute_notebook, _escaped(source), _escaped(out), parameters,
-                       kernel_name='python3', progress_bar=False, start_timeout=300, km=km)
+        def call():
+            try: return pm.execute_notebook(_escaped(source), _escaped(out), parameters, kernel_name='python3',
+                                            progress_bar=False, start_timeout=300, km=km)
+            finally: km.disconnect()
         return kernels.watch(km, call)
 
 # %% ../../nbs/sweeps/run.ipynb #ff184b5e

@@ -1,0 +1,123 @@
+"""Attacks on sweeps, each on the smallest profile, and a table of what came of them:
+
+    python tests/attacks.py              all that are quick
+    python tests/attacks.py --slow       all
+    python tests/attacks.py damaged      those whose name contains a word
+    python tests/attacks.py --csv FILE   keeps the table as well
+
+An attack is a generator. It gets an empty folder, yields once for each trial that was survived, with a few words on what it tried,
+and raises AssertionError where xainb did not do what is right. `test_attacks.py` runs the same attacks as tests."""
+import argparse, os, resource, shutil, signal, subprocess, sys, tempfile, textwrap, time, traceback
+from pathlib import Path
+import children
+
+registry = {} # Name -> function with the fields `about`, `slow`
+
+def attack(about, slow=False):
+    "Register an attack; `about` says in one sentence what is right"
+    def add(f):
+        f.about, f.slow = about, slow
+        registry[f.__name__] = f
+        return f
+    return add
+
+# The smallest sweep: one network, one explainer, one metric, two images
+smallest = ['--profile', 'smoke', '--models', 'demo/alexnet', '--explainers', 'gradient', '--metrics', 'insertion', '--images', '2', '--threads', '1', '--jobs', '1']
+
+def sweep(out, *args, **env):
+    "What `xainb-sweep` returns with the arguments of the smallest sweep and others, which replace those of the same name"
+    return children.call('xainb-sweep', *smallest, '--out', out, *args, **env)
+
+def background(out, *args, **env):
+    "The same, without waiting, in a session of its own"
+    command = [sys.executable, str(Path(sys.executable).with_name('xainb-sweep')), *smallest, '--out', str(out), *map(str, args)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, env=os.environ | env)
+
+def until(true, seconds=300):
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, 'waited in vain'
+        time.sleep(.02)
+
+def said(run):
+    "All that a command printed, for the message of a failed assertion"
+    return (run.stdout + run.stderr)[-2000:]
+
+def one_sentence(run):
+    "The one line that a command wrote to stderr, apart from the progress bar, which is no traceback"
+    lines = [l for l in run.stderr.replace('\r', '\n').splitlines() if l.startswith('xainb')]
+    assert len(lines) == 1 and 'Traceback' not in run.stdout + run.stderr, said(run)
+    return lines[0]
+
+def finished(run): assert run.returncode == 0 and 'runs complete' in run.stdout and 'Traceback' not in run.stdout + run.stderr, said(run)
+
+def store_of(out):
+    from xainb.store import Store
+    return Store(out)
+
+def flip(file, at):
+    "Turn one bit of a file around"
+    content = bytearray(file.read_bytes())
+    content[at] ^= 1
+    file.write_bytes(content)
+
+def attempt(f):
+    "One row of the table: attack, outcome, trials"
+    survived, start = [], time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            for what in f(Path(folder)): survived.append(what)
+            outcome = 'held'
+        except AssertionError as e: outcome = f'failed after {", ".join(survived) or "nothing"}: ' + ' '.join(str(e).split())[:300]
+        except Exception as e:
+            traceback.print_exc()
+            outcome = f'{type(e).__name__}: {e}'[:300]
+    return dict(attack=f.__name__, right=f.about, outcome=outcome, trials=f'{len(survived)}: {", ".join(survived)}', seconds=time.perf_counter() - start)
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('words', nargs='*')
+    parser.add_argument('--slow', action='store_true')
+    parser.add_argument('--csv')
+    options = parser.parse_args()
+    chosen = [f for n, f in registry.items() if (options.slow or not f.slow or options.words) and (not options.words or any(w in n for w in options.words))]
+    rows = []
+    for f in chosen:
+        rows.append(r := attempt(f))
+        print(f"{r['attack']:34} {r['outcome']:8} {r['trials']}  ({r['seconds']:.0f} s)", flush=True)
+    if options.csv:
+        import pandas as pd
+        pd.DataFrame(rows).drop(columns='seconds').to_csv(options.csv, index=False)
+    return 0 if all(r['outcome'] == 'held' for r in rows) else 1
+
+# ---- Kernels
+
+trivial = '''
+import os, sys, tempfile, nbformat, psutil, resource
+from pathlib import Path
+from nbformat.v4 import new_code_cell, new_notebook
+from xainb.sweeps.run import *
+cells = [new_code_cell('x = 0', metadata=dict(tags=['parameters'])), new_code_cell('x + 1')]
+kernel = dict(name='python3', display_name='python3', language='python')
+folder, me, found = Path(sys.argv[1]), psutil.Process(), []
+template = folder/'template.ipynb'
+template.write_text(nbformat.writes(new_notebook(cells=cells, metadata=dict(kernelspec=kernel))))
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+with Kernels() as kernels:
+    for i in range(100):
+        run_notebook(str(template), folder/'out.ipynb', dict(x=i), kernels)
+        if i in (9, 99): found.append((me.num_fds(), me.num_threads(), me.memory_info().rss/2**20))
+print(*found[0], *found[1])
+'''
+
+@attack('100 notebooks in one kernel take no more descriptors, threads and memory than ten, with at most 256 open files', slow=True)
+def many_notebooks(folder):
+    (script := folder/'trivial.py').write_text(trivial)
+    run = children.call(script, folder)
+    assert run.returncode == 0, said(run)
+    first, last = (list(map(float, run.stdout.split()))[i:i+3] for i in (0, 3))
+    for what, most, a, b in zip(('descriptors', 'threads', 'MB'), (3, 1, 20), first, last):
+        assert b - a <= most, f'{what} grew from {a:.0f} to {b:.0f}'
+        yield what
+
+if __name__ == '__main__': sys.exit(main())
