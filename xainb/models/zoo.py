@@ -10,8 +10,8 @@ __all__ = ['imagenet_mean', 'imagenet_std', 'weights_folder', 'Normalize', 'norm
            'built_by']
 
 # %% ../../nbs/models/zoo.ipynb #f352d610
-import hashlib, importlib.util, json, urllib.parse, warnings
-from collections import OrderedDict
+import hashlib, importlib.util, inspect, json, os, re, urllib.parse, warnings, zipfile
+from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from functools import partial
@@ -62,42 +62,68 @@ def normalized(net:nn.Module, mean=imagenet_mean, std=imagenet_std) -> nn.Sequen
 # %% ../../nbs/models/zoo.ipynb #3f429bff
 def sha256(path) -> str: # 64 hexadecimal digits
     "Compute the SHA-256 checksum of a file"
-    if not hasattr(hashlib, 'file_digest'): return hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    with open(path, 'rb') as file: return hashlib.file_digest(file, 'sha256').hexdigest()
+    try:
+        if not hasattr(hashlib, 'file_digest'): return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        with open(path, 'rb') as file: return hashlib.file_digest(file, 'sha256').hexdigest()
+    except OSError as e: raise BadInput(f"cannot read '{path}': {e.strerror or e}") from None
 
 # %% ../../nbs/models/zoo.ipynb #ce2a85cc
 def read_weights(path,              # .safetensors, or a PyTorch checkpoint
                  checksum:str='',   # Expected SHA-256, or its first digits
                 ) -> dict:          # State dict with plain keys
     "Read the tensors of a weights file, whichever format they were published in"
+    if not os.path.isfile(path): raise BadInput(f"no weights file at '{path}'")
     path = Path(path)
-    if not path.is_file(): raise BadInput(f"no weights file at '{path}'")
     if checksum and not (found := sha256(path)).startswith(checksum):
         raise BadInput(f"'{path.name}' has checksum {found[:12]}…, not {checksum[:12]}…: it is another file, or was damaged")
     try: state = _open_weights(path)
+    except BadInput: raise
     except (SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError) as e:
         reason = (str(e) or type(e).__name__).splitlines()[0][:80]
         raise BadInput(f"'{path.name}' cannot be read as weights; it may be truncated ({reason})") from None
     except Exception as e:
         reason = f"which xainb does not load ({type(e).__name__}); save the state dict alone"
         raise BadInput(f"'{path.name}' holds more than weights, {reason}") from None
-    if not isinstance(state, dict):
-        found = type(state).__name__
-        raise BadInput(f"'{path.name}' holds a {found}, and weights are a dictionary of tensors: save net.state_dict()")
-    return _plain_keys(state)
+    return _plain_keys(state, path.name)
 
 # %% ../../nbs/models/zoo.ipynb #99b7a3ae
 def _open_weights(path):
     if path.suffix.lower() == '.safetensors': return load_file(path)
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as entries: inside = sum(e.file_size for e in entries.infolist())
+        if inside > os.path.getsize(path): # PyTorch would decompress it in memory, whatever its size is
+            raise BadInput(f"'{path.name}' is compressed, which no file of torch.save is; save the weights again")
     return torch.load(path, map_location='cpu', weights_only=True)
 
 # %% ../../nbs/models/zoo.ipynb #f84f1dea
-def _plain_keys(state):
-    for wrapper in ('model', 'state_dict', 'model_state_dict'):
-        if isinstance(state.get(wrapper), dict): state = state[wrapper]; break
+_wrappers = 'model', 'state_dict', 'model_state_dict'
+
+def _is_state(v): return isinstance(v, dict) and any(isinstance(t, Tensor) for t in v.values())
+
+def _chosen_state(checkpoint, name):
+    "The state dict in a checkpoint that may hold several, such as one with averaged weights"
+    states = [k for k, v in checkpoint.items() if _is_state(v)]
+    first = () if _is_state(checkpoint) else states
+    chosen = next((k for k in (*_wrappers, *first) if k in states), None)
+    if chosen is None: return checkpoint
+    others = ' and '.join(f"'{k}'" for k in states if k != chosen)
+    if others:
+        warnings.warn(f"'{name}' holds several states: '{chosen}' is loaded, and {others} is not; "
+                      "save the one that you mean in a file of its own")
+    elif chosen not in _wrappers: warnings.warn(f"'{name}' holds no other state than '{chosen}', which is loaded")
+    return checkpoint[chosen]
+
+# %% ../../nbs/models/zoo.ipynb #794393cd
+def _plain_keys(checkpoint, name='a checkpoint'):
+    "The tensors of a checkpoint by their names in the network"
+    wanted = 'and weights are a dictionary of names and tensors: save net.state_dict()'
+    if not isinstance(checkpoint, dict): raise BadInput(f"'{name}' holds a {type(checkpoint).__name__}, {wanted}")
+    state = _chosen_state(checkpoint, name)
+    odd = next((k for k in state if not isinstance(k, str)), None)
+    if odd is not None: raise BadInput(f"'{name}' has the name {odd!r}, {wanted}")
     for prefix in ('module.model.', 'module.', 'model.', '_orig_mod.'):
         inner = {k[len(prefix):]: v for k, v in state.items() if k.startswith(prefix)}
-        if inner: return inner
+        if inner: state = inner; break
     return {k: v for k, v in state.items() if isinstance(v, Tensor)}
 
 # %% ../../nbs/models/zoo.ipynb #3927bb34
@@ -109,11 +135,26 @@ def state_digest(net:nn.Module) -> str: # 64 hexadecimal digits
         h.update(k.encode() + as_bytes)
     return h.hexdigest()
 
+# %% ../../nbs/models/zoo.ipynb #e14095af
+_largest_weight = 1e8 # A bit flip in the exponent of a 32-bit float multiplies by up to 2**128
+
+def _check_values(values, own, name):
+    "Raise an error unless `values` are numbers that a trained network may have in place of `own`"
+    if values.layout != torch.strided or values.is_quantized or values.is_meta:
+        kind = 'quantized' if values.is_quantized else 'on the meta device' if values.is_meta else values.layout
+        raise BadInput(f"{name} is {kind}, and weights are dense tensors of floats: convert them before they are saved")
+    if not own.is_floating_point(): return
+    if not values.is_floating_point(): raise BadInput(f"{name} holds {values.dtype}, and the network has floats there")
+    if not values.isfinite().all(): raise BadInput(f"{name} holds NaN or infinity: the file was damaged, or the training failed")
+    largest = values.abs().max().item() if values.numel() else 0
+    if largest > _largest_weight:
+        raise BadInput(f"{name} holds {largest:.2g}, and weights are at most {_largest_weight:g}: the file was damaged")
+
 # %% ../../nbs/models/zoo.ipynb #92d07e83
 def load_weights(net:nn.Module, path,
                  checksum:str='', # Expected SHA-256, or its first digits
                 ) -> nn.Module:   # `net` in evaluation mode
-    "Fill `net` from a weights file; refuse the file of another network"
+    "Fill `net` from a weights file; refuse the file of another network, and a damaged one"
     state, own = read_weights(path, checksum), net.state_dict()
     missing = [k for k in own if k not in state and not k.endswith('num_batches_tracked')]
     extra = [k for k in state if k not in own]
@@ -121,6 +162,7 @@ def load_weights(net:nn.Module, path,
     if wrong := missing + shape + extra:
         counts = f"{len(missing)} tensors missing, {len(shape)} of another shape, {len(extra)} unknown"
         raise BadInput(f"'{Path(path).name}' is not for {type(net).__name__}: {counts} (first: '{wrong[0]}')")
+    for k, v in state.items(): _check_values(v, own[k], f"'{k}' in '{Path(path).name}'")
     net.load_state_dict(state, strict=False)
     return net.eval()
 
@@ -191,15 +233,17 @@ def split_model_string(spec):
     head, _, query = spec.partition('?')
     where, _, weights = head.partition(':')
     library, _, net = where.partition('/')
-    return library, net, weights, dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
+    pairs = urllib.parse.parse_qsl(query, keep_blank_values=True)
+    twice = [k for k, n in Counter(k for k, _ in pairs).items() if n > 1]
+    if twice: raise BadInput(f"option '{twice[0]}' of a model string is given once, not several times")
+    return library, net, weights, dict(pairs)
 
 # %% ../../nbs/models/zoo.ipynb #fd82cdf7
 def _number(name, text, kind=float):
     try: return kind(text)
     except ValueError:
         allowed = 'a whole number' if kind is int else 'a number'
-        message = f"option '{name}' of a model string is {allowed}, or several with commas between, not '{text}'"
-        raise BadInput(message) from None
+        raise BadInput(f"option '{name}' of a model string is {allowed}, not '{text}'") from None
 
 def _numbers(name, text): return [_number(name, v) for v in text.split(',')]
 
@@ -213,6 +257,45 @@ def _built(make, spec):
         raise BadInput(f"'{spec}' cannot be built with these options: {str(e) or type(e).__name__}") from None
 
 # %% ../../nbs/models/zoo.ipynb #0b51af03
+_fraction = Number(0, 1, below=True)
+_side, _count = Number(1, 4096, integer=True), Number(1, 100_000, integer=True)
+_builder_options = dict(
+    timm=dict(in_chans=Number(1, 1024, integer=True), img_size=_side, output_stride=Number(1, 32, integer=True),
+              global_pool=('', 'avg', 'max', 'avgmax', 'catavgmax', 'fast', 'token', 'map'),
+              pad_type=('', 'same', 'valid'), drop_rate=_fraction, drop_path_rate=_fraction),
+    torchvision=dict(image_size=_side, width_mult=Number(0, 16, above=True), dropout=_fraction,
+                     attention_dropout=_fraction, stochastic_depth_prob=_fraction,
+                     aux_logits=Number(0, 1, integer=True), transform_input=Number(0, 1, integer=True)))
+_own_options = 'classes', 'mean', 'std', 'sha256', 'training', 'name' # Those that no builder sees
+
+# %% ../../nbs/models/zoo.ipynb #293a2dd5
+def _option_value(name, text, allowed):
+    "The value of an option, which is text in a model string"
+    if isinstance(allowed, tuple):
+        if text in allowed: return text
+        raise unknown_name(f"value of option '{name}' of a model string", text, filter(None, allowed))
+    try: return allowed(text if not isinstance(text, str) else int(text) if allowed.integer else float(text))
+    except ValueError: raise BadInput(f"option '{name}' of a model string is {allowed}, not '{text}'") from None
+
+def _builder_values(library, options, own=()):
+    "The options that a library's builder gets, as plain values; `own` are the names of those that it does not get"
+    known = _builder_options[library]
+    for k in options:
+        if k not in known and k not in own: raise unknown_name(f'option of a {library} model', k, [*known, *own])
+    return {k: _option_value(k, v, known[k]) for k, v in options.items() if k in known}
+
+# %% ../../nbs/models/zoo.ipynb #79e44f7f
+def _check_own_options(options):
+    "Raise an error for a checksum or a name that cannot be one"
+    checksum = options.get('sha256', '0000')
+    if not re.fullmatch('[0-9a-f]{4,64}', checksum):
+        raise BadInput(f"option 'sha256' of a model string is the first 4 to 64 hexadecimal digits, not '{checksum}'")
+    for k in ('name', 'training'):
+        if (text := options.get(k, k)).strip() and text.isprintable(): continue
+        raise BadInput(f"option '{k}' of a model string is a name on one line, not {text!r}")
+    if 'classes' in options: _option_value('classes', options['classes'], _count)
+
+# %% ../../nbs/models/zoo.ipynb #741ce2dc
 def _torchvision_names(): return torchvision.models.list_models(module=torchvision.models)
 
 # %% ../../nbs/models/zoo.ipynb #39fc1bdc
@@ -270,7 +353,7 @@ def normalization_of(library, net, options):
 def _from_library(library, net, weights, normal, options):
     "Build a torchvision or timm network with weights from disk, behind its normalization"
     options = dict(options)
-    checksum, classes = options.pop('sha256', ''), _number('classes', options.pop('classes', '1000'), int)
+    checksum, classes = options.pop('sha256', ''), int(options.pop('classes', '1000'))
     if not weights:
         raise BadInput(f"{library}/{net} needs a weights file: '{library}/{net}:path/to/weights.safetensors'")
     made = _built(lambda: _builders[library](net, classes, options), f'{library}/{net}')
@@ -280,18 +363,16 @@ def _from_library(library, net, weights, normal, options):
 def torchvision_network(net, classes, options):
     "Build a torchvision network without weights"
     if net not in _torchvision_names(): raise unknown_name('torchvision model', net, _torchvision_names())
-    if net in ('googlenet', 'inception_v3'): options = dict(aux_logits=False, init_weights=False) | options
-    return torchvision.models.get_model(net, weights=None, num_classes=classes, **_plain_values(options))
+    values = _builder_values('torchvision', options)
+    if net in ('googlenet', 'inception_v3'): values = dict(aux_logits=False, init_weights=False) | values
+    return torchvision.models.get_model(net, weights=None, num_classes=classes, **values)
 
 # %% ../../nbs/models/zoo.ipynb #f271403a
 def timm_network(net, classes, options):
     "Build a timm network without weights"
     import timm
     if not timm.is_model(net): raise unknown_name('timm model', net, timm.list_models())
-    return timm.create_model(net, pretrained=False, num_classes=classes, **_plain_values(options))
-
-def _plain_values(options): # All values of a model string are text
-    return {k: int(v) if isinstance(v, str) and v.isdecimal() else v for k, v in options.items()}
+    return timm.create_model(net, pretrained=False, num_classes=classes, **_builder_values('timm', options))
 
 _builders = dict(torchvision=torchvision_network, timm=timm_network)
 
@@ -327,7 +408,10 @@ def model_card(spec:str) -> ModelCard: # Nothing is loaded before its `build()`
         return ModelCard(f'{stem}:{function}', stem, 'unknown', partial(_from_file, file, function), source='your own file')
     library, net, weights, options = split_model_string(spec)
     if library not in ('torchvision', 'timm') or not net: raise _with_library(spec, ':weights.safetensors', known)
-    digest, training = sha256(weights) if Path(weights).is_file() else '', options.pop('training', 'vanilla')
+    _builder_values(library, options, _own_options)
+    _check_own_options(options)
+    digest, training = sha256(weights) if os.path.isfile(weights) else '', options.pop('training', 'vanilla')
+    if digest: options.setdefault('sha256', digest) # The file must not change before it is read
     name = options.pop('name', net if training == 'vanilla' else f'{net}_{training}')
     normal = normalization_of(library, net, options)
     build = partial(_from_library, library, net, weights, normal, options)
@@ -350,6 +434,7 @@ def new_network(spec:str,        # For example demo/resnet?w=16, torchvision/res
     if weights: raise BadInput(f"a network to be trained has no weights file: '{library}/{net}'")
     if library == 'demo': return _new_demo_network(spec, net, classes, options)
     if library not in _builders or not net: raise _with_library(spec, '', demo_nets)
+    _builder_values(library, options, ('mean', 'std'))
     normal = normalization_of(library, net, options)
     def make():
         made = _built(lambda: _builders[library](net, classes, options), spec)
@@ -359,9 +444,10 @@ def new_network(spec:str,        # For example demo/resnet?w=16, torchvision/res
 # %% ../../nbs/models/zoo.ipynb #6c207ac0
 def _new_demo_network(spec, net, classes, options):
     if net not in demo_nets: raise unknown_name('demo network', net, demo_nets)
-    sizes = {k: _number(k, v, int) for k, v in options.items()}
-    for k, v in sizes.items():
-        if v < 1: raise BadInput(f"option '{k}' of a model string is at least 1, not {v}")
+    known = {'w': Number(1, 1024, integer=True)} if 'w' in inspect.signature(demo_nets[net]).parameters else {}
+    for k in options:
+        if k not in known: raise unknown_name(f'option of demo/{net}', k, known)
+    sizes = {k: _option_value(k, v, known[k]) for k, v in options.items()}
     return lambda: normalized(_built(lambda: demo_nets[net](classes, **sizes), spec), .5, .25)
 
 # %% ../../nbs/models/zoo.ipynb #bbe3a4d5
