@@ -120,4 +120,67 @@ def many_notebooks(folder):
         assert b - a <= most, f'{what} grew from {a:.0f} to {b:.0f}'
         yield what
 
+# ---- Damaged files
+
+def cut(path): path.write_bytes(path.read_bytes()[:-100])
+def empty(path): path.write_bytes(b'')
+def bit_at_the_end(path): flip(path, path.stat().st_size - 6)
+def text_instead(path): path.write_text('no result')
+def bit_in_an_array(path): flip(path, path.stat().st_size//2)
+def bit_in_a_page(path):
+    import pyarrow.parquet as pq
+    column = pq.read_metadata(path).row_group(0).column(0)
+    flip(path, column.data_page_offset + column.total_compressed_size - 1)
+damages = [cut, empty, bit_at_the_end, text_instead]
+
+def mended(out, files, damages, *more):
+    "Each file is damaged in one way; the same command names and mends all of them"
+    from xainb.store import same_rows
+    whole = store_of(out).read()
+    for damage, file in zip(damages, files, strict=True): damage(file)
+    finished(run := sweep(out, *more))
+    for damage, file in zip(damages, files):
+        assert f"'{file}' was damaged and has been removed; it is computed again" in run.stderr, damage.__name__ + said(run)
+        yield damage.__name__
+    assert same_rows(whole, store_of(out).read())
+
+@attack('damaged files of rows are named, dropped and computed again by the same command')
+def damaged_rows(folder):
+    finished(sweep(folder))
+    yield from mended(folder, store_of(folder).units()[-5:], [*damages, bit_in_a_page])
+
+@attack('damaged attributions are named, dropped and computed again by the same command')
+def damaged_maps(folder):
+    import numpy as np
+    more = ['--explainers', 'gradient,input_x_gradient,sobel,center_blob,random_control']
+    finished(sweep(folder, *more))
+    files = sorted((folder/'maps').glob('alexnet*.npz'))
+    yield from mended(folder, files, [*damages, bit_in_an_array], *more)
+    assert all(len(np.load(f)['map']) == 2 for f in files)
+
+@attack('a report that cannot be written ends with one sentence, and the rows stay')
+def report_fails(folder):
+    finished(sweep(folder))
+    before = store_of(folder).read()
+    (folder/'report.html').unlink()
+    (folder/'report.html').mkdir()
+    run = sweep(folder)
+    assert run.returncode == 1 and 'the report could not be written' in one_sentence(run), said(run)
+    assert before.equals(store_of(folder).read())
+    yield 'a folder in its place'
+
+@attack('what a killed sweep has not finished is removed by the next one, and what another process is writing stays')
+def unfinished_files(folder):
+    from xainb.store import hidden_name
+    finished(sweep(folder))
+    run = store_of(folder).units()[0].parent
+    ended = run/hidden_name('a.parquet').replace(f'-{os.getpid()}.', '-4194305.')
+    alive, foreign = run/hidden_name('b.parquet'), folder/'maps'/'.c.npz.elsewhere-1.00000000.part'
+    for part in (ended, alive, foreign): part.write_text('half')
+    finished(sweep(folder))
+    assert [p.exists() for p in (ended, alive, foreign)] == [False, True, True]
+    yield 'of a process that has ended'
+    yield 'of a living one'
+    yield 'of another machine'
+
 if __name__ == '__main__': sys.exit(main())

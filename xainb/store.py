@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['schema_version', 'schema', 'new_names', 'with_new_names', 'versions', 'plain_value', 'canonical_json', 'source_of',
            'is_own', 'own_code', 'slug', 'digest', 'unit_name', 'run_name', 'all_params', 'as_path', 'write_whole',
-           'Store', 'same_rows', 'cache_folder', 'file_digests']
+           'hidden_name', 'is_abandoned', 'Store', 'Damaged', 'same_rows', 'cache_folder', 'file_digests']
 
 # %% ../nbs/store.ipynb #089c4acd
-import hashlib, inspect, io, json, os, platform, re, shutil, sys, tempfile, time, unicodedata, uuid, zipfile
+import hashlib, inspect, io, json, os, platform, re, shutil, sys, tempfile, time, unicodedata, uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import is_dataclass
@@ -17,7 +17,7 @@ from glob import glob
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from types import ModuleType
-import fsspec, numpy as np, pandas as pd, pyarrow as pa, pyarrow.parquet as pq
+import fsspec, numpy as np, pandas as pd, psutil, pyarrow as pa, pyarrow.parquet as pq
 from fastcore.basics import patch
 from fsspec.implementations.local import LocalFileSystem
 from upath import UPath
@@ -192,6 +192,13 @@ def _reaching(path, verb):
         reason = getattr(e, 'strerror', None) or str(e) or type(e).__name__
         raise BadInput(f"cannot {verb} '{path}': {reason}") from None
 
+# %% ../nbs/store.ipynb #10decfe5
+def _to_disk(path):
+    "Wait until what was written to a file or a folder is on the disk"
+    at = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try: os.fsync(at)
+    finally: os.close(at)
+
 # %% ../nbs/store.ipynb #2cdcdc6c
 def write_whole(path,  # Path or URL of the file
                 write, # Function that writes to the path that it gets, a temporary file on this machine
@@ -201,14 +208,14 @@ def write_whole(path,  # Path or URL of the file
     try: (_write_here if isinstance(path, Path) else _write_there)(path, write)
     except OSError as e: raise BadInput(f"cannot write '{path}': {e.strerror or e}") from None
 
-def _hidden_name(path): return f'.{path.name}.{uuid.uuid4().hex[:8]}'
-
 def _write_here(path, write):
-    part = path.with_name(_hidden_name(path))
+    part = path.with_name(hidden_name(path.name))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(part)
+        _to_disk(part)
         os.replace(part, path)
+        if os.name == 'posix': _to_disk(path.parent)
     finally:
         with suppress(OSError): part.unlink()
 
@@ -217,6 +224,30 @@ def _write_there(path, write):
         write(part := Path(tmp)/path.name)
         _upload(part, path)
 
+# %% ../nbs/store.ipynb #d1db553b
+def _this_machine(): return slug(platform.node(), 20).replace('.', '_')
+
+def hidden_name(name:str) -> str:
+    "A name for a file or a folder that is not complete yet, which says who is writing it"
+    return f'.{name}.{_this_machine()}-{os.getpid()}.{uuid.uuid4().hex[:8]}.part'
+
+# %% ../nbs/store.ipynb #481cd249
+def _runs_since(pid, when):
+    "Whether a process that had this number at a time is still running"
+    try: return psutil.Process(pid).create_time() <= when + 2 # Clocks of file systems are coarse
+    except psutil.NoSuchProcess: return False
+    except psutil.Error: return True
+
+def is_abandoned(path:Path) -> bool: # A file or folder with a `hidden_name`
+    "Whether nobody will complete a file or a folder"
+    found = re.fullmatch(r'\..+\.([^.]*)-(\d+)\.[0-9a-f]{8}\.part', path.name)
+    try: written = path.stat().st_mtime
+    except OSError: return False # Complete, or removed by somebody else
+    if not found: return False
+    machine, pid = found.groups()
+    if machine == _this_machine(): return not _runs_since(int(pid), written)
+    return time.time() - written > 24*60*60
+
 # %% ../nbs/store.ipynb #ef51c74e
 _one_upload = {'s3', 's3a', 'gs', 'gcs', 'az', 'abfs', 'abfss'} # An upload is whole or not at all
 
@@ -224,7 +255,7 @@ def _upload(file, path):
     "Copy a file of this machine to a remote `path`"
     with _reaching(path, 'write'):
         if path.protocol in _one_upload: path.fs.put_file(str(file), path.path)
-        else: _put_and_move(path.fs, str(file), path.path, path.with_name(_hidden_name(path)).path)
+        else: _put_and_move(path.fs, str(file), path.path, path.with_name(hidden_name(path.name)).path)
 
 def _put_and_move(fs, file, to, part):
     fs.makedirs(fs._parent(to), exist_ok=True)
@@ -260,6 +291,14 @@ def _info(path):
 # %% ../nbs/store.ipynb #7d1f0b0b
 def _exists(path): return path.exists() if isinstance(path, Path) else _info(path) is not None
 
+def _has_end(path):
+    "Whether a Parquet file has the letters at its end; an upload to a remote store is not looked at"
+    if not isinstance(path, Path): return True
+    with suppress(OSError), open(path, 'rb') as f:
+        f.seek(-4, os.SEEK_END)
+        return f.read() == b'PAR1'
+    return False
+
 def _below(folder):
     "Folder and name of each file below a remote folder, from one listing"
     with _reaching(folder, 'read'), suppress(FileNotFoundError):
@@ -284,7 +323,8 @@ class Store:
 
     def has(self, run:str, unit:str) -> bool:
         "Whether a unit of work is done"
-        return _exists(self._unit_path(run, unit))
+        path = self._unit_path(run, unit)
+        return _exists(path) and _has_end(path)
 
 # %% ../nbs/store.ipynb #ff0a4c88
 @patch
@@ -308,8 +348,8 @@ def units(self:Store,
 def done(self:Store,
          run:str, # Id of a run
         ) -> set: # Names of units
-    "The units of a run that are done"
-    return {u for _, u in self._units(run)}
+    "The units of a run that are done; a file that was cut short does not count"
+    return {u for _, u in self._units(run) if _has_end(self._unit_path(run, u))}
 
 # %% ../nbs/store.ipynb #1ef22b59
 def _text_column(v, n):
@@ -337,6 +377,9 @@ def _as_table(frame, values): # Column -> value for all rows
     make = dict.fromkeys(_text, _text_column) | dict.fromkeys(_numbers, _number_column) | dict(seed=_seed_column)
     return pa.Table.from_arrays([make[c](columns.get(c), n) for c in schema.names], schema=schema)
 
+def _write_table(table, path, **how): # With checksums, by which a damaged file is recognized
+    pq.write_table(table, path, compression='zstd', write_page_checksum=True, **how)
+
 @patch
 def write(self:Store,
           run:str,            # Id of the run
@@ -348,14 +391,15 @@ def write(self:Store,
     same = {c: v for c, v in (facts | dict(run=run)).items() if pd.api.types.is_scalar(v)}
     others = {c: v for c, v in facts.items() if c not in same}
     table = _as_table(frame.assign(**others) if others else frame, same)
-    write_whole(self._unit_path(run, unit), lambda p: pq.write_table(table, p, compression='zstd'))
+    write_whole(self._unit_path(run, unit), partial(_write_table, table))
 
 # %% ../nbs/store.ipynb #7d1f0b0e
+class Damaged(BadInput):
+    "A file cannot be read as what it should be"
+
 def _damaged(path, error):
-    "The error for a file that cannot be read as what it should be"
     reason = str(error).splitlines()[0][:80] if str(error) else type(error).__name__
-    return BadInput(f"'{path}' cannot be read, it may be cut short: remove it, "
-                    f"and the same command makes it again ({reason})")
+    return Damaged(f"'{path}' cannot be read, it may be damaged: the same sweep makes it again, or remove it ({reason})")
 
 def _renamed_text(text):
     if not text.startswith('{'): return with_new_names(text)
@@ -375,24 +419,33 @@ def _renamed(table):
 # %% ../nbs/store.ipynb #e3da8861
 def _table(path, content):
     "The rows in the bytes of one file"
-    try: table = pq.read_table(pa.BufferReader(content), partitioning=None)
-    except (pa.ArrowInvalid, OSError) as e: raise _damaged(path, e) from None
-    found = (table.schema.metadata or {}).get(b'xainb_schema', b'none').decode()
+    try:
+        table = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True).read()
+        table.validate(full=True)
+    except (pa.ArrowException, OSError, ValueError) as e: raise _damaged(path, e) from None
+    found = (table.schema.metadata or {}).get(b'xainb_schema', b'').decode(errors='replace')
+    if not found: raise _damaged(path, 'it does not say the version of its schema')
     if found == '1': return _renamed(table)
-    if found == str(schema_version): return table
-    raise BadInput(f"'{path}' has results of schema version {found}; this xainb reads versions 1 and {schema_version}: "
-                   "use another output folder")
+    if found != str(schema_version):
+        raise BadInput(f"'{path}' has results of schema version {found}; this xainb reads versions 1 and {schema_version}: "
+                       "use another output folder")
+    if not table.schema.equals(schema): raise _damaged(path, 'its columns are others')
+    return table
 
 # %% ../nbs/store.ipynb #7d1f0b22
 @patch
-def _unit_files(self:Store, runs):
-    if runs is None: return self.units()
-    if not isinstance(runs, dict): return [file for run in runs for file in self.units(run)]
+def _files_there(self:Store, runs): # Run -> units
     files = []
     for run, units in runs.items():
-        done = self.done(run)
-        files += [self._unit_path(run, unit) for unit in units if unit in done]
+        there = {u for _, u in self._units(run)}
+        files += [self._unit_path(run, unit) for unit in units if unit in there]
     return files
+
+@patch
+def _unit_files(self:Store, runs):
+    if runs is None: return self.units()
+    if isinstance(runs, dict): return self._files_there(runs)
+    return [file for run in runs for file in self.units(run)]
 
 @patch
 def read(self:Store,
@@ -428,7 +481,7 @@ def load_arrays(self:Store, name:str) -> dict: # Name -> array; empty if there a
     if (content := _content(path)) is None: return {}
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays: return dict(arrays)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as e: raise _damaged(path, e) from None
+    except Exception as e: raise _damaged(path, e) from None # Damaged bytes lead to errors of ten kinds
 
 @patch
 def arrays(self:Store) -> list: # Sorted
@@ -461,6 +514,40 @@ def load_plan(self:Store, default=None):
     maps = {new_names.get(e, e): file for e, file in maps.items()}
     return plan | dict(profile=with_new_names(plan['profile']), maps=maps)
 
+# %% ../nbs/store.ipynb #765a413f
+def _is_damaged(read):
+    try: read()
+    except Damaged: return True
+    except BadInput: pass # Such as another version of the schema; who reads the rows will be told
+    return False
+
+@patch
+def _damaged_units(self:Store, runs):
+    "The files of units that are there and cannot be read"
+    files = self._files_there(runs)
+    for some in (files[i:i+500] for i in range(0, len(files), 500)):
+        contents = zip(some, _contents(some))
+        yield from (file for file, content in contents if _is_damaged(partial(_table, file, content)))
+
+@patch
+def _damaged_arrays(self:Store): return [a for a in self.arrays() if _is_damaged(partial(self.load_arrays, a))]
+
+# %% ../nbs/store.ipynb #ea4d6bca
+@patch
+def drop_damaged(self:Store,
+                 runs:dict,     # Id of a run -> names of its units
+                 arrays:dict={}, # Name of arrays -> id of the run and name of the unit that keeps them
+                ) -> list:      # Paths of the damaged files
+    "Remove files that cannot be read, and files that were never completed"
+    damaged, broken = [*self._damaged_units(runs)], self._damaged_arrays()
+    makers = [self._unit_path(*arrays[a]) for a in broken if a in arrays]
+    damaged += [self._inside(f'maps/{a}.npz') for a in broken]
+    for path in {*damaged, *makers}: path.unlink(missing_ok=True)
+    if not isinstance(self.folder, Path): return damaged
+    for part in self.folder.rglob('.*.part'):
+        if is_abandoned(part): part.unlink(missing_ok=True)
+    return damaged
+
 # %% ../nbs/store.ipynb #72117350
 @patch
 def pack(self:Store,
@@ -470,7 +557,7 @@ def pack(self:Store,
     "Keep rows in one file, in a folder that reads as a store"
     for c in _text: rows = rows.assign(**{c: rows[c].astype(object)})
     table = pa.Table.from_pandas(rows[schema.names], schema, preserve_index=False)
-    write_whole(as_path(to)/'rows.parquet', lambda p: pq.write_table(table, p, compression='zstd', compression_level=15))
+    write_whole(as_path(to)/'rows.parquet', partial(_write_table, table, compression_level=15))
     return Store(to)
 
 # %% ../nbs/store.ipynb #0ba7e4bc

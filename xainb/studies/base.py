@@ -6,7 +6,7 @@
 __all__ = ['explainer_spec', 'explainer_facts', 'BaseStudy', 'facts_once']
 
 # %% ../../nbs/studies/base.ipynb #5ba50004
-import tempfile, time, pandas as pd
+import tempfile, time, warnings, pandas as pd
 from fastcore.basics import patch
 from functools import partial
 from tqdm.auto import tqdm
@@ -121,7 +121,9 @@ def missing(self:BaseStudy) -> dict: # Run id -> names of units; empty when the 
 # %% ../../nbs/studies/base.ipynb #7632cfe9
 @patch
 def run(self:BaseStudy, progress:bool=True): # Show a progress bar?
-    "Run all remaining work and return self."
+    "Run all remaining work and return self; files of rows that are damaged are removed and made again."
+    for path in self.store.drop_damaged(self.runs()):
+        warnings.warn(f"'{path}' was damaged and has been removed; it is computed again")
     for task in tqdm(self.tasks(), desc=self.kind, disable=not progress): task()
     return self
 

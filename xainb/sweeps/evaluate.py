@@ -148,9 +148,16 @@ def map_names(p:EvaluationProfile) -> dict: # Explainer -> name
     return {e: unit_name(e, of=(v,)) for e, v in params.items()}
 
 # %% ../../nbs/sweeps/evaluate.ipynb #85b8d7f1
+def _unit_of_map(p, e, n):
+    "The unit that keeps the attributions of an explainer to look at"
+    return next(_unit(e, params, 'cost', {}, start, stop, n) for name, params, _, start, stop in explainer_units(p, n)
+                if name == e)
+
 def _run(p, id, spec, card, accuracy, n, work):
     units = [_unit(e, params, m, mp, *c, n) for e, params, scored, *c in explainer_units(p, n) for m, mp in scored]
-    return Run(id, card.name, list(accuracy) + units, 'evaluate', dict(model=spec), passes=sum(w.passes for w in work))
+    arrays = {f'{id}.{name}': _unit_of_map(p, e, n) for e, name in map_names(p).items()}
+    return Run(id, card.name, list(accuracy) + units, 'evaluate', dict(model=spec), passes=sum(w.passes for w in work),
+               arrays=arrays)
 
 def evaluation_id(p:EvaluationProfile, spec:str, # Model string
                   card:ModelCard, # With the checksum of its weights

@@ -69,6 +69,7 @@ class Run:
     images_trained:int = 0   # Images × epochs of all trainings
     trainings:int = 0        # Number of networks that are trained
     after:list = field(default_factory=list) # Ids of the runs that must be complete before this one starts
+    arrays:dict = field(default_factory=dict) # Name of arrays in the store -> the unit that keeps them
 
 # %% ../../nbs/sweeps/plan.ipynb #bd47f100
 def done_units(store:Store, run:Run) -> int:

@@ -37,6 +37,13 @@ def _progress_bar(store, runs):
         stop.set(); thread.join()
         bar.update(done() - bar.n); bar.close()
 
+# %% ../../nbs/sweeps/sweep.ipynb #e84a33a6
+def _drop_damaged(store, runs):
+    "Remove damaged files and say so"
+    arrays = {name: (r.id, unit) for r in runs for name, unit in r.arrays.items()}
+    for path in store.drop_damaged({r.id: r.units for r in runs}, arrays):
+        print(f"xainb-sweep: '{path}' was damaged and has been removed; it is computed again", file=sys.stderr)
+
 # %% ../../nbs/sweeps/sweep.ipynb #f031cf60
 def sweep(p,              # Profile of any job, from `customize_profile`
           out,            # Folder for the results, or URL of one
@@ -56,6 +63,7 @@ def sweep(p,              # Profile of any job, from `customize_profile`
     else: where = on_this_machine(len(todo.runs), jobs, threads, kernels, idle_limit)
     with where as submit:
         todo.save(store)
+        _drop_damaged(store, todo.runs)
         def start(r): return submit(r, todo.parameters(r, store.folder.resolve()))
         with _progress_bar(store, todo.runs): status = run_all(todo.runs, start)
     try: store.save_json('status', status)
