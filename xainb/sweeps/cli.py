@@ -31,6 +31,7 @@ def main(job:str='evaluate',  # What to do: evaluate, roar or trend
          idle_limit:float=1800, # Seconds without any work after which a notebook is given up; 0 for no limit
          silence:float=None,  # The old name of --idle-limit
          allow_outside:store_true=False, # Also read files that the CSV names and that are outside of the folder
+         no_compile:store_true=False, # Run networks one operation at a time, without a compiled graph
          dry_run:store_true=False): # Only print what would be done
     """Evaluate explainers on many networks, or run another kind of sweep, and write a report.
     Repeat the same command to continue an interrupted sweep."""

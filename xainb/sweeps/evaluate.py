@@ -7,8 +7,8 @@ __all__ = ['nine_explainers', 'control_explainers', 'published_settings', 'demo_
            'on_grids', 'four_metrics', 'four_metrics_and_fidelity', 'scene_metrics', 'boundary_pairs', 'paper_models',
            'EvaluationProfile', 'with_samples', 'load_images', 'accuracy_units', 'explainer_units', 'map_names',
            'evaluation_id', 'evaluation_work', 'undefined_on', 'check_model', 'network_of', 'with_checksum',
-           'check_profile', 'plan_evaluation', 'blank_network', 'outline_evaluation', 'facts', 'measure_accuracy',
-           'evaluate']
+           'check_profile', 'plan_evaluation', 'blank_network', 'outline_evaluation', 'forward_passes', 'tuned_for',
+           'device_name', 'facts', 'measure_accuracy', 'evaluate']
 
 # %% ../../nbs/sweeps/evaluate.ipynb #99b6b460
 from dataclasses import dataclass, field, replace
@@ -23,6 +23,8 @@ from ..data.decoys import *
 from ..data.scenes import *
 from ..data.shifts import *
 from ..metrics.grid import grid_members
+from ..models.graphs import graph_of, with_graph
+from ..models.inference import tuned_inference
 from ..models.zoo import *
 from ..models.zoo import normalization_of, split_model_string, timm_network, torchvision_network
 from .plan import *
@@ -369,12 +371,43 @@ add_profile(EvaluationProfile('imagenet', 'the published protocol at full size: 
     published_settings, 'photos', metrics=on_grids | four_metrics,
     images=2000, accuracy_images=50000, shift_images=2000));
 
+# %% ../../nbs/sweeps/evaluate.ipynb #dd0a561f
+_forward_only = 'forward passes', 'feature maps' # What methods need that run no or hardly any backward pass
+
+def _forward_cost(e, params): return explainer_registry[e].cost(**params)*(explainer_registry[e].facts['needs'] in _forward_only)
+
+def _score_cost(m, params):
+    "The forward passes of a metric for one image"
+    f = None if m == 'cost' else metric_registry[m]
+    return 0 if f is None or f.needs == 'explainer' else f.cost(**params)
+
+def forward_passes(p:EvaluationProfile, n:int, # Number of images to explain
+                   done=(), # Names of units that are done
+                  ) -> int: # In images
+    "The forward passes of single images that a run still has to make and that no backward pass follows"
+    total = 0
+    for e, params, scored, start, stop in explainer_units(p, n):
+        todo = [(m, mp) for m, mp in scored if not _composes(m) and _unit(e, params, m, mp, start, stop, n) not in done]
+        if todo: total += (stop - start)*(_forward_cost(e, params) + sum(_score_cost(*m) for m in todo))
+    return total
+
+# %% ../../nbs/sweeps/evaluate.ipynb #e9f631a8
+def tuned_for(p:EvaluationProfile, net, images:Images, done=()):
+    "The network in the settings that are fastest for the passes of a run, or as it is if there are few or `p.compile` is false"
+    if not p.compile: return net
+    return tuned_inference(net, images.x[:4], gradients=True, passes=forward_passes(p, len(images), done))
+
+def device_name(net) -> str:
+    "The type of the device, and the kind of graph that forward passes run through if there is one"
+    kind = graph_of(net)
+    return device_of(net).type + (f', {kind} graph' if kind != 'eager' else '')
+
 # %% ../../nbs/sweeps/evaluate.ipynb #1926ad7f
 def facts(p:EvaluationProfile, card:ModelCard, net) -> dict:
     "The columns that all rows of a run share"
     dtype = next((str(w.dtype) for w in net.parameters()), 'torch.float32').replace('torch.', '')
     network = dict(model=card.name, arch=card.arch, training=card.training, weights=card.weights or state_digest(net))
-    return network | dict(dataset=p.dataset, split='test', device=device_of(net).type, dtype=dtype,
+    return network | dict(dataset=p.dataset, split='test', device=device_name(net), dtype=dtype,
                           versions=versions(), seed=p.seed)
 
 # %% ../../nbs/sweeps/evaluate.ipynb #474406ed

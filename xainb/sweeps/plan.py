@@ -149,6 +149,7 @@ class BaseProfile:
     dataset:str = 'decoy_scenes' # Registered data set
     data:dict = field(default_factory=dict) # Parameters of the data set
     seed:int = 0             # For the data set, for explainers that sample, and for trainings
+    compile:bool = True      # Whether forward passes run in a compiled graph if that pays
 
     @property
     def facts(self) -> dict:
@@ -251,7 +252,7 @@ def split_names(text:str) -> list:
     return names
 
 _not_choices = ('job', 'profile', 'out', 'jobs', 'threads', 'scheduler', 'idle_limit', 'silence', 'dry_run',
-                'gpus', 'price', 'speed_up', 'timings', 'pdb', 'xtra')
+                'no_compile', 'gpus', 'price', 'speed_up', 'timings', 'pdb', 'xtra')
 
 def choices_of(options:dict) -> dict: # Name -> value
     "The options of a command that `customize_profile` takes; texts are lists of names, but for those that are paths"

@@ -8,6 +8,7 @@ __all__ = ['sweep', 'dry_run', 'interrupted_by', 'sweep_command']
 # %% ../../nbs/sweeps/sweep.ipynb #dcfb5804
 import signal, sys, threading, time
 from contextlib import contextmanager
+from dataclasses import replace
 import pandas as pd
 from tqdm.auto import tqdm
 from ..core import *
@@ -89,8 +90,8 @@ def _print_status(status, seconds):
 # %% ../../nbs/sweeps/sweep.ipynb #ba8870bc
 def _default_folder(job, profile): return f'sweeps/{profile}' if job == 'evaluate' else f'sweeps/{job}-{profile}'
 
-def _execute(job, profile, out, dry, choices, idle_limit, **how) -> int: # Exit code
-    p, start = customize_profile(profile, job, **choices), time.perf_counter()
+def _execute(job, profile, out, dry, choices, idle_limit, compiles, **how) -> int: # Exit code
+    p, start = replace(customize_profile(profile, job, **choices), compile=compiles), time.perf_counter()
     out = as_path(out or _default_folder(job, profile))
     if dry: print(dry_run(p, out).to_string(index=False)); return 0
     with Kernels(idle_limit) as kernels:
@@ -129,7 +130,7 @@ def sweep_command(options:dict) -> int: # Exit code, see below
     how = {k: o[k] for k in ('jobs', 'threads', 'scheduler')} | dict(idle_limit=o['idle_limit'] if o['silence'] is None else o['silence'])
     try:
         with interrupted_by('SIGTERM', 'SIGHUP'):
-            return _execute(o['job'], o['profile'], o['out'], o['dry_run'], choices_of(o), **how)
+            return _execute(o['job'], o['profile'], o['out'], o['dry_run'], choices_of(o), compiles=not o.get('no_compile'), **how)
     except BadInput as e:
         print(f'xainb-sweep: {e}', file=sys.stderr)
         return 2
