@@ -13,7 +13,7 @@ from pytorch_grad_cam.metrics.road import NoisyLinearImputer
 from explainers import Table, circumstances, command, photographs, sides, timed
 from xainb.metrics.imputation import noisy_linear
 
-levels = (.1, .2, .3, .4, .5, .7, .9)
+levels = (.01, .05, .1, .2, .3, .4, .5, .7, .9)
 
 def scores(kind:str, n:int, side:int) -> Tensor: # [n,side,side]
     "Maps whose top pixels are removed: `random`, or `compact`, smooth with a few hills"
