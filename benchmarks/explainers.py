@@ -120,7 +120,7 @@ def grad_cam(name, layer):
         with getattr(pytorch_grad_cam, name)(net, [net.get_submodule(layer)]) as method: return method(x.clone().requires_grad_(), [ClassifierOutputTarget(t) for t in target.tolist()])
     return run
 
-few_channels = dict(resnet50='maxpool', mobilenet_v2='features.7') # Maps of 64 channels: a pass for each of ResNet-50's last 2048 would take an hour
+few_channels = dict(resnet18='maxpool', resnet50='maxpool', mobilenet_v2='features.7', efficientnet_b0='features.4') # Maps of 64 or 80 channels: a pass for each of ResNet-50's last 2048 would take an hour
 last_layers = dict(resnet50='layer4', mobilenet_v2='features')
 
 def cases(net:str, n:int) -> list: # Of `Case`

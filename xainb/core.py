@@ -607,7 +607,8 @@ def check_images(x):
     if channels > 4 and height > 4 and width in (1, 3, 4):
         raise BadInput(f"images are [N,C,H,W], and {list(x.shape)} has its channels last: "
                        "x.permute(0, 3, 1, 2) puts them first")
-    if not (x.min() >= -1e-3 and x.max() <= 1 + 1e-3): raise BadInput(_out_of_range(x))
+    low, high = torch.stack(torch.aminmax(x.detach())).tolist() # One look at all pixels, and one wait for a GPU
+    if not (low >= -1e-3 and high <= 1 + 1e-3): raise BadInput(_out_of_range(x)) # NaN is neither
 
 # %% ../nbs/core.ipynb #c0e00038
 def _shape(x): return f"{type(x).__name__} {list(x.shape)}" if hasattr(x, 'shape') else type(x).__name__

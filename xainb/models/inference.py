@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['precisions', 'in_settings', 'map_agreement', 'pass_seconds', 'InferenceSettings', 'try_batch_sizes', 'circumstances',
-           'tune_inference', 'with_paying_graph', 'tuned_inference', 'largest_batch']
+           'tune_inference', 'GraphPrice', 'graph_price', 'with_paying_graph', 'tuned_inference', 'largest_batch']
 
 # %% ../../nbs/models/inference.ipynb #8242a531
 import copy, hashlib, json, warnings
@@ -144,24 +144,26 @@ def _measured(model, x, precision, gradients, max_batch_size):
 
 # %% ../../nbs/models/inference.ipynb #4abb9922
 @dataclass(frozen=True)
-class _Price:
+class GraphPrice:
     "What a kind of graph costs and saves"
     preparation:float # Seconds to make it
     saved:float       # Fraction of the time of a forward pass that it saves
     why_not:str=''    # Why there is no such graph of this network
+    is_guess:bool=False # Whether preparation and saving are guessed
 
-_guesses = dict(compiled=_Price(20, .45), scripted=_Price(4, .3), folded=_Price(1, .1), cuda_graph=_Price(60, .3))
+_guesses = {kind: GraphPrice(*guess, is_guess=True) for kind, guess in
+            dict(compiled=(20, .45), scripted=(4, .3), folded=(1, .1), cuda_graph=(60, .3)).items()}
 _negligible = 60 # Seconds of passes below which even the search for the best settings does not pay; our choice
 
 # %% ../../nbs/models/inference.ipynb #2fba7955
 def _price_file(net, x, kind, batch_size):
     return _settings_file(circumstances(net, x, 'graph', False) | dict(kind=kind, batch_size=batch_size))
 
-def _price(net, x, kind, batch_size):
+def graph_price(net, x:Tensor, kind:str, batch_size:int=16) -> GraphPrice:
     "What a kind of graph costs and saves, from memory or as a guess"
-    try: known = _Price(**json.loads(_price_file(net, x, kind, batch_size).read_text()))
+    try: known = GraphPrice(**json.loads(_price_file(net, x, kind, batch_size).read_text()))
     except (OSError, ValueError, TypeError): return _guesses[kind]
-    if kind == 'compiled' and is_kept(net, x, batch_size): return _Price(2, known.saved) # It only has to be loaded
+    if kind == 'compiled' and is_kept(net, x, batch_size): return GraphPrice(2, known.saved) # It only has to be loaded
     return known
 
 # %% ../../nbs/models/inference.ipynb #3c82b879
@@ -171,7 +173,7 @@ def _graphed(net, x, kind, batch_size):
     try: made = with_graph(net, x, kind, batch_size)
     except NotApplicable as e: why_not = str(e)
     if made is not None: saved = 1 - made.graph_in_use.seconds/made.graph_in_use.eager_seconds
-    price = _Price(perf_counter() - start, saved, why_not)
+    price = GraphPrice(perf_counter() - start, saved, why_not)
     if why_not: warnings.warn(why_not)
     _remember(_price_file(net, x, kind, batch_size), json.dumps(asdict(price)))
     return made if saved > 0 else None
@@ -185,7 +187,7 @@ def with_paying_graph(net:nn.Module,
                      ) -> nn.Module:    # A copy with a graph, or `net`
     "Make the fastest graph whose preparation takes less time than it saves"
     for kind in kinds_for(x.device):
-        price = _price(net, x, kind, batch_size)
+        price = graph_price(net, x, kind, batch_size)
         if price.why_not or passes*seconds*price.saved <= price.preparation: continue
         if (made := _graphed(net, x, kind, batch_size)) is not None: return made
     return net

@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['MachineTimings', 'shortest_time', 'pass_name', 'time_pass', 'train_name', 'time_training', 'idle_network',
            'method_name', 'time_method', 'time_shifts', 'file_name', 'time_file', 'time_reading', 'time_kernel',
-           'jobs_and_threads', 'measure_timings', 'work_seconds', 'work_bytes', 'elapsed', 'format_duration',
-           'format_bytes', 'Estimate', 'estimate', 'plan_or_outline', 'print_plan']
+           'jobs_and_threads', 'graph_name', 'time_graph', 'measure_timings', 'work_seconds', 'seconds_saved',
+           'work_bytes', 'elapsed', 'format_duration', 'format_bytes', 'Estimate', 'estimate', 'plan_or_outline',
+           'print_plan']
 
 # %% ../../nbs/sweeps/estimate.ipynb #8ce7da9e
 import heapq, html, inspect, io, json, os, subprocess, sys, tempfile, time
@@ -25,6 +26,7 @@ from ..data.scenes import *
 from ..data.shifts import *
 from ..models.recipes import *
 from ..studies.roar import *
+from ..models.graphs import *
 from ..models.inference import *
 from ..store import *
 from .plan import *
@@ -266,6 +268,19 @@ def _passes(made, so_far):
     named = {pass_name(w.network, b): (w.network, b) for w in made.work if w.passes for b in directions(w)}
     return dict(sorted(named.items(), key=lambda p: (p[1][0].name, p[0])))
 
+# %% ../../nbs/sweeps/estimate.ipynb #c6ee4c32
+def graph_name(network:Network) -> str:
+    "The name of the price of a graph in `MachineTimings`"
+    return f"graph, {network.name}, {network.side} pixels, {network.classes} classes"
+
+def time_graph(net, network:Network) -> dict: # `preparation` in seconds, fraction `saved`, `is_guess`
+    "What the fastest graph of a network costs and saves, from memory or as a guess"
+    x = torch.rand(1, *_shape(network), device=device_of(net))
+    prices = [graph_price(net, x, kind) for kind in kinds_for(x.device)]
+    return asdict(next((p for p in prices if not p.why_not), GraphPrice(0, 0)))
+
+def _uses_graphs(made): return made.profile.job == 'evaluate' and made.profile.compile
+
 # %% ../../nbs/sweeps/estimate.ipynb #e5710003
 def _measurements(made, so_far):
     "Yield (name, function that measures), in an order in which later names may need earlier results"
@@ -275,6 +290,7 @@ def _measurements(made, so_far):
     net = _latest(lambda network: network.make().to(_device(), memory_format=torch.channels_last).eval())
     for name, (network, backward) in _passes(made, so_far).items():
         yield name, lambda: time_pass(net(network), network, backward)
+        if _uses_graphs(made) and not backward: yield graph_name(network), lambda: time_graph(net(network), network)
     for w in made.work:
         if w.trainings: yield train_name(w), partial(time_training, w.network, w.recipe)
     for w in made.work:
@@ -312,6 +328,21 @@ def work_seconds(w:Work, c:MachineTimings) -> float:
     if w.trainings: seconds += w.images_trained*c[train_name(w)]['seconds'] + w.trainings*c[train_name(w)]['start']
     return seconds
 
+# %% ../../nbs/sweeps/estimate.ipynb #6836a5a3
+def seconds_saved(work:list,        # `Work` of one run
+                  c:MachineTimings,
+                 ) -> float:
+    "The time that a graph saves in a run, after its preparation; 0 if it does not pay"
+    gains = {}
+    for w in work:
+        own = c.found.get(method_name(w), dict(back=0.))
+        price, composes = c.found.get(graph_name(w.network)), w.kind == 'metrics' and metric_registry[w.what].composes
+        if not w.passes or not price or composes: continue
+        seconds = w.passes*(1 - 2*own['back'])*c[pass_name(w.network)]['seconds']
+        gains.setdefault(graph_name(w.network), -price['preparation'])
+        gains[graph_name(w.network)] += seconds*price['saved']
+    return max(0., sum(gains.values()))
+
 # %% ../../nbs/sweeps/estimate.ipynb #1c19dab8
 def work_bytes(w:Work, c:MachineTimings) -> dict: # rows, maps, ranks, weights
     "The storage of one `Work`: rows as measured, arrays by their sizes"
@@ -341,6 +372,7 @@ def elapsed(runs:list,
 # %% ../../nbs/sweeps/estimate.ipynb #b547f93c
 def format_duration(seconds:float) -> str:
     "A time in seconds, minutes, hours or days, with about two digits"
+    if seconds < 0: return f'−{format_duration(-seconds)}'
     for unit, size, more in (('s', 1, 120), ('min', 60, 120), ('h', 3600, 1e4), ('days', 86400, float('inf'))):
         if seconds < size*more: return f"{seconds/size:,.{0 if seconds >= 10*size else 1}f} {unit}"
 
@@ -363,7 +395,7 @@ class Estimate:
     @property
     def work(self) -> pd.DataFrame:
         "One row for each `Work` of the plan"
-        return pd.DataFrame([self._line(w) for w in self.plan.work])
+        return pd.DataFrame([*map(self._line, self.plan.work), *self._graph_lines()])
     @property
     def run_seconds(self) -> dict: # Id -> seconds
         "The time of each run"
@@ -395,6 +427,17 @@ def bytes(self:Estimate) -> dict: # rows, maps, ranks, weights -> bytes
     "The storage by kind, without those that need none"
     each = pd.DataFrame([work_bytes(w, self.machine) for w in self.plan.work])
     return each.sum().loc[lambda s: s > 0].to_dict()
+
+# %% ../../nbs/sweeps/estimate.ipynb #fff96b5f
+@patch
+def _graph_lines(self:Estimate):
+    "One row for each run that takes less time through a graph"
+    of_run = {}
+    for w in self.plan.work: of_run.setdefault(w.run, []).append(w)
+    saved = {run: seconds_saved(work, self.machine)/self.speed_up for run, work in of_run.items()} if _uses_graphs(self.plan) else {}
+    nothing = dict(units=0, passes=0, images_trained=0, trainings=0, bytes=0)
+    return [dict(run=run, kind='graph', network=of_run[run][0].network.name, what='', seconds=-s) | nothing
+            for run, s in saved.items() if s]
 
 # %% ../../nbs/sweeps/estimate.ipynb #287803c6
 _columns = ['units', 'passes', 'images_trained', 'trainings', 'seconds', 'bytes']
@@ -428,7 +471,17 @@ def notes(self:Estimate) -> list:
     "What a reader should know in addition to the table, in sentences"
     unmeasured = [f"Not in the time: {k}; {v['why']}." for k, v in self.machine.found.items() if 'why' in v]
     unknown = [text[0].upper() + text[1:].rstrip('.') + '.' for text in self.plan.facts.get('unknown', [])]
-    return [self._where(), *self._time_notes(), self._storage_note(), *self._reading_note(), *unknown, *unmeasured]
+    return [self._where(), *self._time_notes(), *self._graph_note(), self._storage_note(), *self._reading_note(), *unknown,
+            *unmeasured]
+
+@patch
+def _graph_note(self:Estimate):
+    lines = self.work.query("kind == 'graph'")
+    used = {graph_name(w.network) for w in self.plan.work if w.run in {*lines.run}}
+    if not used: return
+    guessed = sum(self.machine[name]['is_guess'] for name in used)
+    how = f"; for {guessed} of {len(used)} networks the gain is a guess, until one was compiled here" if guessed else ''
+    yield f"Compiled graphs save {format_duration(-lines.seconds.sum())} in {_counted(len(lines), 'run')}{how}."
 
 # %% ../../nbs/sweeps/estimate.ipynb #88eba80c
 @patch

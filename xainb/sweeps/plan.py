@@ -87,7 +87,8 @@ def check_same_run(planned:str, found:str): # Ids; an empty `planned` means that
 # %% ../../nbs/sweeps/plan.ipynb #a91bd8f8
 work_kinds = dict(network='train the network that is explained', ranks='explain images and sort their pixels',
                   trainings='train networks again', accuracy='classify test images',
-                  explanations='compute attributions', metrics='score attributions')
+                  explanations='compute attributions', metrics='score attributions',
+                  graph='saved by compiled graphs')
 
 @dataclass
 class Network:
