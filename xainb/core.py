@@ -10,7 +10,8 @@ __all__ = ['explainer_registry', 'metric_registry', 'zoo_registry', 'dataset_reg
            'batch_size_for', 'halving_on_oom', 'in_batches', 'to_model_device', 'logits', 'Passes', 'count_passes',
            'count_cost', 'LRUCache', 'at_least_one', 'check_seed', 'chunks', 'check_images', 'check_target', 'Number',
            'Several', 'Kind', 'AnyOf', 'ranges_of', 'check_params', 'dataset', 'explainer', 'check_attribution',
-           'metric_rows', 'GroundTruth', 'check_ground_truth', 'SaliencyMap', 'pixel_map', 'metric', 'explanation_cost']
+           'metric_rows', 'GroundTruth', 'check_ground_truth', 'SaliencyMap', 'pixel_map', 'metric', 'explanation_cost',
+           'forward_cost']
 
 # %% ../nbs/core.ipynb #e462f29a
 import inspect, math, random, re, threading, time, difflib, fnmatch, warnings
@@ -1176,13 +1177,24 @@ def _checked_explain(name, explain, full_attribution, reduce):
     return call
 
 # %% ../nbs/core.ipynb #c0e01056
+def _method_of(explain):
+    "The function behind an explainer, and the parameters that a `functools.partial` gives to it"
+    if not isinstance(explain, partial): return explain, {}
+    named = bool(explain.args) and isinstance(explain.args[0], str)
+    return explainer_registry[explain.args[0]] if named else explain.func, explain.keywords
+
 def explanation_cost(explain=None, # A registered explainer, or `functools.partial` of one (or of a function of its name)
                     ) -> int:      # Passes for each image; 2, those of a gradient, for None
     "The cost of one call of `explain`"
     if explain is None: return 2
-    f, args, params = explain, (), {}
-    if isinstance(explain, partial): f, args, params = explain.func, explain.args, explain.keywords
-    if args and isinstance(args[0], str): f = explainer_registry[args[0]]
+    f, params = _method_of(explain)
     if not hasattr(f, 'cost'):
         raise BadInput(f"the cost of {getattr(f, '__name__', f)} is not known: register it with @explainer(…, cost=…)")
     return f.cost(**params)
+
+# %% ../nbs/core.ipynb #17cc269b
+def forward_cost(explain) -> int: # 0 for methods with backward passes, and for functions that are not registered
+    "The forward passes of one call of `explain` for each image, if no or hardly any backward passes go with them"
+    f, params = _method_of(explain)
+    needs = getattr(f, 'facts', {}).get('needs')
+    return f.cost(**params) if needs in ('forward passes', 'feature maps') else 0

@@ -372,10 +372,6 @@ add_profile(EvaluationProfile('imagenet', 'the published protocol at full size: 
     images=2000, accuracy_images=50000, shift_images=2000));
 
 # %% ../../nbs/sweeps/evaluate.ipynb #dd0a561f
-_forward_only = 'forward passes', 'feature maps' # What methods need that run no or hardly any backward pass
-
-def _forward_cost(e, params): return explainer_registry[e].cost(**params)*(explainer_registry[e].facts['needs'] in _forward_only)
-
 def _score_cost(m, params):
     "The forward passes of a metric for one image"
     f = None if m == 'cost' else metric_registry[m]
@@ -388,7 +384,7 @@ def forward_passes(p:EvaluationProfile, n:int, # Number of images to explain
     total = 0
     for e, params, scored, start, stop in explainer_units(p, n):
         todo = [(m, mp) for m, mp in scored if not _composes(m) and _unit(e, params, m, mp, start, stop, n) not in done]
-        if todo: total += (stop - start)*(_forward_cost(e, params) + sum(_score_cost(*m) for m in todo))
+        if todo: total += (stop - start)*(forward_cost(partial(explainer_registry[e], **params)) + sum(_score_cost(*m) for m in todo))
     return total
 
 # %% ../../nbs/sweeps/evaluate.ipynb #e9f631a8

@@ -101,7 +101,7 @@ def _study(p, train, test, store=None, **more):
     return RoarStudy(network, train, test, explainers_of(p, on_images), store, fractions=tuple(p.fractions),
                      repeats=p.repeats, modes=tuple(p.modes),
                      unit=p.unit, recipe=p.recipe, reduce=p.reduce, seed=p.seed, name=p.network, shard=p.shard,
-                     of=built_by(p.network), **more)
+                     of=built_by(p.network), compile=p.compile, **more)
 
 # %% ../../nbs/sweeps/roar.ipynb #4dd946f7
 def _ranks_run(s, p, e, network):
