@@ -20,7 +20,8 @@ from fastcore.basics import patch
 from torch import Tensor
 from .core import *
 from .models.zoo import Correct, correct, normalized
-from .stats import SequentialComparison, Discrimination, discrimination, interval, min_images, not_discriminating
+from .stats import SequentialComparison, Discrimination, discrimination, first_check, interval, min_images
+from .stats import not_discriminating
 from . import viz
 from .viz import canvas, figure_html, plot_intervals, show_maps, verdict_html
 from .checks.certificates import certify_exactness
@@ -307,7 +308,7 @@ def budget_passes(budget, # Number of passes, a time such as '90 s', '10 min' or
 
 # %% ../nbs/interpret.ipynb #3be4568d
 def check_schedule(n:int, # Number of images at the last check
-                   first:int=32, # Number of images at the first check
+                   first:int=8, # Number of images at the first check
                   ) -> list:
     "Numbers of images at which a sequential comparison tests: they double until `n` is reached."
     checks = [first]
@@ -402,6 +403,30 @@ def _advice(self:Audit):
     return self._use(trusted[0])
 
 # %% ../nbs/interpret.ipynb #b38424ce
+def _joined_names(names, last='and'): return f' {last} '.join([', '.join(names[:-1])]*(len(names) > 1) + names[-1:])
+
+@patch
+def _rivals(self:Audit, name):
+    "What is known about the other explainers that may be the best, in sentences"
+    others = [n for n in self.best() if n != name]
+    if not others: return 'It is significantly better than every other explainer.'
+    c, images = self.comparison, self.ranking.set_index('explainer').images
+    stopped = [n for n in others if images[n] < images[name] and c.cost[n] > c.cost[name] and not c.not_better(n, name)]
+    similar = [n for n in others if n not in stopped]
+    def costs(names): return 'costs' if len(names) == 1 else 'cost'
+    some = [f"{_joined_names(similar)} may be as good, but {costs(similar)} at least as much."] if similar else []
+    if stopped: some.append(f"{_joined_names(stopped)} {costs(stopped)} more and got fewer images, "
+                            "because a significant win became unlikely.")
+    return ' '.join(some + [self._within_margin(name, others)]).strip()
+
+@patch
+def _within_margin(self:Audit, name, others):
+    "For which of the others it is known that they are not better by more than the margin"
+    c = self.comparison
+    open_ones = [n for n in others if not c.not_better(n, name)]
+    if not open_ones: return f'No explainer is better by more than {c.margin:g}.'
+    return f"Whether {_joined_names(open_ones, 'or')} is better by more than {c.margin:g} remains open."
+
 @patch
 def _use(self:Audit, name):
     "The advice to use one explainer, with its score, its cost and its equals"
@@ -409,12 +434,8 @@ def _use(self:Audit, name):
     score = f"{r['mean']:.3f} (95 % interval {r.low:.3f} to {r.high:.3f})"
     advice = f"Use {name}: its mean {self.metric} on {int(r.images)} images is {score}"
     advice = f"{advice}, and it takes {int(r.passes)} passes per image."
-    others = [n for n in self.best() if n != name]
-    if len(others) == 1: rest = f"{others[0]} may be as good, but costs at least as much."
-    elif others: rest = f"{', '.join(others[:-1])} and {others[-1]} may be as good, but cost at least as much."
-    else: rest = 'It is significantly better than every other explainer.'
     warning = f" Note that the exactness certificate calls it {r.verdict}." if r.verdict not in ('exact', '') else ''
-    return f'{advice} {rest}{warning}'
+    return f'{advice} {self._rivals(name)}{warning}'
 
 # %% ../nbs/interpret.ipynb #2a4620ea
 def _html_list(title, texts):
@@ -440,7 +461,8 @@ def _shown_ranking(self:Audit):
 @patch
 def _summary(self:Audit):
     "What was spent, what was saved, and what is still open"
-    c, n_pairs = self.comparison, len(self.comparison.names)*(len(self.comparison.names) - 1)//2
+    c = self.comparison
+    n_pairs = len(c.decided) + len(self.undecided)
     return (f'The audit took {self.passes:,} passes. Early stopping saved {self.saved:.0%} of the passes that all '
             f'explainers on all {c.checks[-1]} images would have taken. Of {n_pairs} pairs of explainers, '
             f'{len(self.undecided)} are still undecided (significance level {c.alpha:g} over all pairs and checks).')
@@ -515,7 +537,7 @@ def _within_budget(price:dict, # Explainer -> passes for one image, including it
     order = sorted(price, key=lambda k: (not is_control[k], price[k]))
     minimum = max(2, sum(is_control.values()) + 1) # A comparison has two, and one of them is not a control
     running_price = np.cumsum([price[k] for k in order])
-    affordable = [k for k, total in zip(order, running_price) if total*checks[0] <= allowed]
+    affordable = [k for k, total in zip(order, running_price) if total*min(n, first_check) <= allowed]
     if len(affordable) < min(minimum, len(order)):
         affordable = order[:minimum]
         per_image = sum(price[k] for k in affordable)
@@ -571,6 +593,7 @@ def audit(self:AttributionInterpretation,
           params:dict|None=None, # Parameters of the metric
           also=(),             # Further metrics to show; if empty, those of localization where ground truth is known
           goal:str='best',     # What to decide: which is the 'best', or the whole 'ranking'
+          margin:float=.02,    # Smallest difference of the score that matters, with goal 'best'
           alpha:float=.05,     # Probability of any wrong "better than", over all pairs and rounds
           certificate:bool=True, # Run `certify_exactness` first and leave out what it refuses; not counted in the budget
           fixed:bool=False,    # Measure all explainers on all images, for comparison
@@ -584,10 +607,12 @@ def audit(self:AttributionInterpretation,
     def compare(names):
         controls = [n for n in names if explainer_registry[n].family == 'control']
         cost = {n: price[n] for n in names}
-        return SequentialComparison(names, checks, alpha, judge.better, cost=cost, goal=goal, references=controls)
+        tested_at, decides = (checks[-1:], 'ranking') if fixed else (checks, goal)
+        return SequentialComparison(names, tested_at, alpha, judge.better, cost=cost, goal=decides,
+                                    references=controls, margin=margin)
     compare(names) # Raises at once if a choice is wrong
     certified, left_out = self._certified(names) if certificate else (None, {})
-    comparison, rows, spent = self._rounds(compare, _comparable(names, left_out), metrics, price, allowed, left_out, fixed)
+    comparison, rows, spent = self._rounds(compare, _comparable(names, left_out), checks, metrics, price, allowed, left_out)
     unpaid = {n: f'the budget does not cover its {price[n]:,} passes for each image'
               for n in price if n not in comparison.names and n not in left_out}
     note = _budget_note(allowed, comparison, len(self.x), unpaid)
@@ -597,16 +622,16 @@ def audit(self:AttributionInterpretation,
 
 # %% ../nbs/interpret.ipynb #7971289e
 @patch
-def _rounds(self:AttributionInterpretation, compare, names, metrics, price, allowed, left_out, fixed):
+def _rounds(self:AttributionInterpretation, compare, names, checks, metrics, price, allowed, left_out):
     "Measure explainers round by round until all is decided or the budget is used up"
     comparison, rows, spent = compare(names), [], Counter()
-    for done, check in zip([0, *comparison.checks], comparison.checks):
-        at, active = slice(done, check), comparison.names if fixed else comparison.active
-        round_passes = sum(price[n] for n in active)*(check - done)
-        if not active or sum(spent.values()) + round_passes > allowed: break
-        scored = {n: self._scored_or_left_out(n, at, metrics, spent, left_out) for n in active}
+    for check in checks:
+        new = {n: slice(len(comparison.scores[n]), check) for n in comparison.active}
+        round_passes = sum(price[n]*(at.stop - at.start) for n, at in new.items())
+        if not new or sum(spent.values()) + round_passes > allowed: break
+        scored = {n: self._scored_or_left_out(n, at, metrics, spent, left_out) for n, at in new.items()}
         scored = {n: r for n, r in scored.items() if r is not None}
-        if not done and len(scored) < len(active): comparison = compare(_comparable(comparison.names, left_out))
+        if check == checks[0] and len(scored) < len(new): comparison = compare(_comparable(comparison.names, left_out))
         rows += scored.values()
         for n, r in scored.items():
             own = r[(r.metric == metrics[0][0]) & r['at'].isna()]

@@ -718,7 +718,7 @@ def discrimination_table(rows,       # Tidy frame with several metrics and netwo
     return pd.DataFrame(lines, columns=columns)
 
 # %% ../nbs/stats.ipynb #cebb4f48
-first_check = 32 # Number of images at the first of several checks
+first_check = 32 # With fewer images, a check that is not the last one decides nothing; our choice
 
 # %% ../nbs/stats.ipynb #30885b31
 class SequentialComparison:
@@ -730,16 +730,19 @@ class SequentialComparison:
                  better='higher', # Or 'lower'
                  test='mean',     # 'mean' for `mean_p`; skewed scores mislead 't' and 'wilcoxon', and 'sign_flip' stops at 1e-4
                  cost=None,       # Method -> passes for one image, used by `saved`; equal if None
-                 goal='ranking',  # 'ranking' decides all pairs; with 'best', sampling of a beaten method stops
-                 references=(),   # With goal 'best': methods that every candidate is compared with, such as controls
+                 goal='ranking',  # 'ranking' decides all pairs; 'best' only those that can change which method to use
+                 references=(),   # With goal 'best': methods that the recommended one should be better than, such as controls
+                 margin=0.,       # With goal 'best': smallest difference that matters; smaller ones need no decision
                 ):
-        _check_choices(names, checks, alpha, better, test, goal, [*(cost or {}), *references])
+        _check_choices(names, checks, alpha, better, test, goal, [*(cost or {}), *references], margin)
         self.names, self.checks, self.alpha, self.test, self.goal = list(names), list(checks), alpha, test, goal
         self.references, self.sign = set(references), 1 if better == 'higher' else -1
         self.cost = {n: 1 for n in self.names} | (cost or {})
         self.scores = {n: {} for n in self.names} # Method -> image -> score
         self.decided = {}          # (a, b) -> 1 if a is better, -1 if b is
-        self.checked = 0           # Number of images at the last check
+        self.margin, self.close = margin, set() # (a, b): `a` is not better than `b` by more than the margin
+        self.active = self.names   # The methods that still need images; none after the last check
+        self.checked, self.tested = 0, 0 # Number of images at the last check, and at the last one that decides
         self.largest_deviation = 0.
 
     def add(self,
@@ -757,16 +760,16 @@ class SequentialComparison:
         if self.active and min(len(self.scores[n]) for n in self.active) >= self.next_check: self._check()
 
 # %% ../nbs/stats.ipynb #daceb3cb
-def _check_choices(names, checks, alpha, better, test, goal, mentioned):
+_ranges = dict(alpha=Number(0, 1, above=True, below=True), margin=Number(0))
+
+def _check_choices(names, checks, alpha, better, test, goal, mentioned, margin):
     names, checks = list(names), list(checks)
     if goal not in ('ranking', 'best'): raise unknown_name('goal', goal, ['ranking', 'best'])
-    check_params(SequentialComparison, dict(alpha=Number(0, 1, above=True, below=True)), ['alpha'], dict(alpha=alpha))
+    check_params(SequentialComparison, _ranges, _ranges, dict(alpha=alpha, margin=margin))
     if len(set(names)) < max(2, len(names)):
         raise BadInput('a sequential comparison needs two or more methods, each named once')
     if not checks or any(b <= a for a, b in zip([1, *checks], checks)):
         raise BadInput(f'checks are increasing numbers of images, from 2 on; these are {checks}')
-    if len(checks) > 1 and checks[0] < first_check:
-        raise BadInput(f'the first of several checks is at {first_check} images or more; this one is at {checks[0]}')
     if test not in _tests: raise unknown_name('test', test, _tests)
     if better not in ('higher', 'lower'): raise unknown_name('direction', better, ['higher', 'lower'])
     for n in mentioned:
@@ -775,22 +778,32 @@ def _check_choices(names, checks, alpha, better, test, goal, mentioned):
 # %% ../nbs/stats.ipynb #44be4507
 @patch
 def _check(self:SequentialComparison):
-    "Test the undecided pairs, if all active methods share enough images"
+    "Test the undecided pairs and choose the methods that need more images, if all active methods share enough of them"
     active = self.active
     images = [i for i in self.scores[active[0]] if all(i in self.scores[n] for n in active)]
     reached = max((n for n in self.checks if n <= len(images)), default=0)
     if reached <= self.checked: return
-    spend, self.checked = self.alpha*(reached-self.checked)/self.checks[-1], reached
+    self.checked = reached
     s = np.array([[self.scores[n][i] for n in active] for i in images])*self.sign
     self.largest_deviation = max(self.largest_deviation, _largest_deviation(s))
-    pairs, column = self.undecided(), {n: k for k, n in enumerate(active)}
-    tested = [(a, b) for a, b in pairs if a in column and b in column]
-    d = s[:, [column[a] for a, b in tested]] - s[:, [column[b] for a, b in tested]]
+    if reached >= min(first_check, self.checks[-1]): self._test(dict(zip(active, s.T)))
+    needed = {n for pair in self._open_pairs() for n in pair} if reached < self.checks[-1] else set()
+    self.active = [n for n in self.names if n in needed]
+
+@patch
+def _test(self:SequentialComparison, s):
+    "Decide pairs with the significance level of one check, from the scores of the active methods on common images"
+    spend, self.tested = self.alpha*(self.checked - self.tested)/self.checks[-1], self.checked
+    if self.checked < min_images: return
+    pairs = self.undecided()
+    tested = [(a, b) for a, b in pairs if a in s and b in s]
+    d = np.array([s[a] - s[b] for a, b in tested]).T
     p_of, sign_of = dict(zip(tested, self._pair_p(d))), dict(zip(tested, np.sign(np.nanmean(d, 0))))
     p = [p_of.get(pair, 1) for pair in pairs] # Pairs that are not sampled count, and are not decided
     adjusted = holm([1 if np.isnan(q) else q for q in p])
-    if reached < min_images: return
     self.decided |= {pair: float(sign_of[pair]) for pair, q in zip(pairs, adjusted) if q <= spend}
+    for pair, v in zip(tested, d.T): self._test_margin(pair, v, spend/len(pairs))
+
 
 # %% ../nbs/stats.ipynb #3a04c9a4
 @patch
@@ -806,18 +819,13 @@ def _largest_deviation(s):
     return float(np.nanmax(np.abs(residual - np.nanmean(residual, axis=0))))
 
 @patch
-def undecided(self:SequentialComparison) -> list: # Of (a, b)
+def undecided(self:SequentialComparison) -> list: # Of (a, b); with goal 'best' no pairs of two references
     "The pairs that are not separated yet."
-    return [pair for pair in combinations(self.names, 2) if pair not in self.decided]
+    in_pairs = set(self.names) - self.references if self.goal == 'best' else set()
+    pairs = combinations(self.names, 2)
+    return [(a, b) for a, b in pairs if (a, b) not in self.decided and (not in_pairs or in_pairs & {a, b})]
 
 # %% ../nbs/stats.ipynb #ac018200
-@patch(as_prop=True)
-def active(self:SequentialComparison) -> list: # Names; empty after the last check
-    "The methods that still need images."
-    if self.checked == self.checks[-1]: return []
-    needed = {n for pair in self._open_pairs() for n in pair}
-    return [n for n in self.names if n in needed]
-
 @patch(as_prop=True)
 def next_check(self:SequentialComparison) -> int: # Number of images; 0 when the comparison is over
     "How many images the active methods need for the next check."
@@ -826,18 +834,73 @@ def next_check(self:SequentialComparison) -> int: # Number of images; 0 when the
 # %% ../nbs/stats.ipynb #b7d1f0c4
 @patch
 def _open_pairs(self:SequentialComparison):
-    "The undecided pairs that the goal needs"
-    if self.goal == 'ranking': return self.undecided()
+    "The undecided pairs that the goal needs: with 'best', those that can change which method to use"
+    if self.goal == 'ranking' or self.references >= set(self.names): return self.undecided()
+    found = self._unbeaten()
+    trusted = [n for n in found if all(self.ahead(n, c) for c in self.references)]
+    if not found: return []
+    chosen = (trusted or found)[0]
+    is_first = found[:found.index(chosen)+1] if trusted else [n for n in found if self.cost[n] <= self.cost[chosen]]
+    with_references = [(n, c) for n in is_first for c in self.references if not (self.ahead(n, c) or self.ahead(c, n))]
+    return with_references + [(n, chosen) for n in found if n != chosen and self._may_win(n, chosen)]
+
+@patch
+def _unbeaten(self:SequentialComparison):
+    "Methods (no references) that nothing was found better than: cheapest first, and of equal cost the better one first"
     beaten = {b if sign > 0 else a for (a, b), sign in self.decided.items()}
-    def needed(a, b): return a not in beaten and (b not in beaten or b in self.references)
-    def ordered(a, b): return self.ahead(a, b) or self.ahead(b, a)
-    return [(a, b) for a, b in self.undecided() if (needed(a, b) or needed(b, a)) and not ordered(a, b)]
+    found = [n for n in self.names if n not in beaten | self.references]
+    def wins(name): return sum(self._order(name, n) for n in found if n != name and self.cost[n] == self.cost[name])
+    return sorted(found, key=lambda n: (self.cost[n], -wins(n)))
 
 @patch
 def _directly_beaten(self:SequentialComparison, name):
     "The methods that `name` was found better than"
     winners_losers = [(a, b) if sign > 0 else (b, a) for (a, b), sign in self.decided.items()]
     return [loser for winner, loser in winners_losers if winner == name]
+
+
+# %% ../nbs/stats.ipynb #aud10002
+_smallest_chance = .1 # Below this chance of a significant win, a more expensive method gets no more images; our choice
+
+@patch
+def _may_win(self:SequentialComparison, name, chosen):
+    "Whether more images could show that `name` should be used instead of `chosen`"
+    if (name, chosen) in self.close: return False
+    return self.cost[name] <= self.cost[chosen] or self._chance(name, chosen) >= _smallest_chance
+
+@patch
+def _chance(self:SequentialComparison, a, b):
+    "The probability that `a` is significantly better than `b` at the last check, predicted from the images so far"
+    d, last = self._differences(a, b), self.checks[-1]
+    if len(d) < min_images: return 1.
+    tested_before = max((c for c in self.checks[:-1] if c >= first_check), default=0)
+    level = self.alpha*(last - tested_before)/last/len(self.undecided())
+    error = d.std(ddof=1)/np.sqrt(last)
+    needed, spread = -ndtri(level/2)*error, error*np.sqrt(max(0, last/len(d) - 1))
+    return float(ndtr((d.mean() - needed)/spread)) if spread > 0 else float(d.mean() > needed)
+
+@patch
+def _differences(self:SequentialComparison, a, b):
+    "How much `a` is better than `b` on each common image"
+    common = [v - self.scores[b][i] for i, v in self.scores[a].items() if i in self.scores[b]]
+    return self.sign*_finite_values(common)
+
+
+# %% ../nbs/stats.ipynb #aud10003
+@patch
+def _test_margin(self:SequentialComparison, pair, d, level):
+    "Note if one of a pair is not better than the other by more than the margin, from their differences [images]"
+    if self.margin == 0 or len(d := _finite_values(d)) < min_images: return
+    a, b = pair
+    for better, chosen, lead in ((a, b, -d), (b, a, d)):
+        p = max(self._pair_p(lead[:, None] + self.margin)[0], difference_test(lead, self.margin).p)
+        if lead.mean() + self.margin > 0 and p <= level: self.close.add((better, chosen))
+
+@patch
+def not_better(self:SequentialComparison, a, b) -> bool:
+    "Whether `a` was found not to be better than `b` by more than the margin."
+    return (a, b) in self.close or self.ahead(b, a)
+
 
 # %% ../nbs/stats.ipynb #7fa7a16f
 @patch
@@ -853,7 +916,7 @@ def ahead(self:SequentialComparison, a, b) -> bool:
 # %% ../nbs/stats.ipynb #0ed3e4c3
 @patch(as_prop=True)
 def saved(self:SequentialComparison) -> float: # 0 to 1
-    "Fraction of the passes of the fixed design that will certainly not be needed."
+    "Fraction of the passes of the fixed design that the stopped methods have not used."
     stopped = [n for n in self.names if n not in self.active]
     spared = sum(self.cost[n]*max(0, self.checks[-1]-len(self.scores[n])) for n in stopped)
     return spared/(self.checks[-1]*sum(self.cost.values()))
@@ -862,8 +925,7 @@ def saved(self:SequentialComparison) -> float: # 0 to 1
 def _order(self:SequentialComparison, a, b):
     "1 if `a` is ahead of `b`, -1 if it is behind, 0 for a tie: as decided, otherwise by the mean on common images"
     if (a, b) in self.decided: return self.decided[a, b]
-    differences = [v-self.scores[b][i] for i, v in self.scores[a].items() if i in self.scores[b]]
-    return self.sign*float(np.sign(_finite_values(differences).sum()))
+    return float(np.sign(self._differences(a, b).sum()))
 
 # %% ../nbs/stats.ipynb #2ff59419
 @patch
@@ -873,7 +935,8 @@ def ranking(self:SequentialComparison) -> pd.DataFrame: # explainer, wins, image
     for a, b in combinations(self.names, 2):
         sign = self._order(a, b)
         wins[a], wins[b] = wins[a]+(1+sign)/2, wins[b]+(1-sign)/2
-    near = {n: [b if a == n else a for a, b in self.undecided() if n in (a, b)] for n in self.names}
+    open_pairs = [pair for pair in combinations(self.names, 2) if pair not in self.decided]
+    near = {n: [b if a == n else a for a, b in open_pairs if n in (a, b)] for n in self.names}
     table = pd.DataFrame([(n, wins[n], len(self.scores[n]), ', '.join(near[n])) for n in self.names],
                          columns=['explainer', 'wins', 'images', 'not_separated_from'])
     return table.sort_values('wins', ascending=False, kind='stable', ignore_index=True)
