@@ -1800,6 +1800,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                      'xainb.models.graphs._code_file': ('models/graphs.html#_code_file', 'xainb/models/graphs.py'),
                                      'xainb.models.graphs._compile': ('models/graphs.html#_compile', 'xainb/models/graphs.py'),
                                      'xainb.models.graphs._compiled': ('models/graphs.html#_compiled', 'xainb/models/graphs.py'),
+                                     'xainb.models.graphs._compiler_settings': ( 'models/graphs.html#_compiler_settings',
+                                                                                 'xainb/models/graphs.py'),
                                      'xainb.models.graphs._cuda_graph': ('models/graphs.html#_cuda_graph', 'xainb/models/graphs.py'),
                                      'xainb.models.graphs._drop_old': ('models/graphs.html#_drop_old', 'xainb/models/graphs.py'),
                                      'xainb.models.graphs._example': ('models/graphs.html#_example', 'xainb/models/graphs.py'),

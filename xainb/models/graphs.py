@@ -48,12 +48,13 @@ def _code_file(net, example):
 @contextmanager
 def _scratch():
     "A folder for all temporary files of the compiler, which it would leave behind"
-    from torch._inductor.utils import fresh_cache
+    from torch._inductor import utils
+    fresh_cache = getattr(utils, 'fresh_cache', None) or utils.fresh_inductor_cache # Its name before torch 2.8
     before = tempfile.tempdir
     with tempfile.TemporaryDirectory() as folder:
         tempfile.tempdir = folder
         try:
-            with fresh_cache(dir=folder): yield Path(folder)
+            with fresh_cache(): yield Path(folder)
         finally: tempfile.tempdir = before
 
 # %% ../../nbs/models/graphs.ipynb #6542a3a5
@@ -70,8 +71,11 @@ def _quietly():
     finally:
         for l, level in zip(loggers, levels): l.setLevel(level)
 
-# Headers compiled in advance would be looked for in a folder that is gone
-_settings = {'freezing': True, 'aot_inductor.precompile_headers': False, 'cpp_cache_precompile_headers': False}
+def _compiler_settings():
+    "Weights become constants. Headers are not compiled in advance, since they would be looked for in a folder that is gone"
+    import torch._inductor.config as known
+    wanted = {'freezing': True, 'aot_inductor.precompile_headers': False, 'cpp_cache_precompile_headers': False}
+    return {name: value for name, value in wanted.items() if name in known._config} # Older versions know fewer
 
 def _compile(net, example, file):
     "Write the machine code of a network for batches like `example`, with a checksum in a second file"
@@ -81,7 +85,7 @@ def _compile(net, example, file):
     with _quietly(), _scratch() as folder:
         program = torch.export.export(net, (example,))
         package = aoti_compile_and_package(program, package_path=str(folder/'graph.pt2'),
-                                           inductor_configs=_settings)
+                                           inductor_configs=_compiler_settings())
         checksum = sha256(package)
         write_whole(file, lambda p: shutil.copy(package, p))
     write_whole(file.with_suffix('.sha256'), lambda p: p.write_text(checksum))
