@@ -183,4 +183,49 @@ def unfinished_files(folder):
     yield 'of a living one'
     yield 'of another machine'
 
+# ---- Interruptions
+
+def temporary(folder, *names):
+    "Environment variables by which temporary files are put into a folder of their own"
+    folder.mkdir(parents=True)
+    return {n: str(folder) for n in names}
+
+@attack('a signal ends a sweep of many minutes within seconds, says what it waits for, and leaves no temporary file')
+def interrupted(folder):
+    for number in (signal.SIGINT, signal.SIGTERM):
+        out, files = folder/number.name, folder/f'tmp{number}'
+        process = background(out, '--profile', 'demo', '--models', 'demo/*', '--metrics', '', '--explainers', '', '--images', '96', '--jobs', '2',
+                             **temporary(files, 'TMPDIR'))
+        until(lambda: len(store_of(out).units()) > 2)
+        start = time.perf_counter()
+        process.send_signal(number)
+        stdout, stderr = process.communicate(timeout=60)
+        seconds = time.perf_counter() - start
+        lines = [l for l in stderr.splitlines() if l.startswith('xainb')]
+        assert process.returncode == 128 + number and 'Traceback' not in stdout + stderr, stdout + stderr
+        assert ['waiting for the running notebooks' in lines[0], 'repeat the same command' in lines[1]] == [True, True], stderr
+        left = [f for f in (*out.rglob('.*'), *files.iterdir()) if 'torchinductor' not in f.name] # Of PyTorch, for all its processes
+        assert not left, f'left: {left}'
+        yield f'{number.name}, out after {seconds:.1f} s'
+
+@attack('Ctrl-C while the libraries are imported shows no traceback')
+def interrupted_early(folder):
+    process, maps = background(folder/'out'), lambda: Path(f'/proc/{process.pid}/maps').read_text()
+    until(lambda: 'libtorch_cpu' in maps())
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode and 'Traceback' not in stderr, stderr
+    yield 'as soon as PyTorch is loaded'
+
+@attack('after kill -9 the same command computes what is missing, to the same rows')
+def killed(folder):
+    from xainb.store import same_rows
+    finished(sweep(folder/'whole'))
+    process = background(folder/'out')
+    until(lambda: store_of(folder/'out').units())
+    os.killpg(process.pid, signal.SIGKILL); process.communicate()
+    finished(sweep(folder/'out'))
+    assert same_rows(*(store_of(folder/o).read() for o in ('whole', 'out')))
+    yield 'after the first unit'
+
 if __name__ == '__main__': sys.exit(main())

@@ -53,7 +53,8 @@ def test_interrupted(number, unbroken, tmp_path):
     process.send_signal(number)
     said = process.communicate(timeout=60)
     assert process.returncode == 128 + number, said
-    assert lines(said[1]) == ['xainb-sweep: interrupted; repeat the same command to continue'] and 'Traceback' not in ''.join(said), said
+    assert lines(said[1]) == ['xainb-sweep: waiting for the running notebooks to end; what they have stored is kept',
+                              'xainb-sweep: interrupted; repeat the same command to continue'] and 'Traceback' not in ''.join(said), said
     until(lambda: not carrying(mark), 30)
     assert len(store.units()) < len(unbroken.units())
     finished(store, unbroken)

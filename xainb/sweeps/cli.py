@@ -6,8 +6,15 @@
 __all__ = ['main', 'plan_main']
 
 # %% ../../nbs/sweeps/cli.ipynb #c1i00001
-import inspect, sys
+import inspect, os, sys
 from fastcore.script import anno_parser, call_parse, store_true
+
+# %% ../../nbs/sweeps/cli.ipynb #d4b29f7c
+def _end(code):
+    "End the program, without the cleanup of Python if it was interrupted"
+    if code < 128: sys.exit(code)
+    for stream in (sys.stdout, sys.stderr): stream.flush()
+    os._exit(code)
 
 # %% ../../nbs/sweeps/cli.ipynb #ae83a634
 @call_parse(pos=['job'])
@@ -36,8 +43,9 @@ def main(job:str='evaluate',  # What to do: evaluate, roar or trend
     """Evaluate explainers on many networks, or run another kind of sweep, and write a report.
     Repeat the same command to continue an interrupted sweep."""
     options = dict(locals())
-    from xainb.sweeps.sweep import sweep_command
-    sys.exit(sweep_command(options))
+    try: from xainb.sweeps.sweep import sweep_command
+    except KeyboardInterrupt: _end(130) # Nothing has begun
+    _end(sweep_command(options))
 
 # %% ../../nbs/sweeps/cli.ipynb #81f5a1f2
 def _plan_parser():
@@ -60,10 +68,12 @@ _description = 'Print what a sweep will take before it starts: runs, passes, tra
 def plan_main():
     "The command `xainb-plan`"
     options = _plan_parser().parse_args()
-    from xainb.core import BadInput
-    from xainb.sweeps.estimate import print_plan
+    try:
+        from xainb.core import BadInput
+        from xainb.sweeps.estimate import print_plan
+    except KeyboardInterrupt: _end(130)
     try: print_plan(options)
     except BadInput as e:
         print(f'xainb-plan: {e}', file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt: sys.exit(130)
+    except KeyboardInterrupt: _end(130)

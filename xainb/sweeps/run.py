@@ -31,20 +31,29 @@ def template(name:str) -> Path: # Name of a template, or path of a notebook
     if not found: raise BadInput(f"template notebook '{name}' is not installed")
     return found
 
+# %% ../../nbs/sweeps/run.ipynb #437fddf5
+def _temporary_folder():
+    "A temporary folder; those that killed programs have left are removed"
+    everywhere = Path(tempfile.gettempdir())
+    for left in everywhere.glob('.xainb.*.part'):
+        if is_abandoned(left): shutil.rmtree(left, ignore_errors=True)
+    (folder := everywhere/hidden_name('xainb')).mkdir(mode=0o700)
+    return folder
+
 # %% ../../nbs/sweeps/run.ipynb #55e3b402
 class Kernels:
     "A pool of kernels, each of which executes one notebook at a time; after a failure a kernel is not used again"
     def __init__(self, idle_limit:float=1800): # Seconds without work until a notebook is given up; 0 for no limit
         if idle_limit < 0:
             raise BadInput(f"the idle limit of a kernel is a number of seconds, or 0 for no limit, not {idle_limit:g}")
-        self.free, self.folder, self.lock, self.gpus = [], tempfile.TemporaryDirectory(), threading.Lock(), {}
+        self.free, self.folder, self.lock, self.gpus = [], _temporary_folder(), threading.Lock(), {}
         self.idle_limit, self.stopped = idle_limit, threading.Event()
         self.share()
     def __enter__(self): return self
     def __exit__(self, *error):
         self.stop()
         while self.free: self._stop(self.free.pop())
-        self.folder.cleanup()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def stop(self):
         "End the notebooks that are running and start no others"
@@ -72,10 +81,11 @@ class Kernels:
 def _pid(km): return getattr(getattr(km.provisioner, 'process', None), 'pid', None) if km.has_kernel else None
 
 def _kill(km):
-    "End a kernel together with the processes that it started"
+    "End a kernel, if it runs, together with the processes that it started"
+    if not (pid := _pid(km)): return
     with suppress(OSError, psutil.Error):
-        if os.name == 'posix' and os.getpgid(_pid(km)) == _pid(km): os.killpg(_pid(km), signal.SIGKILL)
-        else: psutil.Process(_pid(km)).kill()
+        if os.name == 'posix' and os.getpgid(pid) == pid: os.killpg(pid, signal.SIGKILL)
+        else: psutil.Process(pid).kill()
 
 # %% ../../nbs/sweeps/run.ipynb #407abd63
 class _Kernel(AsyncKernelManager):
@@ -95,10 +105,12 @@ class _Kernel(AsyncKernelManager):
 @patch
 def _new(self:Kernels):
     "A kernel on the GPU that the fewest kernels use; where possible, only this user can read its sockets"
-    sockets = dict(transport='ipc', ip=f'{self.folder.name}/{uuid.uuid4().hex[:8]}')
-    config = Config(KernelManager=sockets) if os.name == 'posix' else Config()
+    folder = str(self.folder)
+    sockets = dict(transport='ipc', ip=f'{folder}/{uuid.uuid4().hex[:8]}')
+    has_room = os.name == 'posix' and len(folder) < 80 # The name of a socket has at most 103 characters
+    config = Config(KernelManager=sockets) if has_room else Config()
     km = _Kernel(kernel_name='python3', config=config)
-    km.kernel_spec.env.update(self.env | self._gpu(km))
+    km.kernel_spec.env.update(self.env | self._gpu(km) | dict.fromkeys(('TMPDIR', 'TEMP', 'TMP'), folder))
     return km
 
 # %% ../../nbs/sweeps/run.ipynb #6563bed8
@@ -113,7 +125,7 @@ def _gpu(self:Kernels, km):
 # %% ../../nbs/sweeps/run.ipynb #7b2efe60
 @patch
 def _stop(self:Kernels, km):
-    if _pid(km): _kill(km)
+    _kill(km)
     if km.has_kernel: run_sync(km.shutdown_kernel)(now=True)
     with self.lock:
         if getattr(km, 'gpu', None) in self.gpus: self.gpus[km.gpu] -= 1
@@ -161,14 +173,33 @@ def watch(self:Kernels, km, call):
     "Return what `call()` returns, unless the kernel is idle for too long or all kernels are stopped"
     future, idle, pause = _in_thread(call), _IdleTime(km), min(5., self.idle_limit/10 or 5.)
     looked = time.monotonic()
-    while not wait([future], timeout=.5).done:
-        if self.stopped.is_set(): _kill(km); raise KernelStopped('interrupted')
+    while not wait([future], timeout=.2).done:
+        if self.stopped.is_set(): _interrupt(km, future)
         if not self.idle_limit or time.monotonic() - looked < pause: continue
         looked = time.monotonic()
         if idle.seconds() > self.idle_limit: _give_up(km, self.idle_limit)
     return future.result()
 
+# %% ../../nbs/sweeps/run.ipynb #2f34f8a9
+@contextmanager
+def _quiet(*names):
+    "Silence loggers: whoever ends a kernel or loses a scheduler says so once, as the status of its runs"
+    levels = {l: l.level for l in map(logging.getLogger, names)}
+    for l in levels: l.setLevel(logging.CRITICAL + 1)
+    try: yield
+    finally:
+        for l, level in levels.items(): l.setLevel(level)
+
 # %% ../../nbs/sweeps/run.ipynb #1b1196c8
+def _interrupt(km, future, seconds=1.):
+    "End a kernel, also one that is just about to start, without the messages of those who wait for it"
+    deadline = time.monotonic() + seconds
+    with _quiet('papermill'):
+        while time.monotonic() < deadline:
+            _kill(km)
+            if wait([future], timeout=.1).done: break
+    raise KernelStopped('interrupted')
+
 def _give_up(km, limit):
     _kill(km)
     raise KernelStopped(f"its kernel did nothing for {limit:g} seconds and was ended; repeat the same command to go on "
@@ -284,6 +315,8 @@ def _status(future, run):
     except Exception as e: return dict(run=run.id, status='failed', seconds=0., why=reason_of(e))
 
 # %% ../../nbs/sweeps/run.ipynb #9780102b
+_interrupted = "\nxainb-sweep: waiting for the running notebooks to end; what they have stored is kept"
+
 @contextmanager
 def on_this_machine(n,         # Number of runs
                     jobs,      # Notebooks at the same time; 0 to choose
@@ -297,7 +330,8 @@ def on_this_machine(n,         # Number of runs
     with nullcontext(kernels) if kernels else Kernels(idle_limit) as kernels, ThreadPoolExecutor(jobs) as pool:
         kernels.share(threads or max(1, cores//jobs), gpus)
         try: yield lambda run, parameters: pool.submit(execute, run, parameters, kernels)
-        except BaseException:
+        except BaseException as e:
+            if isinstance(e, KeyboardInterrupt): print(_interrupted, file=sys.stderr)
             kernels.stop()
             pool.shutdown(cancel_futures=True)
             raise
@@ -328,16 +362,6 @@ def _connected(address):
     try: return Client(address, timeout='10s', set_as_default=False)
     except (OSError, ValueError, TypeError) as e:
         raise BadInput(f"no Dask scheduler answers at '{address}', which should be like tcp://host:8786") from None
-
-# %% ../../nbs/sweeps/run.ipynb #2f34f8a9
-@contextmanager
-def _quiet(*names):
-    "Silence loggers: if a scheduler is lost, this is reported once, as the status of its runs"
-    levels = {l: l.level for l in map(logging.getLogger, names)}
-    for l in levels: l.setLevel(logging.CRITICAL + 1)
-    try: yield
-    finally:
-        for l, level in levels.items(): l.setLevel(level)
 
 # %% ../../nbs/sweeps/run.ipynb #57641f54
 def _check_versions(client):

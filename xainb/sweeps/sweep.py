@@ -114,8 +114,11 @@ def _report(p, out, kernels) -> bool: # Did it succeed?
 # %% ../../nbs/sweeps/sweep.ipynb #56073e1c
 @contextmanager
 def interrupted_by(*names): # 'SIGTERM', …; those that the system does not have are ignored
-    "Inside the block, these signals end the program as Ctrl-C does; afterwards they do what they did before"
-    def stop(number, frame): raise KeyboardInterrupt(number)
+    """Inside the block, these signals end the program in good order; afterwards they do what they did before.
+    A second Ctrl-C ends it at once"""
+    def stop(number, frame):
+        for s in known: signal.signal(s, signal.SIG_DFL if s == signal.SIGINT else signal.SIG_IGN)
+        raise KeyboardInterrupt(number)
     in_main_thread = threading.current_thread() is threading.main_thread()
     known = [getattr(signal, n) for n in names if hasattr(signal, n)] if in_main_thread else []
     before = {s: signal.signal(s, stop) for s in known}
@@ -129,11 +132,11 @@ def sweep_command(options:dict) -> int: # Exit code, see below
     o = options
     how = {k: o[k] for k in ('jobs', 'threads', 'scheduler')} | dict(idle_limit=o['idle_limit'] if o['silence'] is None else o['silence'])
     try:
-        with interrupted_by('SIGTERM', 'SIGHUP'):
+        with interrupted_by('SIGINT', 'SIGTERM', 'SIGHUP'):
             return _execute(o['job'], o['profile'], o['out'], o['dry_run'], choices_of(o), compiles=not o.get('no_compile'), **how)
     except BadInput as e:
         print(f'xainb-sweep: {e}', file=sys.stderr)
         return 2
     except KeyboardInterrupt as e:
         print('\nxainb-sweep: interrupted; repeat the same command to continue', file=sys.stderr)
-        return 128 + (e.args[0] if e.args else 2)
+        return 128 + (e.args[0] if e.args else signal.SIGINT)
