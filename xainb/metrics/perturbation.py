@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['fills', 'readings', 'pixel_order', 'places', 'squares', 'area_order', 'step_counts', 'blurred', 'filled',
-           'perturbation_stops', 'visit_stops', 'Curves', 'perturbation_curves', 'curve_area', 'deletion', 'insertion',
-           'counts_at', 'half_gap', 'road', 'reduction_test', 'synthesis_test', 'augmentation_test', 'patch_numbers',
-           'scores_without', 'patch_masks', 'rank_correlation', 'patch_sums', 'patch_drops', 'single_deletion',
-           'subset_effects', 'subset_salience', 'faithfulness_coefficient', 'saco', 'confidence']
+           'perturbation_stops', 'visit_stops', 'Curves', 'perturbation_curves', 'curve_area', 'interpolated',
+           'gap_errors', 'refined', 'deletion', 'insertion', 'counts_at', 'half_gap', 'road', 'reduction_test',
+           'synthesis_test', 'augmentation_test', 'patch_numbers', 'scores_without', 'patch_masks', 'rank_correlation',
+           'patch_sums', 'patch_drops', 'single_deletion', 'subset_effects', 'subset_salience',
+           'faithfulness_coefficient', 'saco', 'confidence']
 
 # %% ../../nbs/metrics/perturbation.ipynb #869aedfe
 import warnings
@@ -218,23 +219,26 @@ def visit_stops(visit,        # Function of (rows [M,C,P], image of each row [M]
                 order:Tensor, # [N,P] order of the pixels
                 a:Tensor, b:Tensor, # [N,K] range of the changed ranks at each stop, on the CPU
                 batch_size:int,     # Number of rows in a batch
-               ) -> Tensor:   # [N,K,Q]
-    "Calls `visit` on every stop of every image, in full batches, and returns all its results"
+                wanted=None,        # [N,K] of bools, on the CPU: the stops to visit; all if None
+               ) -> Tensor:   # [N,K,Q], 0 at stops that are not visited
+    "Calls `visit` on the stops of every image, in full batches, and returns all its results"
     (n_images, n_stops), rank, results = a.shape, places(order), None
-    batches = _batches_of_stops(n_images*n_stops, batch_size)
+    wanted = torch.ones_like(a, dtype=torch.bool) if wanted is None else wanted
+    all_images, all_stops = wanted.nonzero(as_tuple=True)
+    batches = _batches_of_stops(len(all_stops), batch_size)
     rows = start.new_empty(len(batches[0]), *start.shape[1:])
     for t, batch in enumerate(batches):
-        image, stop = batch//n_stops, batch % n_stops
-        before = (stop - 1).clamp(min=0)
+        image, stop, previous = all_images[batch], all_stops[batch], (batch - 1).clamp(min=0)
+        before = all_stops[previous]
         both_ends_move = (a[image, stop] != a[image, before]) & (b[image, stop] != b[image, before])
-        fresh = (stop == 0) | (t == 0) | both_ends_move
+        fresh = (batch == 0) | (t == 0) | (all_images[previous] != image) | both_ends_move
         new, on = fresh.nonzero()[:, 0], (~fresh).nonzero()[:, 0]
         first, now, earlier = (image[new], stop[new]), (image[on], stop[on]), (image[on], before[on])
         if len(new): _build_rows(rows, new, start, end, rank, image[new], a[first], b[first])
         if len(on): _advance_rows(rows, on, start, end, order, image[on], (a[earlier], b[earlier]), (a[now], b[now]))
         out = visit(rows[:len(batch)].clone(), image.to(order.device))
-        if results is None: results = out.new_empty(n_images*n_stops, *out.shape[1:])
-        results[batch.to(order.device)] = out
+        if results is None: results = out.new_zeros(n_images*n_stops, *out.shape[1:])
+        results[(image*n_stops + stop).to(order.device)] = out
     return results.unflatten(0, (n_images, n_stops))
 
 # %% ../../nbs/metrics/perturbation.ipynb #e140927c
@@ -248,6 +252,8 @@ class Curves:
     "The readings of each image along its perturbation; `curves['probability', 'lerf']` is one of them, [N,S+1]"
     at:Tensor     # [S+1] fractions of the units changed, 0 to 1
     values:dict   # (reading, order) -> [N,S+1]
+    evaluated:dict|None = None # With a tolerance, (reading, order) -> bools [N,S+1]: the others are interpolated
+    error:dict|None = None     # With a tolerance, (reading, order) -> estimated error of the area [N]
 
     def __getitem__(self, key):
         reading, order = key if isinstance(key, tuple) else (key, 'morf')
@@ -330,11 +336,13 @@ def perturbation_curves(model,           # Model or Learner
                         read=('probability',), # Names in `readings`; or 'logit_ratio', the logit over that of the full image
                         seed=0,          # Seed of random fills
                         batch_size=None, # Images in a forward pass; chosen automatically if None
+                        tolerance:float|None=None, # Of the area, leaves out steps, see `refined`; None reads all
                        ) -> Curves:
     "The model's output for `target` while pixels are removed from the images, or put back, step by step"
     model, orders = as_model(model), list(map(_order_name, orders))
     x, maps = x.to(device_of(model)), maps.to(device_of(model))
     target, read_from_model = check_target(target, x), _check_readings(read)
+    if tolerance is not None: _check_tolerance(tolerance, read)
     order, counts, at = _units(x, maps, unit, n_steps)
     a, b, stops = perturbation_stops(counts, order.shape[1], orders)
     if 'logit_ratio' in read and insert and not (counts[:, -1] == order.shape[1]).all():
@@ -343,9 +351,12 @@ def perturbation_curves(model,           # Model or Learner
     def visit(rows, image):
         out = model(render(rows, image)).float()
         return torch.stack([readings[r](out, target[image]) for r in read_from_model], 1)
-    def run(size): return visit_stops(visit, start, end, order, a, b, size)
     batch_size = batch_size_for(model, x, batch_size) or default_batch_size(x)
-    with frozen(model), torch.no_grad(): seen = halving_on_oom(run, batch_size)
+    def seen_at(wanted):
+        def run(size): return visit_stops(visit, start, end, order, a, b, size, wanted)
+        with frozen(model), torch.no_grad(): return halving_on_oom(run, batch_size)
+    if tolerance is not None: return _refined_curves(seen_at, at, stops, x, read[0], tolerance)
+    seen = seen_at(None)
     found = {(r, o): seen[:, stop, q] for q, r in enumerate(read_from_model) for o, stop in stops.items()}
     return Curves(at, {(r, o): _reading(found, r, o, full_image=-1 if insert else 0) for r in read for o in stops})
 
@@ -370,6 +381,84 @@ def curve_area(at:Tensor,     # [S+1] fractions from 0 to 1
     "The normalized area under each curve, by trapezoids"
     return torch.trapezoid(values, at.to(values), dim=-1)
 
+# %% ../../nbs/metrics/perturbation.ipynb #fadedacd
+def _read_around(evaluated): # Both [K,S+1], for bools of which the first and the last are True
+    "For each step the last evaluated step up to it, and the first one from it on"
+    step, last = torch.arange(evaluated.shape[1]).expand_as(evaluated), evaluated.shape[1] - 1
+    left = torch.where(evaluated, step, 0).cummax(1).values
+    right = torch.where(evaluated, step, last).flip(1).cummin(1).values.flip(1)
+    return left, right
+
+def interpolated(at:Tensor,        # [S+1] fractions, rising
+                 values:Tensor,    # [K,S+1]
+                 evaluated:Tensor, # [K,S+1] of bools: which of the values count
+                ) -> Tensor:       # [K,S+1]
+    "Curves with straight lines between their evaluated steps"
+    left, right = _read_around(evaluated)
+    width = at[right] - at[left]
+    part = torch.where(width > 0, (at - at[left])/width, 0)
+    return torch.lerp(values.gather(1, left), values.gather(1, right), part)
+
+# %% ../../nbs/metrics/perturbation.ipynb #c8aa65a8
+def gap_errors(at:Tensor,        # [S+1] fractions, rising
+               curve:Tensor,     # [K,S+1] from `interpolated`
+               evaluated:Tensor, # [K,S+1] of bools
+              ) -> tuple:        # Errors [K,S], each where its gap begins and 0 elsewhere; last step of each gap [K,S]
+    "How much of the area each gap may miss: a bound if the curve is monotone inside the gap, else an estimate"
+    left, right = _read_around(evaluated)
+    first, last, step = left[:, :-1], right[:, 1:], at.diff()
+    slope = (curve.diff()/step).abs()
+    before, after = F.pad(slope, (1, 0)).gather(1, first), F.pad(slope, (0, 1)).gather(1, last)
+    steepest = torch.maximum(slope, torch.maximum(before, after)/2)
+    width = at[last] - at[first]
+    error = (width - torch.minimum(step[first], step[last - 1]))*width*steepest/2
+    begins = evaluated[:, :-1] & (last - first > 1)
+    return torch.where(begins, error, 0), last
+
+# %% ../../nbs/metrics/perturbation.ipynb #7def0f13
+def _worst_gaps(error, tolerance): # [K,S] of bools
+    "As few gaps as possible, so that the errors of the others add up to at most the tolerance"
+    ascending, gap = error.sort(1)
+    return torch.zeros_like(error, dtype=torch.bool).scatter_(1, gap, ascending.cumsum(1) > tolerance) & (error > 0)
+
+def refined(read,      # Function of bools [K,S+1], the steps to read, that returns values [K,S+1]; others are ignored
+            at:Tensor, # [S+1] fractions, rising
+            n_curves:int, # Number of curves K
+            tolerance:float, # Of the area of a curve
+           ) -> tuple: # Curves [K,S+1], which steps were evaluated [K,S+1], sum of the gaps' errors [K]
+    "Curves with as many evaluated steps as the tolerance needs; the others are interpolated"
+    evaluated = torch.zeros(n_curves, len(at), dtype=torch.bool)
+    new, values = evaluated.clone(), torch.zeros(n_curves, len(at))
+    new[:, torch.linspace(0, len(at) - 1, 8).round().long()] = True
+    while new.any():
+        values, evaluated = torch.where(new, read(new), values), evaluated | new
+        curves = interpolated(at, values, evaluated)
+        errors, last = gap_errors(at, curves, evaluated)
+        curve, begin = _worst_gaps(errors, tolerance).nonzero(as_tuple=True)
+        new = torch.zeros_like(evaluated)
+        new[curve, (begin + last[curve, begin])//2] = True
+    return curves, evaluated, errors.sum(1)
+
+# %% ../../nbs/metrics/perturbation.ipynb #1693a560
+def _check_tolerance(tolerance, read):
+    allowed = parameter_ranges['tolerance']
+    try: allowed(tolerance)
+    except ValueError: raise BadInput(f"tolerance is None or {allowed}, not {tolerance!r}") from None
+    if len(read) > 1 or read[0] not in readings:
+        raise BadInput(f"a tolerance is for one reading, {', '.join(readings)}, not for {', '.join(read)}")
+
+def _refined_curves(seen_at, at, stops, x, reading, tolerance):
+    "`Curves` from a function of the stops to visit, bools [N,K]; each image and order is a curve of its own"
+    n_images, n_stops = len(x), 1 + max(max(stop) for stop in stops.values())
+    def read(new):
+        wanted = torch.zeros(n_images, n_stops, dtype=torch.bool)
+        for stop, steps in zip(stops.values(), new.split(n_images)): wanted[:, stop] |= steps
+        seen = seen_at(wanted)[..., 0].cpu()
+        return torch.cat([seen[:, stop] for stop in stops.values()])
+    found = refined(read, at.float(), n_images*len(stops), tolerance)
+    by_order = [dict(zip([(reading, o) for o in stops], v.to(x.device).split(n_images))) for v in found]
+    return Curves(at, *by_order)
+
 # %% ../../nbs/metrics/perturbation.ipynb #9c05093f
 _rise = 'Petsiuk, Das & Saenko 2018 (RISE), arXiv 1806.07421'
 
@@ -382,9 +471,11 @@ def deletion(model, x, target, maps, ground_truth,
              n_steps=28,   # Number of steps; 28 for images of 224 pixels are the steps of RISE
              fill='mean',  # What replaces a pixel, see `filled`
              unit='pixel', # What is removed at once, see `perturbation_curves`
+             tolerance:float|None=None, # Of the area, see `perturbation_curves`; the cost is then the largest one
             ):
     "Mean probability of the class while pixels are removed, MoRF: area `deletion` and curve `deletion_curve`"
-    curves = perturbation_curves(model, x, target, maps, fill, insert=False, n_steps=n_steps, unit=unit)
+    curves = perturbation_curves(model, x, target, maps, fill, insert=False, n_steps=n_steps, unit=unit,
+                                 tolerance=tolerance)
     return _area_and_curve('deletion', curves)
 
 # %% ../../nbs/metrics/perturbation.ipynb #a1d0c411
@@ -394,10 +485,12 @@ def insertion(model, x, target, maps, ground_truth,
               kernel:int|None=None, # Width of the blur of the first image, in pixels, see `blurred`
               sigma:float|None=None, # Standard deviation of that blur, in pixels
               unit='pixel',         # What is put back at once, see `perturbation_curves`
+              tolerance:float|None=None, # Of the area, see `perturbation_curves`; the cost is then the largest one
              ):
     "Mean probability of the class while pixels are put back, MoRF: area `insertion` and curve `insertion_curve`"
     start = blurred(x, kernel, sigma)
-    curves = perturbation_curves(model, x, target, maps, fill=start, insert=True, n_steps=n_steps, unit=unit)
+    curves = perturbation_curves(model, x, target, maps, fill=start, insert=True, n_steps=n_steps, unit=unit,
+                                 tolerance=tolerance)
     return _area_and_curve('insertion', curves)
 
 # %% ../../nbs/metrics/perturbation.ipynb #a2d41e3d
