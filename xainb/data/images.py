@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import NoneType
 from torch import Tensor
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 from fastcore.basics import patch
 from torchvision.datasets.folder import IMG_EXTENSIONS
 from ..core import *
@@ -87,24 +87,32 @@ def mask_boxes(mask:Tensor,      # [N,H,W] of bools, each with at least one True
 
 # %% ../../nbs/data/images.ipynb #1a6e000a
 _positive = Number(1, integer=True)
+_pixels = Number(1, 8192, integer=True)
 _count = AnyOf((Kind((NoneType,), 'None for all of them'), _positive))
-_drawn = dict(n=_count, seed=parameter_ranges['seed'], crop=_positive, resize=_positive, size=_positive)
+_drawn = dict(n=_count, seed=parameter_ranges['seed'], crop=_pixels, resize=_pixels, size=_pixels)
 
 def _check_draw(reader, **given):
     "Check the parameters that say which images are read, and their size in pixels"
     check_params(reader, _drawn, _drawn, given)
 
 # %% ../../nbs/data/images.ipynb #91e05a05
+_longest_text = 2**29 # Bytes, after decompression
+
 def read_text(path) -> str:
     "Read a text file in UTF-8 or UTF-16, compressed or not; anything else is read as Windows-1252, with a warning"
     name = Path(path).name
+    if not os.path.isfile(path): raise BadInput(_no_file(path))
     try:
-        with fsspec.filesystem('file').open(str(path), 'rb', compression='infer') as f: raw = f.read()
-    except FileNotFoundError: raise BadInput(f"there is no file '{path}'") from None
+        with fsspec.filesystem('file').open(str(path), 'rb', compression='infer') as f: raw = f.read(_longest_text + 1)
     except Exception as e: raise BadInput(f"'{name}' cannot be read: {e}") from None # Each decompressor has errors of its own
+    if len(raw) > _longest_text: raise BadInput(f"'{name}' holds more than {_longest_text:,} bytes of text; split it")
     text = _decoded(raw, name)
     if '\0' in text: raise BadInput(f"'{name}' is not a text file, because it holds zero bytes; save it as UTF-8")
     return text
+
+def _no_file(path):
+    if not os.path.exists(path): return f"there is no file '{path}'"
+    return f"'{path}' is a folder, a device or a pipe, and not a file"
 
 # %% ../../nbs/data/images.ipynb #b2f959aa
 def _decoded(raw, name):
@@ -225,26 +233,38 @@ def _one_each(table, key, value, name):
 # %% ../../nbs/data/images.ipynb #d2fd4cd5
 class UnreadableImage(Exception): "A picture cannot be read; the message is the reason"
 
+_most_pixels = 80_000_000 # In memory a pixel takes four bytes, and a picture that is not RGB a few times as much
+_too_many_pixels = f'has more than {_most_pixels:,} pixels: make it smaller'
+
+def _picture_formats():
+    "The formats that Pillow reads by itself; it hands the others to programs such as Ghostscript"
+    Image.init()
+    return [f for f in Image.ID if f not in ('EPS', 'WMF', 'BUFR', 'GRIB', 'HDF5', 'MPEG')]
+
 def read_picture(path) -> Image.Image: # Mode RGB, or F with values in [0,1]
     "Read a picture file as a viewer would show it"
-    if not os.path.isfile(path): raise UnreadableImage('missing')
-    try: return as_shown(Image.open(path))
+    if not os.path.isfile(path): raise UnreadableImage('is not a file' if os.path.exists(path) else 'missing')
+    try: return as_shown(Image.open(path, formats=_picture_formats()))
     except (UnreadableImage, KeyboardInterrupt): raise
+    except Image.DecompressionBombError: raise UnreadableImage(_too_many_pixels) from None
     except Exception: raise UnreadableImage('cannot be read') from None # Each decoder has errors of its own
 
 # %% ../../nbs/data/images.ipynb #1a6e0013
 def as_shown(image):
     "A picture turned as its EXIF orientation says, in mode RGB or F"
+    if image.width*image.height > _most_pixels: raise UnreadableImage(_too_many_pixels)
     # In mode I, only these two formats have at most 16 bits
     deep = image.mode.startswith('I;16') or image.mode == 'I' and image.format in ('PNG', 'PPM')
-    image = ImageOps.exif_transpose(image)
+    image.load()
+    if image.getexif().get(ExifTags.Base.Orientation, 1) != 1: image = ImageOps.exif_transpose(image)
     if deep or image.mode in 'IF':
-        values = np.asarray(image, dtype=np.float32)
-        return _one_channel(values/65535 if deep else values, image.mode)
+        values = np.array(image, dtype=np.float32)
+        if deep: values /= 65535
+        return _one_channel(values, image.mode)
     if 'A' in image.getbands() or 'transparency' in image.info:
         image = image.convert('RGBA')
         image = Image.alpha_composite(Image.new('RGBA', image.size, 'white'), image)
-    return image.convert('RGB')
+    return image if image.mode == 'RGB' else image.convert('RGB')
 
 # %% ../../nbs/data/images.ipynb #26cd7faf
 def _one_channel(values, mode):
@@ -275,13 +295,22 @@ def _moved(boxes, old, new, corner, side):
     return boxes[(boxes[:, 2:] > boxes[:, :2]).all(1)]
 
 # %% ../../nbs/data/images.ipynb #1a6e0016
+_most_floats = 2**24 # Pixels of the file that are floats at the same time
+
 def _window(image, size, corner, side):
     "The square [3,side,side] at `corner` of the picture scaled to `size`"
     if image.size == size: return _values(image.crop((*corner, *(c + side for c in corner))))
-    cut, box = zip(*[_needed(old, new, c, side) for old, new, c in zip(image.size, size, corner)])
+    pixels_of_a_row = image.width*image.height/(size[0]*size[1])*side
+    rows = max(1, int(_most_floats/pixels_of_a_row))
+    return torch.cat([_strip(image, size, corner, side, i, min(i + rows, side)) for i in range(0, side, rows)], 1)
+
+def _strip(image, size, corner, side, start, stop): # [3,stop-start,side]
+    "The rows from `start` to `stop` of a window"
+    corner, shape = (corner[0], corner[1] + start), (side, stop - start)
+    cut, box = zip(*[_needed(old, new, c, n) for old, new, c, n in zip(image.size, size, corner, shape)])
     part = image.crop((cut[0][0], cut[1][0], cut[0][1], cut[1][1]))
     box = (box[0][0], box[1][0], box[0][1], box[1][1])
-    scaled = [c.convert('F').resize((side, side), Image.Resampling.BILINEAR, box=box) for c in part.split()]
+    scaled = [c.convert('F').resize(shape, Image.Resampling.BILINEAR, box=box) for c in part.split()]
     return _values(*scaled)/(1 if image.mode == 'F' else 255)
 
 # %% ../../nbs/data/images.ipynb #8c966689
@@ -550,6 +579,7 @@ def _check_name(name, folder):
         raise BadInput(f"a file in '{folder}' has a name that is not UTF-8, {os.fsencode(name)!r}: rename it") from None
 
 def _is_picture(name): return not is_hidden(name) and name.lower().endswith(IMG_EXTENSIONS)
+def _is_special(path): return os.path.exists(path) and not os.path.isfile(path) # A pipe or a device, which has no end
 
 # %% ../../nbs/data/images.ipynb #d9bc72a6
 def _pictures_below(at):
@@ -560,7 +590,8 @@ def _pictures_below(at):
         inner[:] = sorted(i for i, r in real.items() if r not in entered)
         entered.update(real.values())
         for f in files: _check_name(f, folder)
-        yield from (os.path.join(folder, f) for f in sorted(files) if _is_picture(f))
+        paths = (os.path.join(folder, f) for f in sorted(files) if _is_picture(f))
+        yield from (p for p in paths if not _is_special(p))
 
 # %% ../../nbs/data/images.ipynb #1a6e0026
 def _classes_of(at, train):
@@ -624,7 +655,9 @@ def food101(n:int|None=None,  # How many images; None for all
     if split not in (known := ('train', 'test')): raise unknown_name('split', split, known)
     file = at/'meta'/f'{split}.json'
     if not file.is_file(): raise BadInput(f"no list of images '{file}', which belongs to Food-101")
-    names = json.loads(file.read_text(encoding='utf-8')) # Class -> <class>/<number>
+    try: names = dict(json.loads(read_text(file))) # Class -> <class>/<number>
+    except (ValueError, TypeError): raise BadInput(f"'{file}' is not the list of images of Food-101") from None
+    _check_inside([str(f) for files in names.values() for f in files], at/'images')
     classes = sorted(names)
     samples = [(str(at/'images'/f'{f}.jpg'), classes.index(c)) for c, files in names.items() for f in files]
     return LazyImages(PictureFiles(samples, classes), n, seed, size, resize)

@@ -7,7 +7,7 @@ __all__ = ['splits', 'styles', 'glyphs', 'regions', 'scene_numbers', 'between', 
            'rendition', 'DrawnScenes', 'check_scenes', 'PlainScenes', 'plain_scenes']
 
 # %% ../../nbs/data/scenes.ipynb #5ce0000b
-import math, numpy as np, torch, torch.nn.functional as F
+import math, numpy as np, psutil, torch, torch.nn.functional as F
 from functools import lru_cache
 from torch import Tensor
 from ..core import *
@@ -133,8 +133,18 @@ def check_scenes(cls, **given):
     "Raise `BadInput` unless the parameters describe scenes that can be drawn"
     if given['style'] not in styles: raise unknown_name('style', given['style'], styles)
     count = Number(1, integer=True)
-    allowed = dict(n=count, seed=parameter_ranges['seed'], size=count)
+    allowed = dict(n=count, seed=parameter_ranges['seed'], size=Number(1, 8192, integer=True))
     check_params(cls, allowed, allowed, {k: given[k] for k in allowed})
+    _check_memory(given['n'], given['size'])
+
+_bytes_of_a_pixel = 80 # While scenes are drawn, as measured
+
+def _check_memory(n, size):
+    "Raise an error for more scenes than the memory of this machine can hold"
+    needed, there = n*size**2*_bytes_of_a_pixel/2**30, psutil.virtual_memory().total/2**30
+    if needed <= there: return
+    raise BadInput(f"{n:,} scenes of {size} by {size} pixels take {needed:,.0f} GB of memory, and this machine has {there:,.0f}: "
+                   "give fewer images")
 
 # %% ../../nbs/data/scenes.ipynb #4d3327a1
 class PlainScenes(DrawnScenes):

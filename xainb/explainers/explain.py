@@ -34,8 +34,8 @@ def picture_transform(model,              # Model or Learner
                       size:int|None=None, # Pixels of a side; if not given, what timm recorded, or 224
                      ) -> v2.Compose:     # From a PIL image to a tensor [3,size,size] in [0,1]
     "Resize and center crop for the size that a model was trained for"
-    if size is not None and not (isinstance(size, int) and size > 0):
-        raise BadInput(f"size is the number of pixels of a side, such as 224, not {size!r}")
+    if size is not None and not (isinstance(size, int) and 0 < size <= 8192):
+        raise BadInput(f"size is the number of pixels of a side, such as 224, and at most 8192, not {size!r}")
     config = _config(as_model(model))
     crop = size or (config['input_size'][-1] if config else 224)
     resize = _Shorter(round(crop/(config.get('crop_pct') or .875)), crop)
@@ -48,6 +48,9 @@ class _Shorter(nn.Module):
     def forward(self, picture):
         short = min(picture.size)
         to = self.resized if short > self.resized else max(short, self.crop)
+        if max(picture.size)/short*to > 50*self.crop:
+            raise BadInput(f"a picture of {picture.width} by {picture.height} pixels is too narrow: the crop of "
+                           f"{self.crop} pixels would show less than a fiftieth of it")
         return picture if to == short else v2.functional.resize(picture, [to], antialias=True)
 
 # %% ../../nbs/explainers/explain.ipynb #ad3a86b2
@@ -231,9 +234,13 @@ def _save_figure(self:Explanation, kind, path): self.plot().savefig(path, format
 
 def load_explanation(path) -> Explanation:
     "The explanation in an .npz file that `save` wrote"
-    with np.load(path, allow_pickle=False) as kept:
-        tensors = {k: torch.from_numpy(kept[k]) for k in ('image', 'attribution')}
-        return Explanation(**tensors, **json.loads(str(kept['facts'])))
+    if not os.path.isfile(path): raise BadInput(f"there is no file '{path}' that holds an explanation")
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            tensors = {k: torch.from_numpy(kept[k]) for k in ('image', 'attribution')}
+            return Explanation(**tensors, **json.loads(str(kept['facts'])))
+    except Exception: # A damaged file fails in any of its layers
+        raise BadInput(f"'{path}' is not an explanation that `save` wrote, or was cut short") from None
 
 # %% ../../nbs/explainers/explain.ipynb #58fe9237
 def _takes_unit_range(model):

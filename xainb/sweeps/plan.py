@@ -201,6 +201,8 @@ class TrainingProfile(BaseProfile):
         "A copy of the profile with another network, number of repeats or number of epochs"
         if len(models) > 1: raise BadInput(f"job '{self.job}' trains one network, not {len(models)}")
         at_least_one(repeats=repeats, epochs=epochs)
+        for what, n, most in (('repeats', repeats, 1000), ('epochs', epochs, 100_000)):
+            if n and n > most: raise BadInput(f"the number of {what} is at most {most:,}, not {n:,}")
         recipe = self.recipe | (dict(epochs=epochs) if epochs else {})
         return replace(self, network=models[0] if models else self.network, repeats=repeats or self.repeats,
                        recipe=recipe)

@@ -56,6 +56,7 @@ def sweep(p,              # Profile of any job, from `customize_profile`
          ) -> list:       # Status of each run
     "Plan the runs of a profile, execute those that are not complete, and return the status of each"
     if jobs < 0 or threads < 0: raise BadInput(f"jobs and threads are at least 1, not {min(jobs, threads)}")
+    if threads > 1024: raise BadInput(f"threads are those of one notebook, at most 1024, not {threads:,}")
     if jobs and scheduler:
         raise BadInput("jobs are for this machine; a cluster runs as many notebooks at the same time as its workers "
                        "have threads or GPUs")
