@@ -33,6 +33,7 @@ def main(job:str='evaluate',  # What to do: evaluate, roar or trend
          jobs:int=0,          # Number of notebooks at the same time; 0 chooses by the GPUs and processor cores
          threads:int=0,       # Processor threads of each notebook; 0 divides the cores of this machine
          scheduler:str='',    # Address of a Dask scheduler, such as tcp://host:8786, to run on its workers
+         wait:float=3600,     # Seconds to wait for the first worker of the scheduler; 0 for no limit
          data:str='',         # Folder of your images, for profiles that need one
          labels:str='',       # CSV file with file,label,x0,y0,x1,y1; by default annotations.csv in the folder
          idle_limit:float=1800, # Seconds without any work after which a notebook is given up; 0 for no limit

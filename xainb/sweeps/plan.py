@@ -254,7 +254,7 @@ def split_names(text:str) -> list:
     if text and not names: raise BadInput(f"'{text}' contains no name: give names with commas between them")
     return names
 
-_not_choices = ('job', 'profile', 'out', 'jobs', 'threads', 'scheduler', 'idle_limit', 'silence', 'dry_run',
+_not_choices = ('job', 'profile', 'out', 'jobs', 'threads', 'scheduler', 'wait', 'idle_limit', 'silence', 'dry_run',
                 'no_compile', 'gpus', 'price', 'speed_up', 'timings', 'pdb', 'xtra')
 
 def choices_of(options:dict) -> dict: # Name -> value

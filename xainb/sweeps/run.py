@@ -7,7 +7,7 @@ __all__ = ['template', 'Kernels', 'visible_gpus', 'KernelStopped', 'run_notebook
            'complete', 'run_all', 'on_this_machine', 'on_a_cluster']
 
 # %% ../../nbs/sweeps/run.ipynb #29797d11
-import atexit, ctypes, gc, logging, os, psutil, shutil, signal, sys, tempfile, threading, time, uuid
+import asyncio, atexit, ctypes, gc, logging, os, psutil, shutil, signal, sys, tempfile, threading, time, uuid
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, nullcontext, suppress
 from fastcore.basics import patch
@@ -356,12 +356,42 @@ def _execute_there(run, parameters, threads, idle_limit):
 def _version(): return xainb.__version__
 
 # %% ../../nbs/sweeps/run.ipynb #3a6abeb3
+_answers_within = 10. # Seconds
+
+def _identity(address, limit=_answers_within): # Dictionary, or whatever else is sent
+    "What the server at an address answers to the question who it is"
+    from distributed.comm import connect
+    from distributed.security import Security
+    async def ask():
+        settings = Security().get_connection_args('client') # Those of Dask's own configuration
+        comm = await connect(address, timeout=limit, **settings)
+        try:
+            await comm.write(dict(op='identity', reply=True))
+            return await comm.read()
+        finally: comm.abort()
+    return _in_thread(lambda: asyncio.run(asyncio.wait_for(ask(), limit))).result(2*limit)
+
+# %% ../../nbs/sweeps/run.ipynb #7fefb637
+def _no_scheduler(address):
+    if not address.startswith('tls'): return f"no Dask scheduler answers at '{address}', which should be like tcp://host:8786"
+    return (f"no Dask scheduler answers at '{address}' with the certificates that the configuration of Dask names "
+            "(distributed.comm.tls)")
+
+def _check_scheduler(address):
+    "Raise `BadInput` unless a Dask scheduler answers at an address in time"
+    try: found = _identity(address)
+    except Exception: raise BadInput(_no_scheduler(address)) from None # Another service answers with anything
+    kind = found.get('type') if isinstance(found, dict) else None
+    if kind != 'Scheduler': raise BadInput(f"a {kind or 'server'} answers at '{address}', and no Dask scheduler")
+
+# %% ../../nbs/sweeps/run.ipynb #e14233c9
 def _connected(address):
     try: from distributed import Client
     except ImportError: raise BadInput("a cluster needs dask.distributed: pip install 'xainb[cluster]'") from None
-    try: return Client(address, timeout='10s', set_as_default=False)
-    except (OSError, ValueError, TypeError) as e:
-        raise BadInput(f"no Dask scheduler answers at '{address}', which should be like tcp://host:8786") from None
+    with _quiet('distributed', 'distributed.comm.core', 'distributed.comm.tcp', 'asyncio', 'tornado.general'):
+        _check_scheduler(address)
+        try: return Client(address, timeout=_answers_within, set_as_default=False)
+        except (OSError, ValueError, TypeError): raise BadInput(_no_scheduler(address)) from None
 
 # %% ../../nbs/sweeps/run.ipynb #57641f54
 def _check_versions(client):
@@ -370,23 +400,64 @@ def _check_versions(client):
         has = version if isinstance(version, Exception) else f'xainb {version}'
         raise BadInput(f"worker {worker} has {has}, here is xainb {xainb.__version__}")
 
+# %% ../../nbs/sweeps/run.ipynb #1e8b34bc
+def _wait_for_workers(address, limit, pause=60.):
+    "Wait until a worker is connected to a scheduler, at most `limit` seconds; 0 for no limit"
+    start = time.monotonic()
+    said = start - pause
+    while not _workers_of(address):
+        now = time.monotonic()
+        if limit and now - start > limit:
+            raise BadInput(f"no worker has connected to '{address}' within {limit:g} seconds: start workers, or wait longer with --wait")
+        if now - said >= pause:
+            print(f'waiting for the first worker of {address}, {now - start:.0f} seconds so far', file=sys.stderr)
+            said = now
+        time.sleep(.5)
+
+def _workers_of(address):
+    try: return _identity(address)['workers']
+    except Exception: raise BadInput(f"the Dask scheduler at '{address}' does not answer any more") from None
+
+# %% ../../nbs/sweeps/run.ipynb #5b3a8fa1
+@contextmanager
+def _watched(address, futures, pause=15., times=3):
+    "Inside the block, cancel all futures when the scheduler has not answered several times in a row"
+    over = threading.Event()
+    def watch():
+        missed = 0
+        while missed < times and not over.wait(pause):
+            try: _identity(address); missed = 0
+            except Exception: missed += 1
+        if missed == times: _cancel(futures)
+    threading.Thread(target=watch, daemon=True).start()
+    try: yield
+    finally: over.set()
+
+def _cancel(futures):
+    for f in list(futures):
+        with suppress(RuntimeError): # It has just ended
+            if f.cancel(): f.set_running_or_notify_cancel()
+
 # %% ../../nbs/sweeps/run.ipynb #4b37071a
 @contextmanager
 def on_a_cluster(address,          # Of a Dask scheduler
                  threads,          # Processor threads of each notebook; 0 leaves it to the workers
                  idle_limit=1800., # Seconds, see `Kernels`
+                 wait=3600.,       # Seconds until the first worker has connected; 0 for no limit
                 ):
     "Yield a function that submits a run and its parameters to the workers of a Dask scheduler"
-    client = _connected(address)
+    if not wait >= 0: raise BadInput(f"--wait is a number of seconds, or 0 for no limit, not {wait:g}")
+    client, futures = _connected(address), []
     with _quiet('distributed', 'distributed.client'), client: # Also while it closes
-        if not client.nthreads(): print(f'waiting for the first worker of {address}', file=sys.stderr)
-        client.wait_for_workers(1)
+        _wait_for_workers(address, wait)
         _check_versions(client)
         workers = client.scheduler_info(n_workers=-1)['workers'].values()
         resources = {'GPU': 1} if any('GPU' in w['resources'] for w in workers) else None
         pool = client.get_executor(retries=2, resources=resources)
         def submit(run, parameters):
-            return pool.submit(_execute_there, run, parameters, threads, idle_limit,
-                               key=f'{run.id}-{uuid.uuid4().hex[:8]}')
-        try: yield submit
-        finally: pool.shutdown(wait=False)
+            futures.append(pool.submit(_execute_there, run, parameters, threads, idle_limit,
+                                       key=f'{run.id}-{uuid.uuid4().hex[:8]}'))
+            return futures[-1]
+        with _watched(address, futures):
+            try: yield submit
+            finally: pool.shutdown(wait=False)

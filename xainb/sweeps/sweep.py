@@ -53,6 +53,7 @@ def sweep(p,              # Profile of any job, from `customize_profile`
           threads:int=0,  # Processor threads of each notebook; 0 divides the cores of this machine
           scheduler:str='', # Address of a Dask scheduler, to run on its workers
           idle_limit:float=1800, # Seconds without any work after which a notebook is given up; 0 for no limit
+          wait:float=3600, # Seconds to wait for the first worker of a scheduler; 0 for no limit
          ) -> list:       # Status of each run
     "Plan the runs of a profile, execute those that are not complete, and return the status of each"
     if jobs < 0 or threads < 0: raise BadInput(f"jobs and threads are at least 1, not {min(jobs, threads)}")
@@ -61,7 +62,7 @@ def sweep(p,              # Profile of any job, from `customize_profile`
         raise BadInput("jobs are for this machine; a cluster runs as many notebooks at the same time as its workers "
                        "have threads or GPUs")
     todo, store = plan(p), Store(out)
-    if scheduler: where = on_a_cluster(scheduler, threads, idle_limit)
+    if scheduler: where = on_a_cluster(scheduler, threads, idle_limit, wait)
     else: where = on_this_machine(len(todo.runs), jobs, threads, kernels, idle_limit)
     with where as submit:
         todo.save(store)
@@ -131,7 +132,7 @@ def interrupted_by(*names): # 'SIGTERM', …; those that the system does not hav
 def sweep_command(options:dict) -> int: # Exit code, see below
     "What `xainb-sweep` does with its options"
     o = options
-    how = {k: o[k] for k in ('jobs', 'threads', 'scheduler')} | dict(idle_limit=o['idle_limit'] if o['silence'] is None else o['silence'])
+    how = {k: o[k] for k in ('jobs', 'threads', 'scheduler', 'wait')} | dict(idle_limit=o['idle_limit'] if o['silence'] is None else o['silence'])
     try:
         with interrupted_by('SIGINT', 'SIGTERM', 'SIGHUP'):
             return _execute(o['job'], o['profile'], o['out'], o['dry_run'], choices_of(o), compiles=not o.get('no_compile'), **how)
