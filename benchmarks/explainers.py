@@ -4,7 +4,7 @@
 
 Everything that is compared runs in turn, in one process, on the same images, with the same number of images in a pass. How to read the table: benchmarks/README.md.
 """
-import argparse, fnmatch, importlib.util, math, os, sys, warnings
+import argparse, copy, fnmatch, importlib.util, math, os, sys, warnings
 from collections import Counter
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ import numpy as np, pandas as pd, torch, torch.nn.functional as F
 from torch import nn, Tensor
 from torchvision import models as tv
 from sklearn.datasets import load_sample_images
-from captum.attr import GradientShap, InputXGradient, IntegratedGradients, KernelShap, Lime, NoiseTunnel, Occlusion, Saliency
+from captum.attr import Deconvolution, DeepLift, GradientShap, GuidedBackprop, InputXGradient, IntegratedGradients, KernelShap, Lime, NoiseTunnel, Occlusion, Saliency
 from captum._utils.models.linear_model import SkLearnRidge
 import xainb.explainers.cam, xainb.explainers.ensembles, xainb.explainers.gradient, xainb.explainers.learned_masks, xainb.explainers.perturbation, xainb.explainers.rules
 from xainb.core import as_model, device_of, explainer_registry, frozen, logits
@@ -48,6 +48,34 @@ def lively(net:nn.Module, x:Tensor) -> nn.Module:
         head.weight *= scale; head.bias.copy_(-scale*(out - head.bias).mean(0))
     return net
 
+# Networks on which the rules of captum and zennit reach every operation: each ReLU and each residual sum is a module of its own, nothing works in place,
+# and pools take averages, because captum's rule for a maximum differs from ours
+
+class Sum(nn.Module):
+    "The sum of two branches, stacked, because zennit's hooks take one input"
+    def forward(self, branches): return branches.sum(0)
+
+class Block(tv.resnet.Bottleneck):
+    "torchvision's bottleneck with three ReLUs instead of one that is used three times"
+    def __init__(self, *args, **kw):
+        super().__init__(*args, **kw)
+        self.relu, self.relu2, self.relu3, self.sum = nn.ReLU(), nn.ReLU(), nn.ReLU(), Sum()
+    def forward(self, x):
+        z = self.relu(self.bn1(self.conv1(x)))
+        z = self.bn3(self.conv3(self.relu2(self.bn2(self.conv2(z)))))
+        skip = x if self.downsample is None else self.downsample(x)
+        return self.relu3(self.sum(torch.stack([skip, z])))
+
+def with_modules(net:nn.Module) -> nn.Module:
+    "ReLUs that do not work in place, and average pools for maximum pools"
+    for name, m in list(net.named_modules()):
+        if isinstance(m, nn.ReLU): m.inplace = False
+        if isinstance(m, nn.MaxPool2d): net.set_submodule(name, nn.AvgPool2d(m.kernel_size, m.stride, m.padding))
+    return net
+
+easy = {'vgg11_average': lambda: with_modules(tv.vgg11()), 'vgg16_average': lambda: with_modules(tv.vgg16()), 'resnet50_average': lambda: with_modules(tv.ResNet(Block, [3, 4, 6, 3]))}
+def new_network(name): return easy[name]() if name in easy else tv.get_model(name)
+
 # What is measured
 
 @dataclass
@@ -57,6 +85,7 @@ class Case:
     params:dict
     peers:dict
     images:int = 1
+    equal:bool = False # Whether a peer's attribution is the same up to rounding
 
 def probability(net): return lambda x: net(x).softmax(1)
 def areas(x): return grid_cells(x[:1], grid)
@@ -120,12 +149,27 @@ def grad_cam(name, layer):
         with getattr(pytorch_grad_cam, name)(net, [net.get_submodule(layer)]) as method: return method(x.clone().requires_grad_(), [ClassifierOutputTarget(t) for t in target.tolist()])
     return run
 
+def captum_rule(method): return lambda net, x, target, rows: method(net).attribute(x.clone().requires_grad_(), target=target).detach()
+def captum_deep_lift(net, x, target, rows): return DeepLift(net).attribute(x.clone().requires_grad_(), 0*x, target=target).detach()
+
+def zennit_epsilon(net, x, target, rows, epsilon=1e-6):
+    "The ε rule for all linear layers, batch norms, pools and sums, as `lrp_epsilon` has it"
+    from zennit.composites import LayerMapComposite
+    from zennit.rules import Epsilon, Pass
+    from zennit.types import Activation, AvgPool, BatchNorm, Linear
+    leaf, rule = x.clone().requires_grad_(), Epsilon(epsilon)
+    with LayerMapComposite([(Activation, Pass()), ((AvgPool, BatchNorm, Linear, Sum), rule)]).context(net) as hooked:
+        out = hooked(leaf)
+        return torch.autograd.grad(out, leaf, F.one_hot(target, out.shape[1])*out.detach())[0]
+
 few_channels = dict(resnet18='maxpool', resnet50='maxpool', mobilenet_v2='features.7', efficientnet_b0='features.4') # Maps of 64 or 80 channels: a pass for each of ResNet-50's last 2048 would take an hour
 last_layers = dict(resnet50='layer4', mobilenet_v2='features')
 
 def cases(net:str, n:int) -> list: # Of `Case`
     "What is measured on a network, with about `n` passes for each image"
     def peers(**kw): return {k.replace('_', '-'): f for k, f in kw.items() if has(dict(grad_cam='pytorch_grad_cam', published='torch').get(k, k))}
+    if net in easy: return [Case('guided_backprop', {}, peers(captum=captum_rule(GuidedBackprop)), 4, True), Case('deconvnet', {}, peers(captum=captum_rule(Deconvolution)), 4, True),
+                            Case('deep_lift', {}, peers(captum=captum_deep_lift), 4, True), Case('lrp_epsilon', {}, peers(zennit=zennit_epsilon), 4, True)]
     few, last, window = few_channels.get(net), last_layers.get(net), 32 if n > 32 else 56
     cheap = [Case('gradient', {}, peers(captum=captum_gradient(Saliency, abs=False)), 4), Case('input_x_gradient', {}, peers(captum=captum_gradient(InputXGradient)), 4),
              Case('cam', {}, {}, 4)]
@@ -147,6 +191,14 @@ def trained_agreement(case) -> float:
     scenes, net = DecoyScenes('test', n=6, seed=0), build_model('demo/resnet')
     params = {k: v for k, v in case.params.items() if k not in ('layer', 'window', 'stride')}
     return map_agreement(*(explainer_registry[case.name](m, scenes.x, scenes.y, **params) for m in (net, in_settings(net, True, 'bfloat16')))).mean().item()
+
+def peer_differences(case, net, x, target) -> dict: # Peer -> number
+    "Largest difference between a peer's attribution of one image and ours, relative to the largest value, in double precision"
+    if not case.equal: return {}
+    net, x, target = copy.deepcopy(net).double(), x[:1].double(), target[:1]
+    ours = explainer_registry[case.name](net, x, target, **case.params)
+    with frozen(net): theirs = {peer: f(net, x, target, 1) for peer, f in case.peers.items()}
+    return {peer: ((a - ours).abs().max()/ours.abs().max()).item() for peer, a in theirs.items()}
 
 def synchronized(f, device):
     "The seconds of a call, and its result"
@@ -195,12 +247,12 @@ def measure(case, nets, x, target, noise, rounds):
     for peer, f in case.peers.items(): add(peer, plain, lambda net, f=f: f(net, x, target, nets[grads, 'rows'][net]))
     for label, net in [('ours', plain)] + [('ours fastest', fast)]*(fast is not plain):
         c = counts[label]; calls[f'bare {label}'] = lambda net=net, c=c: _within(net, lambda: bare(net, noise, nets[grads, 'rows'][net], c['forward'], c['back']))
-    return rows_of(case, nets, grads, plain, fast, counts, maps, timed(calls, rounds, x.device)[0], x)
+    return rows_of(case, nets, grads, plain, fast, counts, maps, timed(calls, rounds, x.device)[0], x, peer_differences(case, plain, x, target))
 
 def _within(net, call):
     with frozen(net): call() # Gives nothing, so that nothing is kept
 
-def rows_of(case, nets, grads, plain, fast, counts, maps, seconds, x):
+def rows_of(case, nets, grads, plain, fast, counts, maps, seconds, x, differences):
     ratio = lambda a, b: seconds[a]/seconds[b]
     passes = lambda label: (counts[label]['forward'] + counts[label]['back'])/len(x)
     for label, net in [('ours', plain)] + [('ours fastest', fast)]*(fast is not plain):
@@ -212,7 +264,8 @@ def rows_of(case, nets, grads, plain, fast, counts, maps, seconds, x):
         for peer in case.peers or [None]:
             faster = ratio(peer, label) if peer else np.full(1, np.nan)
             yield common | dict(peer=peer, peer_passes=passes(peer) if peer else np.nan, peer_seconds=np.median(seconds[peer]) if peer else np.nan,
-                                faster_than_peer=np.median(faster), faster_low=faster.min(), faster_high=faster.max())
+                                faster_than_peer=np.median(faster), faster_low=faster.min(), faster_high=faster.max(),
+                                peer_difference=f'{differences.get(peer, np.nan):.0e}')
 
 with_gradients = {'gradient', 'input_x_gradient', 'integrated_gradients', 'expected_gradients', 'smoothgrad', 'smoothgrad_squared', 'vargrad', 'squared', 'meaningful_perturbation', 'extremal_perturbation',
                   'gradcam', 'hirescam', 'layercam', 'xgradcam', 'gradcam_plus_plus', 'guided_backprop', 'deconvnet', 'guided_gradcam', 'deep_lift', 'lrp_epsilon'}
@@ -220,7 +273,7 @@ with_gradients = {'gradient', 'input_x_gradient', 'integrated_gradients', 'expec
 def prepared(name, x, max_batch_size, kinds):
     "The network in the settings that are best for passes forward (False), and there and back (True), in float32 and in the fastest precision"
     torch.manual_seed(0)
-    net, nets = lively(tv.get_model(name), x).eval().to(x.device), {}
+    net, nets = lively(new_network(name), x).eval().to(x.device), {}
     for grads in kinds:
         nets[grads, 'rows'], nets[grads, 'settings'], made = {}, {}, {}
         for precision in ('float32', 'fastest'):
@@ -269,10 +322,10 @@ class Table(list):
         if self.out: pd.DataFrame(list(self)).round(self.digits).to_csv(self.out, index=False)
 
 def main():
-    a = command(__doc__, 'one round of few passes', nets=('resnet50,mobilenet_v2', 'torchvision networks'), only=('*', 'explainers, with wildcards'),
+    a = command(__doc__, 'one round of few passes', nets=('resnet50,mobilenet_v2,vgg11_average,resnet50_average', f'torchvision networks, or {", ".join(easy)}'), only=('*', 'explainers, with wildcards'),
                 passes=(64, 'about so many for each image'), max_batch_size=(32, 'images in one pass at most'))
     rounds, n = (1, 16) if a.quick else (a.rounds, a.passes)
-    table = Table(a.out, '{net:13} {explainer:24} {precision:9} {passes:6.0f} passes {seconds:7.2f} s {times_bare:6.2f} x bare   {peer:10} {faster_than_peer:6.2f}   ranks {map_agreement:.3f} (trained {trained_map_agreement:.3f})   load {load}')
+    table = Table(a.out, '{net:13} {explainer:24} {precision:9} {passes:6.0f} passes {seconds:7.2f} s {times_bare:6.2f} x bare   {peer:10} {faster_than_peer:6.2f} x as fast, differs by {peer_difference}   ranks {map_agreement:.3f} (trained {trained_map_agreement:.3f})   load {load}')
     for net in a.nets.split(','): benchmark(net, a.only.split(','), rounds, n, a.max_batch_size, table.add)
 
 if __name__ == '__main__': main()

@@ -83,7 +83,7 @@ def boundary_integrated_gradients(model,     # Model or Learner
     return from_boundaries(explain, model, x, target, boundaries, by, failed, search)
 
 # %% ../../nbs/explainers/boundary.ipynb #89138fc0
-def _deep_lift_cost(boundaries, by, search): return search_cost(boundaries, by, search) + 4*boundaries
+def _deep_lift_cost(boundaries, by, search): return search_cost(boundaries, by, search) + 3*boundaries
 
 @explainer(family='boundary', cost=_deep_lift_cost, needs='gradients', source='zifanw/boundary; Shrikumar et al. 2017')
 def boundary_deep_lift(model,     # Model or Learner

@@ -7,6 +7,7 @@ __all__ = ['gates', 'guided_backprop', 'deconvnet', 'guided_gradcam', 'deep_lift
 
 # %% ../../nbs/explainers/rules.ipynb #9f276cde
 import copy, torch
+from dataclasses import dataclass
 from torch import Tensor
 import torch.nn.functional as F
 from ..core import *
@@ -30,27 +31,48 @@ def _backward(model, x, target, rules, known, start=torch.ones_like):
         g, = torch.autograd.grad(score, x, start(score.detach()))
     return g, score.detach(), ran
 
-# %% ../../nbs/explainers/rules.ipynb #b2f1fb8b
-class _Guided(torch.autograd.Function):
-    "A ReLU between two bounds that propagates only positive signals, and if `both`, only where it is open"
-    @staticmethod
-    def forward(ctx, z, low, high, both):
-        if both: ctx.save_for_backward((z > low) & (z < high))
-        return z.clamp(low, high)
-    @staticmethod
-    def backward(ctx, g):
-        g = g.relu()
-        return g*ctx.saved_tensors[0] if ctx.saved_tensors else g, None, None, None
+# %% ../../nbs/explainers/rules.ipynb #485dccab
+def _norm_slope(call):
+    "The factor of each channel in `F.batch_norm`; None for other functions of this name, whose arguments differ"
+    if call.f is not F.batch_norm: return None
+    variance, weight, eps = call.given('running_var', 2), call.given('weight', 3), call.given('eps', 7, 1e-5)
+    slope = (variance + eps).rsqrt()
+    if weight is not None: slope = slope*weight
+    z = call.args[0]
+    return slope.to(z.dtype).reshape(-1, *[1]*(z.ndim - 2))
 
+def _affine(call):
+    "Batch norm with its ordinary derivative"
+    z, slope = call.args[0], _norm_slope(call)
+    return call() if slope is None else straight(call(z.detach()), (z, slope))
+
+# %% ../../nbs/explainers/rules.ipynb #b2f1fb8b
 gates = {'sigmoid', 'hardsigmoid'}
 _guided_known = {'relu', 'activation', *kinds, 'constant'} # All but `unknown`, because a ReLU could hide among those
 
+def _open_only(g, y, high):
+    "The signal `g` where the output `y` of a ReLU lies between its bounds, zero elsewhere"
+    if high == float('inf'): return torch.ops.aten.threshold_backward(g, y, 0)
+    return torch.ops.aten.hardtanh_backward(g, y, 0, high)
+
+def _relu_rule(both):
+    "A ReLU that propagates only positive signals, and if `both`, only where it is open"
+    def rule(call):
+        z, high = call.args[0], call.bounds[1]
+        y = call(z.detach())
+        if not both: return call.answer(straight(y, (z, lambda g: g.clamp_min(0))))
+        out = call.answer(straight(y, (z, lambda g: _open_only(g, kept, high).clamp_min_(0))))
+        kept = call.keep(y) # Not before `answer`, which may write it
+        return out
+    return rule
+
+def _gate_rule(call):
+    if call.name in gates: return call()
+    raise NotApplicable(f"guided backprop and deconvnet are defined for ReLUs; this network runs {call.name}")
+
 def _guided_derivative(model, x, target, both):
-    def relu_rule(call): return call.answer(_Guided.apply(call.args[0], *call.bounds, both))
-    def activation_rule(call):
-        if call.name in gates: return call()
-        raise NotApplicable(f"guided backprop and deconvnet are defined for ReLUs; this network runs {call.name}")
-    g, _, ran = _backward(model, x, target, dict(relu=relu_rule, activation=activation_rule), _guided_known)
+    rules = dict(relu=_relu_rule(both), activation=_gate_rule, norm=_affine)
+    g, _, ran = _backward(model, x, target, rules, _guided_known)
     if not any(k == 'relu' for k, _ in ran): raise NotApplicable('this network runs no ReLU')
     return g
 
@@ -81,65 +103,125 @@ def guided_gradcam(model,     # Model or Learner whose nonlinearities are ReLUs
     "Guided backpropagation times Grad-CAM"
     return _guided_derivative(model, x, target, both=True)*gradcam.__wrapped__(model, x, target, layer)
 
+# %% ../../nbs/explainers/rules.ipynb #97f045d7
+def _pooled(call, z):
+    "Result of max pooling, and the location of each maximum"
+    pool = F.adaptive_max_pool2d if call.name.startswith('adaptive') else F.max_pool2d
+    return pool(z, *call.args[1:], **{k: v for k, v in call.kw.items() if k != 'return_indices'}, return_indices=True)
+
+def _operands(call): return [a.detach() for a in call.args[:2] if isinstance(a, Tensor)]
+
+@dataclass
+class _Start:
+    "What an operation did for the baseline"
+    name:str
+    operands:list # Tensors among the first two arguments
+    value:Tensor|None    # The result of a ReLU, of another activation or of max pooling
+    location:Tensor|None # Of each maximum
+
+# %% ../../nbs/explainers/rules.ipynb #451d7798
+class _Baseline:
+    "The operations of the baseline's forward pass, by their position in it"
+    def __init__(self): self.starts = {}
+
+    def record(self, call):
+        kept, location, value = [call.keep(a) for a in call.args[:2] if isinstance(a, Tensor)], None, None
+        if call.kind == 'maximum': y, location = _pooled(call, kept[0])
+        else: y = call(*_operands(call))
+        out = call.answer(straight(y, *[(z, None) for z in call.inputs()])) # Nothing is propagated here
+        if call.kind == 'maximum': value = y.clone() # Small, and often overwritten by a ReLU
+        if call.kind in ('relu', 'activation'): value = call.keep(y) # Not before `answer`, which may write it
+        self.starts[call.position] = _Start(call.name, kept, value, location)
+        return out
+
+    def at(self, call):
+        "What the operation at the position of `call` did"
+        start = self.starts.get(call.position)
+        def shapes(tensors): return [t.shape for t in tensors]
+        same = start and start.name == call.name and shapes(start.operands) == shapes(_operands(call))
+        if not same: raise Refused('the network runs other operations for the baseline than for the image')
+        return start
+
 # %% ../../nbs/explainers/rules.ipynb #8ccaa49a
-def _halves(t): return t.chunk(2) # The images, and their baselines
-def _both(t): return torch.cat([t, t])
+def _relu_slope(call, change, y, start):
+    "Slope of a ReLU's secant, or its derivative where image and baseline agree"
+    m = (y - start.value)/change
+    if not m.sum().isnan(): return m # One sum is faster than a comparison of all values
+    (low, high), z = call.bounds, start.operands[0]
+    return torch.where(change == 0, ((z >= low) & (z <= high)).to(m), m)
 
-def _secant(f, z):
-    "`f(z)` with the slope between image and baseline, or the derivative where they agree"
-    with torch.enable_grad(): y = f(at := z.detach().clone().requires_grad_())
-    (a, a0), (b, b0) = _halves(z.detach()), _halves(y.detach())
-    slope, = torch.autograd.grad(y.sum(), at)
-    same = (a - a0).abs() <= 1e-6*torch.maximum(a.abs(), a0.abs())
-    m = torch.where(same, _halves(slope)[0], (b - b0)/torch.where(same, 1, a - a0))
-    return straight(y, (z, _both(m)))
+def _secant_slope(f, z, change, y, y0):
+    "Slope of the secant of `f`, or its derivative where `z` and `z - change` agree"
+    same = change.abs() <= 1e-6*torch.maximum(z.abs(), (z - change).abs())
+    m = (y - y0)/change
+    return torch.where(same, _derivative(f, z), m) if same.any() else m
 
-def _rescale(call): return call.answer(_secant(call.elementwise, call.args[0]))
+def _derivative(f, z):
+    with torch.enable_grad(): y = f(at := z.clone().requires_grad_())
+    return torch.autograd.grad(y.sum(), at)[0]
+
+def _rescale(call, start):
+    z = call.args[0]
+    change = z.detach() - start.operands[0]
+    if call.bounds:
+        y = call(z.detach())
+        m = _relu_slope(call, change, y, start)
+    else:
+        y = call.elementwise(z.detach())
+        m = _secant_slope(call.elementwise, z.detach(), change, y, start.value)
+    return call.answer(straight(y, (z, m)))
 
 # %% ../../nbs/explainers/rules.ipynb #60eda527
-def _maximum(call):
+def _maximum(call, start):
     "Max pooling that gives the whole difference to the location of the larger of the two maxima"
-    z, pool = call.args[0], F.adaptive_max_pool2d if call.name.startswith('adaptive') else F.max_pool2d
-    kw = {k: v for k, v in call.kw.items() if k != 'return_indices'}
-    y, at = pool(z.detach(), *call.args[1:], **kw, return_indices=True)
-    (b, b0), (i, i0) = _halves(y), _halves(at)
-    location = torch.where(b >= b0, i, i0).flatten(2)
-    value = z.flatten(2).gather(2, _both(location))
-    d = torch.sub(*_halves(value.detach()))
-    m = torch.where(d == 0, 1, (b - b0).flatten(2)/torch.where(d == 0, 1, d))
-    return straight(y.flatten(2), (value, _both(m))).reshape(y.shape)
+    z, z0 = call.args[0], start.operands[0]
+    y, location = _pooled(call, z.detach())
+    location = torch.where(y >= start.value, location, start.location).flatten(2)
+    def values(t): return t.flatten(2).gather(2, location)
+    change = values(z.detach()) - values(z0)
+    m = torch.where(change == 0, torch.ones_like(change), (y - start.value).flatten(2)/change)
+    def to_locations(g):
+        moved = torch.zeros_like(z0).flatten(2).scatter_add_(2, location, g.flatten(2)*m)
+        return torch.empty_like(z0).copy_(moved.view(z0.shape)) # In the memory layout of the input
+    return straight(y, (z, to_locations))
 
-def _mean_of(t): return _both(sum(_halves(t.detach()))/2)
-
-def _bilinear(f, a, b):
+def _bilinear(f, a, b, a0, b0):
     "`f(a, b)`, propagating to each factor as if the other one were the mean of image and baseline"
-    linearized = f(a, _mean_of(b)) + f(_mean_of(a), b)
-    return f(a.detach(), b.detach()) + (linearized - linearized.detach())
+    linearized = f(a, (b.detach() + b0)/2) + f((a.detach() + a0)/2, b)
+    return straight(f(a.detach(), b.detach()), (linearized, lambda g: g))
 
-def _product(call):
+def _product(call, start):
     f = dict(matmul=torch.matmul, bmm=torch.bmm).get(call.name, torch.mul)
-    return call.answer(_bilinear(f, *call.args[:2]))
+    return call.answer(_bilinear(f, *call.args[:2], *start.operands))
 
 # %% ../../nbs/explainers/rules.ipynb #cc1dd6c4
-def _layer_norm(call):
+def _layer_norm(call, start):
     "Layer norm as a composition of two products and a secant"
-    z, shape = call.args[0], call.given('normalized_shape', 1, None)
-    weight, bias, eps = call.given('weight', 2, None), call.given('bias', 3, None), call.given('eps', 4, 1e-5)
+    shape, eps = call.given('normalized_shape', 1, None), call.given('eps', 4, 1e-5)
+    weight, bias = call.given('weight', 2, None), call.given('bias', 3, None)
     dims = tuple(range(-len(shape), 0))
-    c = z - z.mean(dims, keepdim=True)
-    v = _bilinear(torch.mul, c, c).mean(dims, keepdim=True) + eps
-    out = _bilinear(torch.mul, c, _secant(torch.rsqrt, v))
+    c, c0 = (z - z.mean(dims, keepdim=True) for z in (call.args[0], start.operands[0]))
+    v = _bilinear(torch.mul, c, c, c0, c0).mean(dims, keepdim=True) + eps
+    v0 = (c0*c0).mean(dims, keepdim=True) + eps
+    r, r0 = v.detach().rsqrt(), v0.rsqrt()
+    m = _secant_slope(torch.rsqrt, v.detach(), v.detach() - v0, r, r0)
+    out = _bilinear(torch.mul, c, straight(r, (v, m)), c0, r0)
     return (out if weight is None else out*weight) + (0 if bias is None else bias)
 
 # %% ../../nbs/explainers/rules.ipynb #a88c1d5e
 _lift = dict(relu=_rescale, activation=_rescale, maximum=_maximum, product=_product, layer_norm=_layer_norm)
 _lift_known = {*_lift, 'linear', 'norm', 'add', 'constant', 'route'}
 
-def _deep_lift(model, x, target, start):
-    g, *_ = _backward(model, torch.cat([x, start]), _both(target), _lift, _lift_known)
-    return g[:len(x)]*(x - start)
+def _deep_lift(model, x, target, start, rules=_lift):
+    net, baseline = _in_float32(model), _Baseline()
+    def with_baseline(rule): return lambda call: rule(call, baseline.at(call))
+    recording = {kind: baseline.record for kind in rules} | dict(norm=_affine)
+    applying = {kind: with_baseline(rule) for kind, rule in rules.items()} | dict(norm=_affine)
+    with torch.enable_grad(): run_with(net, start.detach().clone().requires_grad_(), recording, _lift_known)
+    g, *_ = _backward(net, x, target, applying, _lift_known)
+    return g*(x - start)
 
-@explainer(family='gradient', cost=lambda: 4, needs='gradients', per_image=dict(baseline=4),
+@explainer(family='gradient', cost=lambda: 3, needs='gradients', per_image=dict(baseline=4),
            source='Shrikumar et al. 2017 (rescale rule); gates and layer norm ours')
 def deep_lift(model,     # Model or Learner
               x:Tensor,  # Images [N,C,H,W] in [0,1]
@@ -152,7 +234,7 @@ def deep_lift(model,     # Model or Learner
 # %% ../../nbs/explainers/rules.ipynb #cfe66626
 def _cost_of_baselines(baselines):
     is_set = isinstance(baselines, Tensor) and baselines.ndim
-    return 4*(len(baselines) if is_set else 9)
+    return 3*(len(baselines) if is_set else 9)
 
 @explainer(family='gradient', cost=_cost_of_baselines, needs='gradients', source='Lundberg & Lee 2017')
 def deep_lift_shap(model,     # Model or Learner
@@ -178,16 +260,35 @@ def _mapped(a, f):
 def _mapped_arguments(call, f):
     return [_mapped(a, f) for a in call.args], {k: _mapped(v, f) for k, v in call.kw.items()}
 
-def _times_input(z): return straight(z, (z, z.detach().clone()))
+def _times_input(call, z):
+    "`z`, whose gradient is multiplied by its value"
+    kept = call.keep(z)
+    overwritten = call.in_place and z is call.args[0]
+    return straight(z if overwritten else kept, (z, kept))
 
+def _linear_operation(call, stable):
+    "The operation, whose backward pass divides by `stable(y)` and multiplies by the inputs"
+    args, kw = _mapped_arguments(call, lambda z: _times_input(call, z))
+    y = call.f(*args, **kw)
+    s = stable(y.detach())
+    return straight(y, (y, lambda g: g/s)), s
+
+def _norm_operation(call, stable):
+    "The same for batch norm"
+    z, kept, slope = call.args[0], call.keep(call.args[0]), _norm_slope(call)
+    if slope is None: return _linear_operation(call, stable)
+    y = call(z.detach())
+    s = stable(y)
+    return straight(y, (z, lambda g: (g/s).mul_(kept).mul_(slope))), s
+
+# %% ../../nbs/explainers/rules.ipynb #d1cd5a7b
 def _epsilon_rule(epsilon, absorbed):
     "The ε rule for operations that are linear in all inputs that depend on the image"
+    def stable(y): return torch.copysign(torch.full((), epsilon, dtype=y.dtype, device=y.device), y).add_(y)
     def rule(call):
-        args, kw = _mapped_arguments(call, _times_input)
-        y = call.f(*args, **kw)
-        stable = y.detach() + epsilon*torch.where(y.detach() < 0, -1., 1.).to(y)
-        out = straight(y, (y, 1/stable))
-        if absorbed is not None: _record_absorbed(call, out, stable, absorbed)
+        operation = _norm_operation if call.kind == 'norm' else _linear_operation
+        out, s = operation(call, stable)
+        if absorbed is not None: _record_absorbed(call, out, s, absorbed)
         return call.answer(out)
     return rule
 
@@ -199,9 +300,11 @@ def _record_absorbed(call, out, stable, absorbed):
     out.register_hook(lambda r: absorbed.append((r*kept).sum()))
 
 # %% ../../nbs/explainers/rules.ipynb #c6fdcd4f
+def _unchanged(relevance): return relevance
+
 def _passed_on(call):
     z = call.args[0]
-    return call.answer(straight(call.elementwise(z.detach().clone()), (z, 1)))
+    return call.answer(straight(call(z.detach()), (z, _unchanged)))
 
 def _lrp_rules(epsilon, absorbed):
     epsilon_rule = _epsilon_rule(epsilon, absorbed)
@@ -213,16 +316,16 @@ def _gated(call):
     a, b = sorted(call.inputs(), key=lambda t: -t.numel())
     if call.name in ('matmul', 'bmm'): raise Refused(f"it has no rule for {call.name} of two activations")
     if a.numel() == b.numel(): raise Refused(f"it has no rule for {call.name} of two activations of the same size")
-    return call.answer(straight(a.detach()*b.detach(), (a, 1)))
+    return call.answer(straight(a.detach()*b.detach(), (a, _unchanged)))
 
 def _constant(call):
     "An activation plus or times a constant: the activation gets the relevance"
     z, = call.inputs()
     with torch.no_grad():
-        args, kw = _mapped_arguments(call, lambda t: t.detach().clone())
+        args, kw = _mapped_arguments(call, Tensor.detach)
         y = call.f(*args, **kw)
     if y.shape != z.shape: raise Refused(f"it has no rule for {call.name} with a constant of another shape")
-    return call.answer(straight(y, (z, 1)))
+    return call.answer(straight(y, (z, _unchanged)))
 
 # %% ../../nbs/explainers/rules.ipynb #039ac5bc
 def relevance(model, # Model

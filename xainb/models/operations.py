@@ -7,6 +7,7 @@ __all__ = ['kinds', 'Call', 'Rules', 'backward_nodes', 'relu_nodes', 'clamps', '
 
 # %% ../../nbs/models/operations.ipynb #433465ff
 from collections import Counter
+from functools import partial
 import torch
 from torch import nn, Tensor
 import torch.nn.functional as F
@@ -53,8 +54,7 @@ class Call:
         self.name = (f.__self__.__name__ if f.__name__ == '__get__' else f.__name__).strip('_')
         self.bounds = _relu_bounds(self)
         self.kind = _kind(self)
-        by_name = f.__name__.endswith('_') and not f.__name__.endswith('__') or f.__name__.startswith('__i')
-        self.in_place = bool(by_name or self.given('inplace'))
+        self.in_place = _is_in_place(self)
 
     def given(self, name, position=None, default=None):
         "The argument called `name`, whether it was passed by name or by position"
@@ -71,11 +71,31 @@ class Call:
         "Apply a ReLU or another activation to `z`, not in place"
         if self.bounds: return z.clamp(*self.bounds)
         kw = {k: v for k, v in self.kw.items() if k != 'inplace'}
-        return getattr(F, self.name, getattr(torch, self.name, None))(z, *self.args[1:], **kw)
+        others = [False if a is True else a for a in self.args[1:]] # `inplace` by position
+        return getattr(F, self.name, getattr(torch, self.name, None))(z, *others, **kw)
 
     def answer(self, out):
         "Return `out`, written into the first argument if the function works in place"
-        return self.args[0].copy_(out) if self.in_place else out
+        if not self.in_place: return out
+        return self.args[0].copy_(out) if self.args[0]._is_view() else _Write.apply(self.args[0], out)
+
+# %% ../../nbs/models/operations.ipynb #db90b69f
+def _is_in_place(call):
+    "Whether the function writes its result into its first argument"
+    name = call.f.__name__
+    if name.endswith('_') and not name.endswith('__') or name.startswith('__i'): return True
+    by_position = call.kind in ('relu', 'activation') and any(a is True for a in call.args[1:])
+    return bool(by_position or call.given('inplace'))
+
+class _Write(torch.autograd.Function):
+    "Write `out` into `a`, which is no view: like `a.copy_(out)`, but without gradients of zeros for the old value of `a`"
+    @staticmethod
+    def forward(ctx, a, out):
+        if not out.is_set_to(a): a.copy_(out)
+        ctx.mark_dirty(a)
+        return a
+    @staticmethod
+    def backward(ctx, g): return None, g
 
 # %% ../../nbs/models/operations.ipynb #233b3100
 def _flat(args):
@@ -100,17 +120,37 @@ def _relu_bounds(call):
 # %% ../../nbs/models/operations.ipynb #40203eb0
 class Rules(TorchFunctionMode):
     "While active, calls `rules[kind](call)` in place of each function of that kind whose result depends on the image"
-    def __init__(self, rules:dict|None=None):
+    def __init__(self, rules:dict|None=None,
+                 copies:bool=False, # Let `call.keep` copy all values, for networks that overwrite them later
+                ):
         super().__init__()
-        self.rules, self.ran = rules or {}, Counter()
+        self.rules, self.copies = rules or {}, copies
+        self.ran, self.kept, self.n_ruled = Counter(), [], 0
 
     def __torch_function__(self, f, types, args=(), kwargs=None):
         call = Call(f, args, kwargs or {})
         rule = self.rules.get(call.kind)
-        out = rule(call) if rule and torch.is_grad_enabled() and call.inputs() else call()
+        is_ruled = rule and torch.is_grad_enabled() and call.inputs()
+        out = self.apply(rule, call) if is_ruled else call()
         result = call.args[:1] if call.name == 'setitem' else [out]
         if any(t.requires_grad for t in _flat(result)): self.ran[call.kind, call.name] += 1
         return out
+
+    def apply(self, rule, call):
+        call.keep, call.position = partial(self.keep, call), self.n_ruled
+        self.n_ruled += 1
+        return rule(call)
+
+    def keep(self, call, t):
+        "The value that `t` has now, for the backward pass; copied only if `call` itself overwrites it"
+        if self.copies or call.in_place and t is call.args[0]: return t.detach().clone()
+        value = t.detach()
+        self.kept.append((value, value._version))
+        return value
+
+    @property
+    def overwritten(self) -> bool: # Whether a value that was kept has changed since
+        return any(value._version != version for value, version in self.kept)
 
 # %% ../../nbs/models/operations.ipynb #0af04a02
 _relu_node_names = ('Relu', 'Hardtanh', 'Clamp', 'Threshold')
@@ -149,8 +189,9 @@ def _refuse_hidden_code(model):
 def run_with(model, x:Tensor, rules:dict, known=None) -> tuple: # Scores, and a count of the operations that ran
     "Run a forward pass under `rules`; raise `Refused` if a ReLU escaped them or if an operation of a kind outside `known` ran"
     if rules: _refuse_hidden_code(model)
-    image = x.clone()
-    with Rules(rules) as seen: out = model(image)
+    with Rules(rules) as seen: out = model(x.clone())
+    if seen.overwritten:
+        with Rules(rules, copies=True) as seen: out = model(x.clone())
     unsupported = sorted({n for k, n in seen.ran if known is not None and k not in known})
     if unsupported: raise Refused(f"it has no rule for {', '.join(unsupported)}")
     if 'relu' in rules and (n := relu_nodes(out) - clamps(seen.ran)) > 0:
@@ -164,8 +205,20 @@ def operations(model, x:Tensor) -> Counter: # (kind, function) -> number of call
     with frozen(model), torch.enable_grad(): return run_with(model, to_model_device(x, model).requires_grad_(), {})[1]
 
 # %% ../../nbs/models/operations.ipynb #0875711e
-def straight(value:Tensor, *slopes) -> Tensor:
-    "Return `value` with the derivative `m` with respect to `z` for each pair (z, m); `m` broadcasts to the value"
-    out = value.detach()
-    for z, m in slopes: out = out + m*(z - z.detach())
-    return out
+class _Straight(torch.autograd.Function):
+    "A value that is computed elsewhere, with chosen derivatives with respect to `inputs`"
+    @staticmethod
+    def forward(ctx, value, slopes, *inputs):
+        ctx.slopes, ctx.shapes = slopes, [z.shape for z in inputs]
+        return value[0] # In a tuple, because autograd would take a tensor for another input
+    @staticmethod
+    def backward(ctx, g):
+        return None, None, *[_times(g, m, shape) for m, shape in zip(ctx.slopes, ctx.shapes)]
+
+def _times(g, m, shape): return m(g) if callable(m) else (g*m).sum_to_size(shape)
+
+def straight(value:Tensor, # The result
+             *slopes,      # Pairs (z, m): `m` broadcasts to the value, or is a function of the gradient that arrives
+            ) -> Tensor:
+    "Return `value` with the derivative `m` with respect to `z` for each pair (z, m)"
+    return _Straight.apply((value.detach(),), [m for _, m in slopes], *[z for z, _ in slopes])
