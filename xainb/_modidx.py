@@ -1840,6 +1840,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                  'xainb/models/graphs.py'),
                                      'xainb.models.graphs._UsesGraph.train': ( 'models/graphs.html#_usesgraph.train',
                                                                                'xainb/models/graphs.py'),
+                                     'xainb.models.graphs._check_output': ('models/graphs.html#_check_output', 'xainb/models/graphs.py'),
                                      'xainb.models.graphs._code_file': ('models/graphs.html#_code_file', 'xainb/models/graphs.py'),
                                      'xainb.models.graphs._compile': ('models/graphs.html#_compile', 'xainb/models/graphs.py'),
                                      'xainb.models.graphs._compiled': ('models/graphs.html#_compiled', 'xainb/models/graphs.py'),

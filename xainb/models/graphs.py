@@ -245,8 +245,12 @@ def _precision_of(net):
     first = next((p for p in net.parameters() if p.ndim > 1), None)
     return torch.float32 if first is None else first.dtype
 
+def _check_output(out):
+    if not isinstance(out, Tensor): raise NotApplicable(f"it returns {type(out).__name__}, and a graph returns one tensor")
+
 def _make_graph(net, x, kind, batch_size):
     example, state = _example(x, batch_size), _State(net)
+    _check_output(net(example))
     run = graph_kinds[kind](net, example)
     off, limit = _largest_difference(run, net, example), _tolerance.get(_precision_of(net), 1e-4)
     if not off <= limit: raise NotApplicable(f"its scores differ by {off:.1g} of the largest one, and {limit:g} is allowed")
@@ -262,9 +266,10 @@ def with_graph(model,       # Model or Learner
     "Make a graph of a model; raises `NotApplicable` with the reason if there is none or its scores differ"
     if kind not in graph_kinds: raise unknown_name('kind of graph', kind, graph_kinds)
     check_images(x)
-    net = copy.deepcopy(as_model(model)).eval().requires_grad_(False)
+    net = copy.deepcopy(as_model(model)).eval()
     x = to_model_device(x, net)
     try:
+        net.requires_grad_(False)
         with torch.no_grad(): graph, difference = _make_graph(net, x, kind, batch_size)
     except Exception as e:
         reason = ' '.join(str(e).split())[:200] or type(e).__name__

@@ -47,7 +47,9 @@ class Normalize(nn.Module):
 
     def forward(self, x):
         if not torch.jit.is_scripting():
-            if self.channels not in (1, x.shape[1]): raise BadInput(_other_channels(self.channels, x.shape[1]))
+            is_traced = torch.jit.is_tracing() or isinstance(x, torch.fx.Proxy) # Then there is no image yet
+            if not is_traced and self.channels not in (1, x.shape[1]):
+                raise BadInput(_other_channels(self.channels, x.shape[1]))
         return (x - self.mean)/self.std
 
 # %% ../../nbs/models/zoo.ipynb #7c4455e5
