@@ -228,4 +228,58 @@ def killed(folder):
     assert same_rows(*(store_of(folder/o).read() for o in ('whole', 'out')))
     yield 'after the first unit'
 
+# ---- Inputs
+
+def door(folder, **arguments):
+    "The sentences of commands that are refused, by name; each takes less than a minute and leaves nothing behind"
+    for name, (args, sentence) in arguments.items():
+        run = sweep(folder/'out', *args, timeout=120)
+        assert run.returncode == 2 and sentence in one_sentence(run), f'{name}: {run.returncode} {said(run)}'
+        assert not (folder/'out').exists(), name
+        yield name.replace('_', ' ')
+
+@attack('a model string makes no library read a file, and weights are numbers that a training produces')
+def models(folder):
+    import torch
+    from timm import create_model
+    torch.manual_seed(0)
+    state = create_model('resnet18', num_classes=10).state_dict()
+    torch.save(state, folder/'w.pth')
+    torch.save(children.call, folder/'evil.pth')
+    for name, change in dict(nan=lambda w: w*torch.nan, huge=lambda w: w*1e34, sparse=lambda w: w.to_sparse()).items():
+        torch.save(state | {'fc.weight': change(state['fc.weight'])}, folder/f'{name}.pth')
+    def given(file, option=''): return ['--models', f'timm/resnet18:{folder}/{file}.pth?classes=10{option}']
+    yield from door(folder, checkpoint_path=(given('w', f'&checkpoint_path={folder}/evil.pth'), "unknown option of a timm model 'checkpoint_path'"),
+                    pretrained=(given('w', '&pretrained=1'), "unknown option of a timm model 'pretrained'"), pickle=(given('evil'), 'holds more than weights'),
+                    nan=(given('nan'), 'holds NaN or infinity'), huge=(given('huge'), 'the file was damaged'), sparse=(given('sparse'), 'weights are dense tensors'))
+
+@attack('numbers that no machine can hold are refused before any work')
+def sizes(folder):
+    yield from door(folder, images=(['--images', '100000000'], 'scenes of 32 by 32 pixels take'), seed=(['--seed', '-1'], 'a seed is a whole number'), threads=(['--threads', '1000000'], 'at most 1024'))
+
+@attack('an address at which no Dask scheduler answers within seconds is one sentence', slow=True)
+def addresses(folder):
+    import socket
+    with socket.create_server(('127.0.0.1', 0)) as silent:
+        silent = f'tcp://127.0.0.1:{silent.getsockname()[1]}'
+        said = {a: (['--jobs', '0', '--scheduler', a], 'no Dask scheduler answers at') for a in ('foo', 'http://', 'tls://', silent)}
+        yield from door(folder, **{('silent' if a == silent else a): v for a, v in said.items()})
+
+@attack('any name of a network goes through a sweep to the report', slow=True)
+def names(folder):
+    import torch
+    from urllib.parse import quote
+    from torchvision.models import get_model
+    torch.manual_seed(0)
+    torch.save(get_model('squeezenet1_1', num_classes=10).state_dict(), folder/'w.pth')
+    tried = ['x$^^$y', '.hidden', '{x}', 'a/b/../c', 'x'*300, 'Käfer 🐞', "'quoted\"", '%s %(a)d', '<script>']
+    specs = ','.join(f"torchvision/squeezenet1_1:{folder}/w.pth?classes=10&name={quote(n, safe='')}" for n in tried)
+    run = sweep(folder/'out {x}', '--models', specs)
+    finished(run)
+    found = {*store_of(folder/'out {x}').read().model.astype(str)}
+    assert (folder/'out {x}'/'report.html').exists(), said(run)
+    for n in tried:
+        assert f'torchvision/{n}' in found, n
+        yield n[:12]
+
 if __name__ == '__main__': sys.exit(main())

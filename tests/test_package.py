@@ -1,5 +1,5 @@
 "The repository and the wheel: what is exported, clean, documented and packed."
-import os, shutil, subprocess, sys, zipfile
+import os, re, shutil, subprocess, sys, zipfile
 from configparser import ConfigParser
 from pathlib import Path
 import pytest
@@ -76,3 +76,22 @@ def test_pages_say_what_they_are():
         title = first.splitlines()[0]
         assert title.startswith('# ') and len(title.split()) >= 3, f'{page}: {title}'
         if page.parent.name != 'templates': assert any(line.startswith('> ') for line in first.splitlines()), f'{page} promises nothing below its title'
+
+def _pins(name): return re.findall(r'^([\w.-]+==[^\s;]+(?: ; [^\\\n]+?)?)\s*\\?$', (repo/name).read_text(), re.M)
+
+def test_each_version_has_checksums():
+    assert sorted(_pins('constraints.txt')) == sorted(_pins('constraints-hashed.txt'))
+    entries = re.split(r'\n(?=[\w.-]+==)', (repo/'constraints-hashed.txt').read_text())[1:]
+    assert len(entries) == len(_pins('constraints.txt')) and all('--hash=sha256:' in e for e in entries)
+
+def test_the_build_is_pinned_to_the_tested_setuptools():
+    pinned = re.search(r'^requires = \["(setuptools==[^"]+)"\]$', (repo/'pyproject.toml').read_text(), re.M)
+    assert pinned and pinned[1] in _pins('constraints.txt')
+
+def test_no_job_that_runs_code_may_deploy():
+    import yaml
+    for file in (repo/'.github'/'workflows').glob('*.yml'):
+        workflow = yaml.safe_load(file.read_text())
+        assert workflow['permissions'] == dict(contents='read'), file
+        for name, job in workflow['jobs'].items():
+            assert 'write' not in job.get('permissions', {}).values() or not any('run' in step for step in job['steps']), (file, name)

@@ -448,7 +448,7 @@ def on_a_cluster(address,          # Of a Dask scheduler
     "Yield a function that submits a run and its parameters to the workers of a Dask scheduler"
     if not wait >= 0: raise BadInput(f"--wait is a number of seconds, or 0 for no limit, not {wait:g}")
     client, futures = _connected(address), []
-    with _quiet('distributed', 'distributed.client'), client: # Also while it closes
+    with _quiet('distributed', 'distributed.client', 'concurrent.futures'), client: # Also while it closes
         _wait_for_workers(address, wait)
         _check_versions(client)
         workers = client.scheduler_info(n_workers=-1)['workers'].values()
