@@ -282,4 +282,32 @@ def names(folder):
         assert f'torchvision/{n}' in found, n
         yield n[:12]
 
+# ---- Numbers that are none, and changes between two calls
+
+nets = """
+import torch
+class Net(torch.nn.Module):
+    def __init__(self): super().__init__(); torch.manual_seed(0); self.act, self.fc = torch.nn.ReLU(), torch.nn.Linear(3, 10)
+    def forward(self, x):
+        mean = x.mean((1, 2, 3))
+        return self.fc(self.act(x.mean((2, 3)))) + 0*torch.sqrt(torch.relu(mean - DARK))[:, None]
+"""
+
+@attack('images whose attribution is NaN are left out and counted, and everything else is computed')
+def nan_attributions(folder):
+    from xainb.sweeps.evaluate import customize_profile, load_images
+    images = load_images(customize_profile('smoke'), 4)
+    darkest, next_one = images.x.mean((1, 2, 3)).sort().values[:2].tolist()
+    (folder/'nets.py').write_text(nets.replace('DARK', repr((darkest + next_one)/2))) # The gradient of sqrt(0) is infinite
+    out = folder/'out'
+    finished(run := sweep(out, '--models', f'{folder}/nets.py:Net', '--explainers', 'gradient,sobel', '--metrics', 'insertion,mask_energy', '--images', 4))
+    rows = store_of(out).read().astype(dict(explainer=str, metric=str, note=str))
+    for m in ('insertion', 'mask_energy'):
+        counts = [(len(r := rows[(rows.explainer == e) & (rows.metric == m)]), int(r.value.notna().sum())) for e in ('gradient', 'sobel')]
+        assert counts == [(4, 3), (4, 4)], counts
+        yield m
+    from xainb.reports.evaluate import EvaluationReport
+    assert 'gradient on Net, 1 images' in EvaluationReport(out).summary().loc['images left out for NaN or infinity', 'what']
+    yield 'report'
+
 if __name__ == '__main__': sys.exit(main())

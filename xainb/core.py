@@ -4,14 +4,14 @@
 
 # %% auto #0
 __all__ = ['explainer_registry', 'metric_registry', 'zoo_registry', 'dataset_registry', 'score_readings', 'parameter_ranges',
-           'reductions', 'BadInput', 'NotApplicable', 'Refused', 'unknown_name', 'Registry', 'list_explainers',
-           'explainer_table', 'list_metrics', 'metric_table', 'list_datasets', 'dataset_table', 'as_model', 'device_of',
-           'exclusive_use', 'Scores', 'read_scores', 'frozen', 'seeded', 'default_batch_size', 'default_step_batch',
-           'batch_size_for', 'halving_on_oom', 'in_batches', 'to_model_device', 'logits', 'Passes', 'count_passes',
-           'count_cost', 'LRUCache', 'at_least_one', 'check_seed', 'chunks', 'check_images', 'check_target', 'Number',
-           'Several', 'Kind', 'AnyOf', 'ranges_of', 'check_params', 'dataset', 'explainer', 'check_attribution',
-           'metric_rows', 'GroundTruth', 'check_ground_truth', 'SaliencyMap', 'pixel_map', 'metric', 'explanation_cost',
-           'forward_cost']
+           'reductions', 'not_finite', 'BadInput', 'NotApplicable', 'Refused', 'unknown_name', 'Registry',
+           'list_explainers', 'explainer_table', 'list_metrics', 'metric_table', 'list_datasets', 'dataset_table',
+           'as_model', 'device_of', 'exclusive_use', 'Scores', 'read_scores', 'frozen', 'seeded', 'default_batch_size',
+           'default_step_batch', 'batch_size_for', 'halving_on_oom', 'in_batches', 'to_model_device', 'logits',
+           'Passes', 'count_passes', 'count_cost', 'LRUCache', 'at_least_one', 'check_seed', 'chunks', 'check_images',
+           'check_target', 'Number', 'Several', 'Kind', 'AnyOf', 'ranges_of', 'check_params', 'dataset', 'explainer',
+           'check_attribution', 'metric_rows', 'GroundTruth', 'check_ground_truth', 'SaliencyMap', 'pixel_map',
+           'metric', 'explanation_cost', 'forward_cost']
 
 # %% ../nbs/core.ipynb #e462f29a
 import inspect, math, random, re, threading, time, difflib, fnmatch, warnings
@@ -1154,6 +1154,8 @@ def _measure(function, kw, model, x, target, attribution, ground_truth, *, expla
         return function.f(model, x, target, maps, ground_truth, **kw)
 
 # %% ../nbs/core.ipynb #c0e01054
+not_finite = 'its attribution holds NaN or infinity' # The note of an image that is left out
+
 def _finite_attribution(attribution, x):
     "An attribution as a tensor on the device of `x`, or `BadInput` if it has the wrong shape, NaN or infinity"
     wrong = BadInput(f"an attribution is an array of numbers [N,C,H,W] or [N,1,H,W], not {_shape(attribution)}")

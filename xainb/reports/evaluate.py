@@ -529,7 +529,8 @@ def _image_ranks(self:EvaluationReport, of:str): # [images, of]
     Averaged over metrics and networks, or over metrics, trainings and explainers"""
     fixed = dict(explainer=['metric', 'model'], arch=['metric', 'training', 'explainer'])[of]
     s = self.scores[self.scores.metric.isin(self.criteria_metrics()) & (self.scores.family != 'control')]
-    wide = s.assign(value=s.value*s.metric.map(_sign)).pivot_table(index=[*fixed, 'image'], columns=of, values='value')
+    signs = s.metric.map(_sign).astype(float) # Also without any rows
+    wide = s.assign(value=s.value*signs).pivot_table(index=[*fixed, 'image'], columns=of, values='value')
     return _stretched_ranks(wide, wide.shape[1]).groupby('image').mean()
 
 # %% ../../nbs/reports/evaluate.ipynb #4b3e1316
@@ -758,11 +759,21 @@ def correct_counts(self:EvaluationReport) -> dict: # Network -> `Correct`; empty
 @patch
 def _undefined(self:EvaluationReport):
     "What is not defined on which network: an explainer, or else a metric"
-    noted = self.rows.loc[self.rows.note != '', ['model', 'explainer', 'metric']].astype(str).drop_duplicates()
+    is_undefined = (self.rows.note != '') & (self.rows.note != not_finite)
+    noted = self.rows.loc[is_undefined, ['model', 'explainer', 'metric']].astype(str).drop_duplicates()
     noted = [*noted.itertuples(index=False, name=None)]
     undefined = {(model, e) for model, e, m in noted if m == 'cost'} # The explainer itself
     found = [(e if (model, e) in undefined else titles.get(m, m), model) for model, e, m in noted]
     return '; '.join(f'{what} on {self.name[model]}' for what, model in dict.fromkeys(found)) or 'nothing'
+
+# %% ../../nbs/reports/evaluate.ipynb #06747bd3
+@patch
+def _left_out(self:EvaluationReport):
+    "On how many images each explainer gave NaN or infinity, which no metric can judge"
+    columns = ['explainer', 'model', 'image']
+    r = self.rows.loc[self.rows.note == not_finite, columns].astype(str).drop_duplicates()
+    counts = r.groupby(columns[:2], sort=False).size()
+    return '; '.join(f'{e} on {self.name[m]}, {n} images' for (e, m), n in counts.items()) or 'none'
 
 # %% ../../nbs/reports/evaluate.ipynb #d15f0002
 @patch
@@ -786,7 +797,8 @@ def measured_on(self:EvaluationReport) -> dict:
             'explainers': with_params(p['explainers']), 'metrics': with_params(p['metrics']), 'seed': p['seed'],
             'intervals': '95 % over images (exact for fractions, otherwise corrected for skewness), not over networks',
             'do not discriminate here': ', '.join(titles[m] for m in self.flagged()) or 'none',
-            **self._decided_scenes(), 'not applicable': self._undefined(), 'skipped images': skipped or 'none'}
+            **self._decided_scenes(), 'not applicable': self._undefined(),
+            'images left out for NaN or infinity': self._left_out(), 'skipped images': skipped or 'none'}
 
 # %% ../../nbs/reports/evaluate.ipynb #9f57b57c
 _captions = dict(

@@ -11,6 +11,7 @@ __all__ = ['nine_explainers', 'control_explainers', 'published_settings', 'demo_
            'device_name', 'facts', 'measure_accuracy', 'evaluate']
 
 # %% ../../nbs/sweeps/evaluate.ipynb #99b6b460
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from functools import partial
@@ -438,22 +439,40 @@ def evaluate(net,            # Network or Learner
     "Compute and write every unit, one explainer, metric and chunk of images each, that the store does not hold"
     net, n = as_model(net), len(images)
     out, done, maps = logits(net, images.x), store.done(run), map_names(p)
-    targets = out.argmax(1)
+    targets, errors = out.argmax(1), {}
     members = {m: _members(store, run, out, m, params) for m, params in p.metrics.items() if _composes(m)}
     for e, params, scored, start, stop in explainer_units(p, n):
         units = {m: (mp, _unit(e, params, m, mp, start, stop, n)) for m, mp in scored}
         todo = {m: (mp, unit) for m, (mp, unit) in units.items() if unit not in done}
         if not todo: continue
         shown, target, explain = images[start:stop], targets[start:stop], partial(explainer_registry[e], **params)
-        composing = all(map(_composes, todo))
-        attribution, cost = (None, {}) if composing else _attribution(net, shown, target, explain)
+        composing, attribution, cost = all(map(_composes, todo)), None, {}
+        if not composing:
+            with _collected(errors, e): attribution, cost = _attribution(net, shown, target, explain)
+            if attribution is None: continue
         if start == 0 and isinstance(attribution, Tensor):
             _keep_maps(store, f'{run}.{maps[e]}', attribution, shown, p.show)
         columns = shared | dict(explainer=e, explainer_params=canonical_json(params), family=explain.func.family)
         for m, (mp, unit) in todo.items():
-            if composing: scores = _scores_composed(net, images, targets, members[m], m, mp, explain, start, stop)
-            else: scores = _scores(net, shown, target, attribution, m, mp, cost, explain)
-            store.write(run, unit, **columns | dict(metric_params=canonical_json(mp)) | scores)
+            with _collected(errors, f'{m} of {e}'):
+                if composing: scores = _scores_composed(net, images, targets, members[m], m, mp, explain, start, stop)
+                else: scores = _scores(net, shown, target, attribution, m, mp, cost, explain)
+                store.write(run, unit, **columns | dict(metric_params=canonical_json(mp)) | scores)
+    _raise_collected(errors)
+
+# %% ../../nbs/sweeps/evaluate.ipynb #3a632a73
+@contextmanager
+def _collected(errors, name):
+    "Keep the first error under a name instead of raising it"
+    try: yield
+    except Exception as e: errors.setdefault(name, e)
+
+def _raise_collected(errors):
+    if not errors: return
+    def text(e): return str(e) if isinstance(e, BadInput) else f'{type(e).__name__}: {e}'
+    name, first = next(iter(errors.items()))
+    others = f" (failed too: {', '.join([*errors][1:])})" if len(errors) > 1 else ''
+    raise RuntimeError(f'{name} failed, all that could be computed is stored: {text(first)}{others}') from first
 
 # %% ../../nbs/sweeps/evaluate.ipynb #6d7ea102
 def _attribution(net, shown, target, explain):
@@ -473,7 +492,9 @@ def _scores(net, shown, target, attribution, m, params, cost, explain):
     if m == 'cost':
         passes = [cost['forward'] + cost['backward']]*len(shown)
         return dict(frame=metric_rows('cost', passes).assign(image=shown.ids)) | cost
-    return _measured(net, shown, len(shown), target, attribution, m, explain, params)
+    finite = torch.isfinite(attribution).flatten(1).all(1).cpu()
+    if finite.all(): return _measured(net, shown, len(shown), target, attribution, m, explain, params)
+    return _measured_where(finite, net, shown, target, attribution, m, explain, params)
 
 def _measured(net, images, n, target, attribution, m, explain, params):
     "The frame of a metric and its cost for each of the `n` images that are scored"
@@ -482,6 +503,15 @@ def _measured(net, images, n, target, attribution, m, explain, params):
             frame = metric_registry[m](net, images.x, target, attribution, images.ground_truth, explain=explain, **params)
     except NotApplicable as why: return dict(frame=pd.DataFrame([dict(metric=m, note=str(why))]))
     return dict(frame=frame.assign(image=[images.ids[i] for i in frame.image])) | own
+
+# %% ../../nbs/sweeps/evaluate.ipynb #4cd5ff35
+def _measured_where(finite, net, shown, target, attribution, m, explain, params):
+    "The frame and the cost of a metric on some of the images, and a row with a note for each of the others"
+    i, left = finite.nonzero()[:, 0], (~finite).nonzero()[:, 0]
+    scores = dict(frame=None)
+    if len(i): scores = _measured(net, shown[i], len(i), target[i], attribution[i], m, explain, params)
+    notes = pd.DataFrame(dict(metric=m, image=[shown.ids[k] for k in left], note=not_finite))
+    return scores | dict(frame=pd.concat([scores['frame'], notes], ignore_index=True))
 
 # %% ../../nbs/sweeps/evaluate.ipynb #f1a60008
 def _members(store, run, scores, m, params):
