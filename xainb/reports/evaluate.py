@@ -773,7 +773,7 @@ def _left_out(self:EvaluationReport):
     columns = ['explainer', 'model', 'image']
     r = self.rows.loc[self.rows.note == not_finite, columns].astype(str).drop_duplicates()
     counts = r.groupby(columns[:2], sort=False).size()
-    return '; '.join(f'{e} on {self.name[m]}, {n} images' for (e, m), n in counts.items()) or 'none'
+    return '; '.join(f"{e} on {self.name[m]}, {counted(n, 'image')}" for (e, m), n in counts.items()) or 'none'
 
 # %% ../../nbs/reports/evaluate.ipynb #d15f0002
 @patch
