@@ -1322,6 +1322,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                            'xainb/interpret.py'),
                                  'xainb.interpret.AttributionInterpretation._class_name': ( 'interpret.html#attributioninterpretation._class_name',
                                                                                             'xainb/interpret.py'),
+                                 'xainb.interpret.AttributionInterpretation._in_graph': ( 'interpret.html#attributioninterpretation._in_graph',
+                                                                                          'xainb/interpret.py'),
                                  'xainb.interpret.AttributionInterpretation._prices': ( 'interpret.html#attributioninterpretation._prices',
                                                                                         'xainb/interpret.py'),
                                  'xainb.interpret.AttributionInterpretation._rounds': ( 'interpret.html#attributioninterpretation._rounds',

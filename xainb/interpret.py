@@ -9,7 +9,9 @@ __all__ = ['affordable_explainers', 'LearnerImages', 'learner_images', 'Attribut
 # %% ../nbs/interpret.ipynb #ff34509b
 import html, numbers, re, warnings
 from collections import Counter
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from time import perf_counter
 from typing import NamedTuple
 import numpy as np, pandas as pd, torch, torch.nn.functional as F
@@ -19,6 +21,7 @@ from fastai.vision.core import TensorPoint
 from fastcore.basics import patch
 from torch import Tensor
 from .core import *
+from .models.inference import tuned_inference
 from .models.zoo import Correct, correct, normalized
 from .stats import SequentialComparison, Discrimination, discrimination, first_check, interval, min_images
 from .stats import not_discriminating
@@ -585,6 +588,18 @@ def _comparable(names, left_out):
         raise BadInput(f"there are no two explainers to compare on this model: {reasons}")
     return remaining
 
+# %% ../nbs/interpret.ipynb #d2afe0d0
+@patch
+@contextmanager
+def _in_graph(self:AttributionInterpretation, names, metrics, n): # Explainers, metrics, number of images
+    "Inside the block, forward passes run in a graph if that pays for `n` images"
+    explained = sum(forward_cost(partial(explainer_registry[name], **self.params[name])) for name in names)
+    scored = sum(metric_registry[m].cost(**kw) for m, kw in metrics if metric_registry[m].needs == 'model')
+    model, passes = self.model, n*(explained + scored*len(names))
+    self.model = tuned_inference(model, self.x[:4], gradients=True, passes=passes)
+    try: yield
+    finally: self.model = model
+
 # %% ../nbs/interpret.ipynb #bb972beb
 @patch
 def audit(self:AttributionInterpretation,
@@ -597,6 +612,7 @@ def audit(self:AttributionInterpretation,
           alpha:float=.05,     # Probability of any wrong "better than", over all pairs and rounds
           certificate:bool=True, # Run `certify_exactness` first and leave out what it refuses; not counted in the budget
           fixed:bool=False,    # Measure all explainers on all images, for comparison
+          compile:bool=True,   # Run forward passes in a compiled graph if the first round pays for it
          ) -> Audit:
     "Find out which explainer to use on this model."
     start, judge = perf_counter(), metric_registry[metric]
@@ -612,7 +628,9 @@ def audit(self:AttributionInterpretation,
                                     references=controls, margin=margin)
     compare(names) # Raises at once if a choice is wrong
     certified, left_out = self._certified(names) if certificate else (None, {})
-    comparison, rows, spent = self._rounds(compare, _comparable(names, left_out), checks, metrics, price, allowed, left_out)
+    names = _comparable(names, left_out)
+    with self._in_graph(names, metrics, checks[0]) if compile else nullcontext():
+        comparison, rows, spent = self._rounds(compare, names, checks, metrics, price, allowed, left_out)
     unpaid = {n: f'the budget does not cover its {price[n]:,} passes for each image'
               for n in price if n not in comparison.names and n not in left_out}
     note = _budget_note(allowed, comparison, len(self.x), unpaid)
