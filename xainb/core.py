@@ -480,18 +480,24 @@ def halving_on_oom(f,        # Function of a batch size
 
 # %% ../nbs/core.ipynb #c0e01024
 def in_batches(f, x:Tensor, *others, batch_size:int|None=None):
-    "`f(x, *others)` in batches of at most `batch_size` images, concatenated; halves the size when memory runs out"
+    "`f(x, *others)`, one entry for each image, in batches of `batch_size`; halves the size when memory runs out"
     if not len(x): raise BadInput("there is no image to work on")
     inputs = (x, *others)
     def in_batches_of(size):
         token = _rows.set(size)
-        try: return _concat([f(*(o[i:i+size] for o in inputs)) for i in range(0, len(x), size)])
+        try: return _collected((f(*(o[i:i+size] for o in inputs)) for i in range(0, len(x), size)), len(x))
         finally: _rows.reset(token)
     return halving_on_oom(in_batches_of, batch_size or default_batch_size(x))
 
-def _concat(parts):
-    "Tensors concatenated, or tuples and lists of tensors entry by entry"
-    return torch.cat(parts) if isinstance(parts[0], Tensor) else type(parts[0])(map(torch.cat, zip(*parts)))
+def _collected(parts, n):
+    "One tensor of `n` entries from the tensors of all batches, or a tuple or list of them; no batch is kept"
+    out, at = None, 0
+    for part in parts:
+        tensors = [part] if isinstance(part, Tensor) else part
+        if out is None: out, kind = [t.new_empty(n, *t.shape[1:]) for t in tensors], type(part)
+        for whole, t in zip(out, tensors): whole[at:at + len(t)] = t
+        at += len(tensors[0])
+    return kind(out) if kind in (tuple, list) else out[0]
 
 # %% ../nbs/core.ipynb #e6d7f27c
 def to_model_device(x:Tensor, # Images, or what else the model takes

@@ -407,37 +407,41 @@ def photos(n:int|None=None,   # How many images; None for all
         path = os.path.join(at, name)
         if not allow_outside: _check_link(path, folder, root)
         return _open(path, name, boxes, crop, resize)
-    got, skipped = _read_draw(table, n, seed, read, at)
+    x, got, skipped = _read_draw(table, n, seed, read, at, crop)
     source = dict(files=file_digests([at/name for name in got]), crop=crop, resize=resize, reading=_reading)
-    return _gather(got, table, skipped, source)
+    return _gather(x, got, table, skipped, source)
+
+# %% ../../nbs/data/images.ipynb #1a6eb002
+def _room(n, side): return torch.empty(n, 3, side, side)
 
 # %% ../../nbs/data/images.ipynb #1a6e001a
-def _read_draw(table, n, seed, read, at):
-    "Read up to `n` files in random order: name -> picture and boxes, and name -> why it was skipped"
+def _read_draw(table, n, seed, read, at, crop):
+    "Read up to `n` files in random order: pictures, name -> boxes, and name -> why it was skipped"
     boxes = table[_box].to_numpy() if 'x0' in table else None
     rows = {str(f): r for f, r in table.groupby('file').indices.items()}
     names, got, skipped = sorted(rows), {}, {}
+    n = min(n or len(names), len(names))
+    x = _room(n, crop)
     for k in np.random.RandomState(seed).permutation(len(names)):
-        if len(got) == (n or len(names)): break
+        if len(got) == n: break
         name = names[k]
-        try: got[name] = read(name, None if boxes is None else boxes[rows[name]])
+        try: x[len(got)], got[name] = read(name, None if boxes is None else boxes[rows[name]])
         except UnreadableImage as e: skipped[name] = str(e)
-    if got: return got, skipped
+    if got: return x[:len(got)], got, skipped
     raise BadInput(f"none of the {len(names)} images named in the table can be read from '{at}'; "
                    f"the first, '{names[0]}', is skipped: {skipped[names[0]]}")
 
 # %% ../../nbs/data/images.ipynb #a242ed4c
-def _gather(got, table, skipped, source):
+def _gather(x, got, table, skipped, source):
     "The pictures and boxes that were read from files, as one `Images`"
-    pictures, boxes = zip(*got.values())
-    most = max(map(len, boxes))
-    padded = [F.pad(b, (0, 0, 0, most - len(b)), value=torch.nan) for b in boxes]
+    most = max(map(len, got.values()))
+    padded = [F.pad(b, (0, 0, 0, most - len(b)), value=torch.nan) for b in got.values()]
     truth = GroundTruth(torch.stack(padded) if most else None)
     label = dict(zip(table.file, table.label.tolist()))
     names = table['name'] if 'name' in table else table.label.astype(str)
     classes = ClassNames(zip(table.label.tolist(), names))
     y = torch.tensor([label[k] for k in got])
-    return Images(torch.stack(pictures), y, truth, list(got), classes, skipped, source)
+    return Images(x, y, truth, list(got), classes, skipped, source)
 
 # %% ../../nbs/data/images.ipynb #cb7b67fb
 class LazyImages:
@@ -483,17 +487,16 @@ def _file_ids(samples):
 @patch
 def load(self:LazyImages) -> Images:
     "Read all images into memory; those that cannot be read are skipped and named"
-    got, skipped = {}, {}
+    x, got, skipped = _room(len(self), self.crop), {}, {}
     for k in self.order:
         if len(got) == len(self): break
-        try: got[k] = self._item(k)
+        try: x[len(got)], got[k] = self._item(k)
         except UnreadableImage as e: skipped[self._id(k)] = str(e)
     if not got:
         first, why = next(iter(skipped.items()))
         raise BadInput(f"none of {len(skipped)} images can be read; the first, '{first}', is skipped: {why}")
-    x, y = zip(*got.values())
     ids, source = [self._id(k) for k in got], self._fingerprint(list(got))
-    return Images(torch.stack(x), torch.tensor(y), GroundTruth(), ids, self.classes, skipped, source)
+    return Images(x[:len(got)], torch.tensor(list(got.values())), GroundTruth(), ids, self.classes, skipped, source)
 
 # %% ../../nbs/data/images.ipynb #e60d3b31
 @patch

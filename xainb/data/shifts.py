@@ -29,6 +29,8 @@ _corruptions = dict(noise=_noise, blur=_blur, jpeg=_jpeg,
                     contrast=v2.functional.adjust_contrast, brightness=v2.functional.adjust_brightness)
 
 # %% ../../nbs/data/shifts.ipynb #7355705a
+_at_once = 16 # Pictures; noise is the same as for all at once, since torch draws normal numbers in blocks of 16
+
 def corrupt(x:Tensor,       # [N,C,H,W] in [0,1]; unless there are one or three, each channel is corrupted by itself
             kind:str,       # noise, blur, contrast, brightness or jpeg
             severity:int,   # 1 to 5
@@ -40,7 +42,8 @@ def corrupt(x:Tensor,       # [N,C,H,W] in [0,1]; unless there are one or three,
     check_images(x)
     pictures = x if x.shape[1] in (1, 3) else x.flatten(0, 1)[:, None]
     strength = severities[kind][int(severity)-1]
-    with seeded(seed): return _corruptions[kind](pictures, strength).clamp(0, 1).reshape(x.shape)
+    def corrupted(part): return _corruptions[kind](part, strength).clamp(0, 1)
+    with seeded(seed): return in_batches(corrupted, pictures, batch_size=_at_once).reshape(x.shape)
 
 # %% ../../nbs/data/shifts.ipynb #44add13a
 def shift_names(images:Images) -> list: # (kind, severity) pairs
