@@ -311,4 +311,38 @@ def nan_attributions(folder):
     assert left_out.startswith('gradient on ') and left_out.endswith(', 1 image'), left_out
     yield 'report'
 
+@attack('other code of a network gives other rows, and the old ones stay')
+def changed_code(folder):
+    file, out, values = folder/'nets.py', folder/'out', []
+    for activation in ('ReLU', 'Tanh'):
+        file.write_text(nets.replace('DARK', '0.').replace('ReLU', activation))
+        finished(sweep(out, '--models', f'{file}:Net'))
+        from xainb.reports.evaluate import EvaluationReport
+        values.append(EvaluationReport(out).rows.query("metric == 'insertion'").value.tolist())
+    assert values[0] != values[1]
+    yield 'ReLU replaced by Tanh'
+
+@attack('every attribution in a report belongs to its picture, also after photographs were added to the folder')
+def changed_folder(folder):
+    import numpy as np, torch
+    from PIL import Image
+    from xainb.core import explainer_registry
+    from xainb.reports.evaluate import EvaluationReport
+    (folder/'images').mkdir()
+    (folder/'nets.py').write_text(nets.replace('DARK', '0.'))
+    def add(*names):
+        for n in names: Image.fromarray(np.random.RandomState(ord(n)).randint(0, 256, (7, 7, 3), 'uint8')).resize((240, 240)).save(folder/'images'/f'{n}.png')
+        there = sorted(f.name for f in (folder/'images').iterdir())
+        (folder/'annotations.csv').write_text('file,label,x0,y0,x1,y1\n' + ''.join(f'{f},{i},20,20,200,200\n' for i, f in enumerate(there)))
+    for names in ('cdef', 'ab'):
+        add(*names)
+        finished(sweep(folder/'out', '--profile', 'photos', '--data', folder, '--models', f'{folder}/nets.py:Net', '--explainers', 'sobel', '--images', 4))
+        report = EvaluationReport(folder/'out')
+        x = torch.tensor(report.store.load_arrays('images')['x'])/255
+        right = explainer_registry['sobel'](torch.nn.Flatten(), x, torch.zeros(len(x), dtype=torch.long))[:, 0].numpy()
+        found = np.stack([report._map(report.plan['runs'][0]['id'], 'sobel', i, x.shape[-2:]) for i in range(len(x))])
+        worst = min(np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(right, found))
+        assert worst > .99, worst
+        yield f'after adding {", ".join(names)}'
+
 if __name__ == '__main__': sys.exit(main())

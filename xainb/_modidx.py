@@ -3296,6 +3296,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                        'xainb.sweeps.evaluate._unit': ('sweeps/evaluate.html#_unit', 'xainb/sweeps/evaluate.py'),
                                        'xainb.sweeps.evaluate._unit_of_map': ( 'sweeps/evaluate.html#_unit_of_map',
                                                                                'xainb/sweeps/evaluate.py'),
+                                       'xainb.sweeps.evaluate._with_kept_search': ( 'sweeps/evaluate.html#_with_kept_search',
+                                                                                    'xainb/sweeps/evaluate.py'),
                                        'xainb.sweeps.evaluate.accuracy_units': ( 'sweeps/evaluate.html#accuracy_units',
                                                                                  'xainb/sweeps/evaluate.py'),
                                        'xainb.sweeps.evaluate.blank_network': ( 'sweeps/evaluate.html#blank_network',

@@ -13,6 +13,7 @@ from torch import nn, Tensor
 from ..core import *
 from ..models.zoo import imagenet_mean, imagenet_std, state_digest
 from .controls import content_seed
+from ..store import Damaged
 
 # %% ../../nbs/explainers/boundary_search.ipynb #ef36dc06
 any_class = -1 # Used in place of a class: search for the region of whichever other class is nearest
@@ -413,7 +414,8 @@ def _keys(model, x, s):
 def _recall(key, store):
     "The cached search from memory or from the store, or None"
     if (found := _searches.get(key)) is not None or store is None: return found
-    arrays = store.load_arrays(f'boundary-{key}')
+    try: arrays = store.load_arrays(f'boundary-{key}')
+    except Damaged: return # It is searched again and replaced
     return {f: torch.tensor(arrays[f]) for f in _cached_fields} if arrays else None
 
 def _remember(key, found, store):

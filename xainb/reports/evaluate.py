@@ -287,8 +287,11 @@ def grid(self:EvaluationReport,
 def _map(self:EvaluationReport, run, explainer, image, shape):
     "The kept saliency map of an image, or NaN where there is none"
     name = self.plan.get('maps', {}).get(explainer, explainer)
-    kept = self.store.load_arrays(f"{run}.{name}").get('map')
-    return np.full(shape, np.nan) if kept is None or image >= len(kept) else kept[image].astype(float)
+    kept, pictures = self.store.load_arrays(f"{run}.{name}"), self.store.load_arrays('images')
+    if 'ids' in kept and 'ids' in pictures: # Sweeps of earlier versions have no names of images
+        image = next(iter(np.flatnonzero(kept['ids'] == pictures['ids'][image])), len(kept['ids']))
+    maps = kept.get('map', [])
+    return maps[image].astype(float) if image < len(maps) else np.full(shape, np.nan)
 
 # %% ../../nbs/reports/evaluate.ipynb #cc05fa99
 @patch

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from functools import partial
-import inspect, warnings, pandas as pd, torch
+import inspect, warnings, numpy as np, pandas as pd, torch
 from torch import Tensor
 from ..core import *
 from ..store import *
@@ -308,7 +308,7 @@ def _runs_of(p, found, accuracy, n, images):
 def _pictures(shown):
     "The images that a report shows, as bytes, with their boxes if they are known"
     boxes = shown.ground_truth.boxes
-    pictures = dict(x=(shown.x*255).round().byte().numpy(), y=shown.y.numpy())
+    pictures = dict(x=(shown.x*255).round().byte().numpy(), y=shown.y.numpy(), ids=np.array(shown.ids, dtype=str))
     return pictures | (dict(boxes=boxes.numpy()) if boxes is not None else {})
 
 # %% ../../nbs/sweeps/evaluate.ipynb #c0c4cb78
@@ -448,10 +448,10 @@ def evaluate(net,            # Network or Learner
         shown, target, explain = images[start:stop], targets[start:stop], partial(explainer_registry[e], **params)
         composing, attribution, cost = all(map(_composes, todo)), None, {}
         if not composing:
-            with _collected(errors, e): attribution, cost = _attribution(net, shown, target, explain)
+            with _collected(errors, e): attribution, cost = _attribution(net, shown, target, _with_kept_search(explain, store))
             if attribution is None: continue
         if start == 0 and isinstance(attribution, Tensor):
-            _keep_maps(store, f'{run}.{maps[e]}', attribution, shown, p.show)
+            _keep_maps(store, f'{run}.{maps[e]}', attribution, shown[:p.show])
         columns = shared | dict(explainer=e, explainer_params=canonical_json(params), family=explain.func.family)
         for m, (mp, unit) in todo.items():
             with _collected(errors, f'{m} of {e}'):
@@ -481,9 +481,16 @@ def _attribution(net, shown, target, explain):
         with count_cost(net, len(shown)) as cost: return explain(net, shown.x, target), cost
     except NotApplicable as why: return str(why), {}
 
-def _keep_maps(store, name, attribution, shown, n):
-    maps = pixel_map(attribution, channels=shown.x.shape[1])[:n]
-    store.save_arrays(name, map=maps.cpu().half().numpy())
+def _keep_maps(store, name, attribution, shown):
+    maps = pixel_map(attribution, channels=shown.x.shape[1])[:len(shown)]
+    store.save_arrays(name, map=maps.cpu().half().numpy(), ids=np.array(shown.ids, dtype=str))
+
+# %% ../../nbs/sweeps/evaluate.ipynb #ec64f2ae
+def _with_kept_search(explain, store):
+    "The explainer; if it searches for the boundary, the search is kept in a folder of the store"
+    if 'search' not in explain.func.params: return explain
+    search = dict(explain.keywords.get('search') or {})
+    return partial(explain, search=dict(store=Store(store.folder/'searches')) | search)
 
 # %% ../../nbs/sweeps/evaluate.ipynb #c6fcd5dd
 def _scores(net, shown, target, attribution, m, params, cost, explain):
