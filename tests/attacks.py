@@ -55,10 +55,10 @@ def store_of(out):
     from xainb.store import Store
     return Store(out)
 
-def flip(file, at):
-    "Turn one bit of a file around"
+def flip(file, at, bit=0):
+    "Invert one bit of a file"
     content = bytearray(file.read_bytes())
-    content[at] ^= 1
+    content[at] ^= 1 << bit
     file.write_bytes(content)
 
 def attempt(f):
@@ -157,6 +157,27 @@ def damaged_maps(folder):
     files = sorted((folder/'maps').glob('alexnet*.npz'))
     yield from mended(folder, files, [*damages, bit_in_an_array], *more)
     assert all(len(np.load(f)['map']) == 2 for f in files)
+
+@attack('one inverted bit anywhere in a file of results is noticed, or changes no number')
+def flipped_bits(folder, n=1000):
+    import random
+    import numpy as np
+    from xainb.core import BadInput
+    from xainb.core import metric_rows
+    from xainb.store import Store
+    store, rnd = Store(folder), random.Random(0)
+    store.write('run', 'rows', metric_rows('insertion', np.linspace(0, 1, 24)).assign(image=[f'image-{i//3}' for i in range(24)]), model='demo/alexnet', explainer='gradient')
+    store.save_arrays('maps', map=np.random.RandomState(0).rand(2, 32, 32).astype('float16'), ids=np.array(['a', 'b']))
+    def arrays(): return {k: v.tolist() for k, v in store.load_arrays('maps').items()}
+    def rows(): return store.read().to_dict('list')
+    for what, file, read in (('rows', store.units()[0], rows), ('attributions', folder/'maps'/'maps.npz', arrays)):
+        whole, right, refused = file.read_bytes(), read(), 0
+        for _ in range(n):
+            flip(file, rnd.randrange(len(whole)), rnd.randrange(8))
+            try: assert str(read()) == str(right), 'other numbers'
+            except BadInput: refused += 1
+            file.write_bytes(whole)
+        yield f'{refused} of {n} bits of {what} refused, the others without effect'
 
 @attack('a report that cannot be written ends with one sentence, and the rows stay')
 def report_fails(folder):

@@ -776,7 +776,8 @@ def _left_out(self:EvaluationReport):
     columns = ['explainer', 'model', 'image']
     r = self.rows.loc[self.rows.note == not_finite, columns].astype(str).drop_duplicates()
     counts = r.groupby(columns[:2], sort=False).size()
-    return '; '.join(f"{e} on {self.name[m]}, {counted(n, 'image')}" for (e, m), n in counts.items()) or 'none'
+    text = '; '.join(f"{e} on {self.name[m]}, {counted(n, 'image')}" for (e, m), n in counts.items())
+    return {'images left out for NaN or infinity': text} if text else {}
 
 # %% ../../nbs/reports/evaluate.ipynb #d15f0002
 @patch
@@ -800,8 +801,8 @@ def measured_on(self:EvaluationReport) -> dict:
             'explainers': with_params(p['explainers']), 'metrics': with_params(p['metrics']), 'seed': p['seed'],
             'intervals': '95 % over images (exact for fractions, otherwise corrected for skewness), not over networks',
             'do not discriminate here': ', '.join(titles[m] for m in self.flagged()) or 'none',
-            **self._decided_scenes(), 'not applicable': self._undefined(),
-            'images left out for NaN or infinity': self._left_out(), 'skipped images': skipped or 'none'}
+            **self._decided_scenes(), 'not applicable': self._undefined(), **self._left_out(),
+            'skipped images': skipped or 'none'}
 
 # %% ../../nbs/reports/evaluate.ipynb #9f57b57c
 _captions = dict(
