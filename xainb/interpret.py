@@ -21,7 +21,7 @@ from fastai.vision.core import TensorPoint
 from fastcore.basics import patch
 from torch import Tensor
 from .core import *
-from .models.inference import tuned_inference
+from .models.inference import with_paying_graph
 from .models.zoo import Correct, correct, normalized
 from .stats import SequentialComparison, Discrimination, discrimination, first_check, interval, min_images
 from .stats import not_discriminating
@@ -596,7 +596,7 @@ def _in_graph(self:AttributionInterpretation, names, metrics, n): # Explainers, 
     explained = sum(forward_cost(partial(explainer_registry[name], **self.params[name])) for name in names)
     scored = sum(metric_registry[m].cost(**kw) for m, kw in metrics if metric_registry[m].needs == 'model')
     model, passes = self.model, n*(explained + scored*len(names))
-    self.model = tuned_inference(model, self.x[:4], gradients=True, passes=passes)
+    self.model = with_paying_graph(model, self.x[:4], passes)
     try: yield
     finally: self.model = model
 

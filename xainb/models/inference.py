@@ -153,7 +153,7 @@ class GraphPrice:
 
 _guesses = {kind: GraphPrice(*guess, is_guess=True) for kind, guess in
             dict(compiled=(20, .45), scripted=(4, .3), folded=(1, .1), cuda_graph=(60, .3)).items()}
-_negligible = 60 # Seconds of passes below which even the search for the best settings does not pay; our choice
+_negligible = 30 # Seconds of passes below which no graph pays, and nothing else is measured; our choice
 
 # %% ../../nbs/models/inference.ipynb #2fba7955
 def _price_file(net, x, kind, batch_size):
@@ -179,25 +179,29 @@ def _graphed(net, x, kind, batch_size):
     return made if saved > 0 else None
 
 # %% ../../nbs/models/inference.ipynb #8a66a541
-def with_paying_graph(net:nn.Module,
+def _eager_seconds(net, x, batch_size):
+    "Time of a forward pass of one image, from the shortest of two batches"
+    batch = to_model_device(x, net)[torch.arange(batch_size) % len(x)]
+    with frozen(net): return min(pass_seconds(net, batch) for _ in range(2))/batch_size
+
+def with_paying_graph(model,            # Model or Learner
                       x:Tensor,         # Images [N,C,H,W] like those to come
                       passes:int,       # Forward passes to come, in images
-                      seconds:float,    # Time of a forward pass of one image without a graph
+                      seconds:float|None=None, # Time of a forward pass of one image without a graph; measured if not given
                       batch_size:int=16, # Images in a batch of the graph
-                     ) -> nn.Module:    # A copy with a graph, or `net`
+                     ) -> nn.Module:    # A copy with a graph, whose `best_batch_size` is that of the graph; or the model itself
     "Make the fastest graph whose preparation takes less time than it saves"
-    for kind in kinds_for(x.device):
+    net = as_model(model)
+    if passes <= 0: return net
+    if seconds is None and passes*_eager_seconds(net, x, 1) < _negligible: return net
+    seconds = seconds or _eager_seconds(net, x, 8)
+    for kind in kinds_for(device_of(net)):
         price = graph_price(net, x, kind, batch_size)
         if price.why_not or passes*seconds*price.saved <= price.preparation: continue
-        if (made := _graphed(net, x, kind, batch_size)) is not None: return made
+        if (made := _graphed(net, x, kind, batch_size)) is None: continue
+        made.best_batch_size = {tuple(x.shape[1:]): batch_size}
+        return made
     return net
-
-# %% ../../nbs/models/inference.ipynb #f78ecbda
-def _is_soon_done(net, x, passes):
-    "Whether all passes together take less than a minute, so that no measurement pays"
-    one = to_model_device(x[:1], net)
-    with frozen(net): seconds = min(pass_seconds(net, one) for _ in range(2))
-    return passes*seconds < _negligible
 
 # %% ../../nbs/models/inference.ipynb #ea487482
 def tuned_inference(model,                   # Model or Learner
@@ -208,15 +212,11 @@ def tuned_inference(model,                   # Model or Learner
                     passes:int|None=None,    # Forward passes to come, in images; if given, a graph is made when it pays
                    ) -> nn.Module: # A copy; its `best_batch_size` is the default of explainers
     "Return the model in the settings that are fastest on this machine, measured at the first call and remembered"
-    if passes is not None and _is_soon_done(as_model(model), x, passes): return as_model(model)
     best = tune_inference(model, x, precision, gradients, max_batch_size)
-    net, batch_size = in_settings(model, best.channels_last, best.dtype), best.batch_size
-    if passes is not None:
-        larger = max(batch_size, min(16, max_batch_size))
-        net = with_paying_graph(net, x, passes, best.seconds, larger)
-        if graph_of(net) != 'eager': batch_size = larger
-    net.best_batch_size = {tuple(x.shape[1:]): batch_size}
-    return net
+    net = in_settings(model, best.channels_last, best.dtype)
+    net.best_batch_size = {tuple(x.shape[1:]): best.batch_size}
+    if passes is None: return net
+    return with_paying_graph(net, x, passes, best.seconds, max(best.batch_size, min(16, max_batch_size)))
 
 # %% ../../nbs/models/inference.ipynb #dd3cdd00
 def largest_batch(model, call) -> int:

@@ -19,7 +19,7 @@ from torch import nn, Tensor
 import xainb.core
 from ..core import *
 from ..data.images import *
-from ..models.inference import tuned_inference
+from ..models.inference import with_paying_graph
 from ..models.recipes import *
 from ..stats import *
 from ..store import *
@@ -329,7 +329,7 @@ def rank(self:RoarStudy, explainer:str):
 def _tuned(self:RoarStudy, net, explainer):
     "The network in the settings in which it explains all images fastest, or as it is if they are few"
     passes = (len(self.train) + len(self.test))*forward_cost(self.explainers[explainer])
-    return tuned_inference(net, self.test.take([0])[0], passes=passes) if self.compile and passes else net
+    return with_paying_graph(net, self.test.take([0])[0], passes) if self.compile else net
 
 @patch
 def _rank_file(self:RoarStudy, name, part, start): return f'ranks/{name}/{part}-{start}.npy'

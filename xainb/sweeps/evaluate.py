@@ -25,7 +25,7 @@ from ..data.scenes import *
 from ..data.shifts import *
 from ..metrics.grid import grid_members
 from ..models.graphs import graph_of, with_graph
-from ..models.inference import tuned_inference
+from ..models.inference import with_paying_graph
 from ..models.zoo import *
 from ..models.zoo import normalization_of, split_model_string, timm_network, torchvision_network
 from .plan import *
@@ -390,9 +390,9 @@ def forward_passes(p:EvaluationProfile, n:int, # Number of images to explain
 
 # %% ../../nbs/sweeps/evaluate.ipynb #e9f631a8
 def tuned_for(p:EvaluationProfile, net, images:Images, done=()):
-    "The network in the settings that are fastest for the passes of a run, or as it is if there are few or `p.compile` is false"
+    "The network with a graph if that pays for the passes of a run and `p.compile` is true, or as it is"
     if not p.compile: return net
-    return tuned_inference(net, images.x[:4], gradients=True, passes=forward_passes(p, len(images), done))
+    return with_paying_graph(net, images.x[:4], forward_passes(p, len(images), done))
 
 def device_name(net) -> str:
     "The type of the device, and the kind of graph that forward passes run through if there is one"
