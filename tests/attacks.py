@@ -31,7 +31,8 @@ def sweep(out, *args, **env):
 def background(out, *args, **env):
     "The same, without waiting, in a session of its own"
     command = [sys.executable, str(Path(sys.executable).with_name('xainb-sweep')), *smallest, '--out', str(out), *map(str, args)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, env=os.environ | env)
+    def as_in_a_terminal(): signal.signal(signal.SIGINT, signal.SIG_DFL) # A script that runs in the background ignores it
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, env=os.environ | env, preexec_fn=as_in_a_terminal)
 
 def until(true, seconds=300):
     deadline = time.monotonic() + seconds
@@ -237,6 +238,17 @@ def interrupted_early(folder):
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode and 'Traceback' not in stderr, stderr
     yield 'as soon as PyTorch is loaded'
+
+@attack('a sweep that nohup started goes on when the terminal is closed')
+def nohup(folder):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN) # A child inherits it
+    try: process = background(folder)
+    finally: signal.signal(signal.SIGHUP, before)
+    until(lambda: store_of(folder).units())
+    process.send_signal(signal.SIGHUP)
+    stdout, stderr = process.communicate(timeout=600)
+    assert process.returncode == 0 and '1 of 1 runs complete' in stdout, stdout + stderr
+    yield 'SIGHUP'
 
 @attack('after kill -9 the same command computes what is missing, to the same rows')
 def killed(folder):

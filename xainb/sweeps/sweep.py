@@ -123,6 +123,7 @@ def interrupted_by(*names): # 'SIGTERM', …; those that the system does not hav
         raise KeyboardInterrupt(number)
     in_main_thread = threading.current_thread() is threading.main_thread()
     known = [getattr(signal, n) for n in names if hasattr(signal, n)] if in_main_thread else []
+    known = [s for s in known if signal.getsignal(s) != signal.SIG_IGN] # `nohup` ignores SIGHUP on purpose
     before = {s: signal.signal(s, stop) for s in known}
     try: yield
     finally:
