@@ -16,9 +16,9 @@ from torch import nn
 from torchvision import models as tv
 import explainers, metrics
 from explainers import Table, bare, circumstances, command, lively, passes_in, photographs, sides, timed
-from xainb.core import explainer_registry, frozen, logits
+from xainb.core import default_batch_size, explainer_registry, frozen, logits
 from xainb.models.graphs import with_graph
-from xainb.models.inference import in_settings, map_agreement, tune_inference
+from xainb.models.inference import in_settings, try_batch_sizes, tune_inference
 from xainb.models.zoo import build_model, model_card
 
 @dataclass
@@ -47,12 +47,13 @@ def graphed(net, x, precision, rows, kind):
     return Contestant(made, rows, precision, kind, *took)
 
 def contestants(net, x, max_batch_size) -> dict:
-    "Label -> contestant: as it is for the peers, the best settings without a graph, and graphs in both precisions"
+    "Label -> contestant: as users have it, which peers get, too; the best settings without a graph; graphs in both precisions"
     best = tune_inference(net, x, 'float32', False, max_batch_size)
-    kind = 'cuda_graph' if x.is_cuda else 'compiled'
-    plain, half = (in_settings(net, best.channels_last, d) for d in ('float32', 'bfloat16'))
-    return {'eager': Contestant(plain, best.batch_size), 'graph': graphed(plain, x, 'float32', 16, kind),
-            'graph in bfloat16': graphed(half, x, 'bfloat16', 16, kind)}
+    with frozen(net): plain = min(try_batch_sizes(net, x[:1], False, max_batch_size, channels_last=False, dtype='float32'), key=lambda s: s.seconds)
+    kind, rows = 'cuda_graph' if x.is_cuda else 'compiled', default_batch_size(x)
+    eager, half = (in_settings(net, best.channels_last, d) for d in ('float32', 'bfloat16'))
+    return {'plain': Contestant(net, plain.batch_size), 'eager': Contestant(eager, best.batch_size),
+            'graph': graphed(eager, x, 'float32', rows, kind), 'graph in bfloat16': graphed(half, x, 'bfloat16', rows, kind)}
 
 compared = 'occlusion', 'lime', 'kernel_shap', 'rise', 'scorecam'
 
@@ -70,23 +71,23 @@ def methods(net, x, y, maps, n, n_steps) -> dict: # Name -> ours, peers, and how
     return found
 
 def measure(ours, peers, difference, nets, noise, rounds):
-    "Rows for one method: each of our settings next to each peer, which gets the network without a graph in its best settings"
-    calls, passes, found, eager = {}, {}, {}, nets['eager']
+    "Rows for one method: each of our settings next to each peer, which gets the network as users have it, with the best batch size"
+    calls, passes, found, plain = {}, {}, {}, nets['plain']
     def add(label, net, rows, f):
         with frozen(net), torch.no_grad(), passes_in(net) as seen: found[label] = f(net, rows)
         passes[label] = seen['forward']
         calls[label] = lambda: (None, f(net, rows))[0]
     for label, c in nets.items(): add(label, c.net, c.rows, ours)
-    for peer, f in peers.items(): add(peer, eager.net, eager.rows, f)
-    calls['bare'] = lambda: bare(eager.net, noise, eager.rows, passes['eager'], 0)
+    for peer, f in peers.items(): add(peer, plain.net, plain.rows, f)
+    calls['bare'] = lambda: bare(plain.net, noise, plain.rows, passes['plain'], 0)
     with ExitStack() as use, torch.no_grad():
         for c in nets.values(): use.enter_context(frozen(c.net))
         seconds, _ = timed(calls, rounds, noise.device)
-    per_pass = {label: np.median(s)/passes.get(label, passes['eager']) for label, s in seconds.items()}
+    per_pass = {label: np.median(s)/passes.get(label, passes['plain']) for label, s in seconds.items()}
     for label, c in nets.items():
         own = dict(setting=label, precision=c.precision, graph=c.graph, rows=c.rows, passes=passes[label], seconds=np.median(seconds[label]),
                    times_bare=np.median(seconds[label]/seconds['bare']), preparation=c.preparation, loading=c.loading,
-                   difference=difference(found[label], found['eager']))
+                   difference=difference(found[label], found['plain']))
         for peer in peers:
             faster = seconds[peer]/seconds[label]
             at_2000 = per_pass[peer]*2000/(c.preparation + per_pass[label]*2000)

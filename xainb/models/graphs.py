@@ -261,13 +261,14 @@ def _make_graph(net, x, kind, batch_size):
 def with_graph(model,       # Model or Learner
                x:Tensor,    # Images [N,C,H,W] in [0,1] like those to come, for the comparison of scores
                kind:str='compiled', # 'compiled', 'scripted' or 'folded'; 'cuda_graph' on a GPU
-               batch_size:int=16,   # Images in a batch of the graph
+               batch_size:int|None=None, # Images in a batch of the graph; by default 8, and more if they are small
               ) -> nn.Module: # A copy, whose plain forward passes run in the graph
     "Make a graph of a model; raises `NotApplicable` with the reason if there is none or its scores differ"
     if kind not in graph_kinds: raise unknown_name('kind of graph', kind, graph_kinds)
     check_images(x)
     net = copy.deepcopy(as_model(model)).eval()
     x = to_model_device(x, net)
+    batch_size = batch_size or default_batch_size(x)
     try:
         net.requires_grad_(False)
         with torch.no_grad(): graph, difference = _make_graph(net, x, kind, batch_size)

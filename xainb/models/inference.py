@@ -159,7 +159,7 @@ _negligible = 30 # Seconds of passes below which no graph pays, and nothing else
 def _price_file(net, x, kind, batch_size):
     return _settings_file(circumstances(net, x, 'graph', False) | dict(kind=kind, batch_size=batch_size))
 
-def graph_price(net, x:Tensor, kind:str, batch_size:int=16) -> GraphPrice:
+def graph_price(net, x:Tensor, kind:str, batch_size:int) -> GraphPrice:
     "What a kind of graph costs and saves, from memory or as a guess"
     try: known = GraphPrice(**json.loads(_price_file(net, x, kind, batch_size).read_text()))
     except (OSError, ValueError, TypeError): return _guesses[kind]
@@ -188,13 +188,14 @@ def with_paying_graph(model,            # Model or Learner
                       x:Tensor,         # Images [N,C,H,W] like those to come
                       passes:int,       # Forward passes to come, in images
                       seconds:float|None=None, # Time of a forward pass of one image without a graph; measured if not given
-                      batch_size:int=16, # Images in a batch of the graph
+                      batch_size:int|None=None, # Images in a batch of the graph, as in `with_graph`
                      ) -> nn.Module:    # A copy with a graph, whose `best_batch_size` is that of the graph; or the model itself
     "Make the fastest graph whose preparation takes less time than it saves"
     net = as_model(model)
     if passes <= 0: return net
     if seconds is None and passes*_eager_seconds(net, x, 1) < _negligible: return net
-    seconds = seconds or _eager_seconds(net, x, 8)
+    batch_size = batch_size or default_batch_size(x)
+    seconds = seconds or _eager_seconds(net, x, batch_size)
     for kind in kinds_for(device_of(net)):
         price = graph_price(net, x, kind, batch_size)
         if price.why_not or passes*seconds*price.saved <= price.preparation: continue
@@ -216,7 +217,7 @@ def tuned_inference(model,                   # Model or Learner
     net = in_settings(model, best.channels_last, best.dtype)
     net.best_batch_size = {tuple(x.shape[1:]): best.batch_size}
     if passes is None: return net
-    return with_paying_graph(net, x, passes, best.seconds, max(best.batch_size, min(16, max_batch_size)))
+    return with_paying_graph(net, x, passes, best.seconds, max(best.batch_size, min(8, max_batch_size)))
 
 # %% ../../nbs/models/inference.ipynb #dd3cdd00
 def largest_batch(model, call) -> int:

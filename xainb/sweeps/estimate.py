@@ -276,7 +276,7 @@ def graph_name(network:Network) -> str:
 def time_graph(net, network:Network) -> dict: # `preparation` in seconds, fraction `saved`, `is_guess`
     "What the fastest graph of a network costs and saves, from memory or as a guess"
     x = torch.rand(1, *_shape(network), device=device_of(net))
-    prices = [graph_price(net, x, kind) for kind in kinds_for(x.device)]
+    prices = [graph_price(net, x, kind, default_batch_size(x)) for kind in kinds_for(x.device)]
     return asdict(next((p for p in prices if not p.why_not), GraphPrice(0, 0)))
 
 def _uses_graphs(made): return made.profile.job == 'evaluate' and made.profile.compile
