@@ -152,7 +152,7 @@ class GraphPrice:
     is_guess:bool=False # Whether preparation and saving are guessed
 
 _guesses = {kind: GraphPrice(*guess, is_guess=True) for kind, guess in
-            dict(compiled=(20, .45), scripted=(4, .3), folded=(1, .1), cuda_graph=(60, .3)).items()}
+            dict(compiled=(20, .25), scripted=(4, .15), folded=(1, .05), cuda_graph=(60, .3)).items()}
 _negligible = 30 # Seconds of passes below which no graph pays, and nothing else is measured; our choice
 
 # %% ../../nbs/models/inference.ipynb #2fba7955
