@@ -77,6 +77,16 @@ def test_pages_say_what_they_are():
         assert title.startswith('# ') and len(title.split()) >= 3, f'{page}: {title}'
         if page.parent.name != 'templates': assert any(line.startswith('> ') for line in first.splitlines()), f'{page} promises nothing below its title'
 
+def test_saved_outputs_hold_no_path_of_a_machine():
+    "A warning names the file of the package that issued it; an output is the same on every machine"
+    import json
+    for page in (repo/'nbs').rglob('*.ipynb'):
+        if any(s[0] in '._' for s in page.relative_to(repo).parts): continue
+        for cell in json.loads(page.read_text())['cells']:
+            for o in cell.get('outputs', []):
+                text = ''.join(o.get('text', '')) + ''.join(o.get('data', {}).get('text/plain', ''))
+                assert not re.search(r'\.py:\d+: |site-packages|/tmp/', text), f'{page.name}: {text[:200]}'
+
 def _pins(name): return re.findall(r'^([\w.-]+==[^\s;]+(?: ; [^\\\n]+?)?)\s*\\?$', (repo/name).read_text(), re.M)
 
 def test_each_version_has_checksums():
