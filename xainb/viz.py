@@ -484,7 +484,7 @@ _shade_of = {word: color for color, words in _shades.items() for word in words.s
 # %% ../nbs/viz.ipynb #71a01017
 def _table_cell(text, is_verdict):
     style = 'text-align:left'
-    if len(text) < 30: style += ';white-space:nowrap'
+    if len(text) < 20: style += ';white-space:nowrap'
     first_word = text.replace(',', ' ').split(' ')[0]
     if is_verdict: style += f";background:{_shade_of.get(first_word, 'none')}"
     return f'<td style="{style}">{html.escape(text)}</td>'
