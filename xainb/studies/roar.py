@@ -327,7 +327,7 @@ def rank(self:RoarStudy, explainer:str):
 
 @patch
 def _tuned(self:RoarStudy, net, explainer):
-    "The network in the settings in which it explains all images fastest, or as it is if they are few"
+    "The network with a graph if that pays for explaining all images, or as it is"
     passes = (len(self.train) + len(self.test))*forward_cost(self.explainers[explainer])
     return with_paying_graph(net, self.test.take([0])[0], passes) if self.compile else net
 

@@ -24,7 +24,7 @@ from ..data.decoys import *
 from ..data.scenes import *
 from ..data.shifts import *
 from ..metrics.grid import grid_members
-from ..models.graphs import graph_of, with_graph
+from ..models.graphs import graph_of
 from ..models.inference import with_paying_graph
 from ..models.zoo import *
 from ..models.zoo import normalization_of, split_model_string, timm_network, torchvision_network
@@ -385,7 +385,8 @@ def forward_passes(p:EvaluationProfile, n:int, # Number of images to explain
     total = 0
     for e, params, scored, start, stop in explainer_units(p, n):
         todo = [(m, mp) for m, mp in scored if not _composes(m) and _unit(e, params, m, mp, start, stop, n) not in done]
-        if todo: total += (stop - start)*(forward_cost(partial(explainer_registry[e], **params)) + sum(_score_cost(*m) for m in todo))
+        explained = forward_cost(partial(explainer_registry[e], **params))
+        if todo: total += (stop - start)*(explained + sum(_score_cost(*m) for m in todo))
     return total
 
 # %% ../../nbs/sweeps/evaluate.ipynb #e9f631a8
