@@ -193,11 +193,9 @@ def report_fails(folder):
 
 @attack('what a killed sweep has not finished is removed by the next one, and what another process is writing stays')
 def unfinished_files(folder):
-    from xainb.store import hidden_name
     finished(sweep(folder))
     run = store_of(folder).units()[0].parent
-    ended = run/hidden_name('a.parquet').replace(f'-{os.getpid()}.', '-4194305.')
-    alive, foreign = run/hidden_name('b.parquet'), folder/'maps'/'.c.npz.elsewhere-1.00000000.part'
+    ended, alive, foreign = begun(run, 4194305), begun(run, os.getpid()), folder/'maps'/'.c.npz.elsewhere-1.00000000.part'
     for part in (ended, alive, foreign): part.write_text('half')
     finished(sweep(folder))
     assert [p.exists() for p in (ended, alive, foreign)] == [False, True, True]
@@ -206,6 +204,11 @@ def unfinished_files(folder):
     yield 'of another machine'
 
 # ---- Interruptions
+
+def begun(folder, pid):
+    "A file that a process is writing; 4194305 is above every process number of Linux"
+    from xainb.store import hidden_name
+    return folder/hidden_name('a.parquet').replace(f'-{os.getpid()}.', f'-{pid}.')
 
 def temporary(folder, *names):
     "Environment variables by which temporary files are put into a folder of their own"
@@ -219,6 +222,7 @@ def interrupted(folder):
         process = background(out, '--profile', 'demo', '--models', 'demo/*', '--metrics', '', '--explainers', '', '--images', '96', '--jobs', '2',
                              **temporary(files, 'TMPDIR'))
         until(lambda: len(store_of(out).units()) > 2)
+        begun(out/'rows', 4194305).write_text('half') # As a kernel that is killed while it writes
         start = time.perf_counter()
         process.send_signal(number)
         stdout, stderr = process.communicate(timeout=60)

@@ -234,7 +234,10 @@ def hidden_name(name:str) -> str:
 # %% ../nbs/store.ipynb #481cd249
 def _runs_since(pid, when):
     "Whether a process that had this number at a time is still running"
-    try: return psutil.Process(pid).create_time() <= when + 2 # Clocks of file systems are coarse
+    try:
+        process = psutil.Process(pid)
+        is_dead = process.status() == psutil.STATUS_ZOMBIE # Ended, and nobody has asked how
+        return not is_dead and process.create_time() <= when + 2 # Clocks of file systems are coarse
     except psutil.NoSuchProcess: return False
     except psutil.Error: return True
 
@@ -543,10 +546,15 @@ def drop_damaged(self:Store,
     makers = [self._unit_path(*arrays[a]) for a in broken if a in arrays]
     damaged += [self._inside(f'maps/{a}.npz') for a in broken]
     for path in {*damaged, *makers}: path.unlink(missing_ok=True)
-    if not isinstance(self.folder, Path): return damaged
+    self.drop_abandoned()
+    return damaged
+
+@patch
+def drop_abandoned(self:Store):
+    "Remove files on this machine that a killed program has begun and nobody will complete"
+    if not isinstance(self.folder, Path): return
     for part in self.folder.rglob('.*.part'):
         if is_abandoned(part): part.unlink(missing_ok=True)
-    return damaged
 
 # %% ../nbs/store.ipynb #72117350
 @patch

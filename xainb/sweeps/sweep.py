@@ -45,6 +45,15 @@ def _drop_damaged(store, runs):
     for path in store.drop_damaged({r.id: r.units for r in runs}, arrays):
         print(f"xainb-sweep: '{path}' was damaged and has been removed; it is computed again", file=sys.stderr)
 
+# %% ../../nbs/sweeps/sweep.ipynb #51fc8649
+@contextmanager
+def _without_leftovers(store):
+    "Remove what kernels had begun to write, if they are killed inside the block"
+    try: yield
+    except BaseException:
+        store.drop_abandoned()
+        raise
+
 # %% ../../nbs/sweeps/sweep.ipynb #f031cf60
 def sweep(p,              # Profile of any job, from `customize_profile`
           out,            # Folder for the results, or URL of one
@@ -64,7 +73,7 @@ def sweep(p,              # Profile of any job, from `customize_profile`
     todo, store = plan(p), Store(out)
     if scheduler: where = on_a_cluster(scheduler, threads, idle_limit, wait)
     else: where = on_this_machine(len(todo.runs), jobs, threads, kernels, idle_limit)
-    with where as submit:
+    with _without_leftovers(store), where as submit:
         todo.save(store)
         _drop_damaged(store, todo.runs)
         def start(r): return submit(r, todo.parameters(r, store.folder.resolve()))
@@ -96,7 +105,7 @@ def _execute(job, profile, out, dry, choices, idle_limit, compiles, **how) -> in
     p, start = replace(customize_profile(profile, job, **choices), compile=compiles), time.perf_counter()
     out = as_path(out or _default_folder(job, profile))
     if dry: print(dry_run(p, out).to_string(index=False)); return 0
-    with Kernels(idle_limit) as kernels:
+    with _without_leftovers(Store(out)), Kernels(idle_limit) as kernels:
         status = sweep(p, out, kernels=kernels, idle_limit=idle_limit, **how)
         _print_status(status, time.perf_counter() - start)
         reported = _report(p, out, kernels) if any(map(complete, status)) else True
