@@ -137,11 +137,9 @@ def _cam(case, name):
 
 @measures('gradcam', 'gradcam_plus_plus', 'xgradcam', 'layercam', 'hirescam', 'scorecam', 'groupcam')
 def _feature_map(case, name):
-    a, layer = case.map(name), case.params.get(name, {}).get('layer')
-    with frozen(case.model): m = find_feature_map(case.model, case.x, case.target, layer, measure=True)
-    bypass, where = m.bypass.max().item(), f"of '{m.name}'" if m.name else 'between modules'
-    sentence = f"weighs the map {where}, {' × '.join(map(str, m.A.shape[1:]))}"
-    if m.channels_last: sentence += ' with channels last'
+    a, layer, grid = case.map(name), case.asked(name, 'layer'), case.asked(name, 'grid')
+    with frozen(case.model): m = find_feature_map(case.model, case.x, case.target, layer, measure=True, grid=grid)
+    bypass, sentence = m.bypass.max().item(), f'weighs {m}'
     if bypass <= tolerance: sentence += '; the score depends on the image through it alone'
     else: sentence += f"; {_as_fraction(bypass)} of the score's derivative by the image bypasses it"
     return _exact_if(bypass <= tolerance) if a.isfinite().all() else 'refused', sentence, float(m.A.shape[1])

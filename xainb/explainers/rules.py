@@ -98,10 +98,11 @@ def deconvnet(model,     # Model or Learner whose nonlinearities are ReLUs
 def guided_gradcam(model,     # Model or Learner whose nonlinearities are ReLUs
                    x:Tensor,  # Images [N,C,H,W] in [0,1]
                    target,    # Class of each image, [N]; the predicted classes if not given
-                   layer:str|None=None, # Module whose output Grad-CAM uses, by name; the last feature map if not given
+                   layer=None, # Module whose output Grad-CAM uses, or its name; the last feature map if not given
+                   grid:tuple|None=None, # (h, w) of the map, if its tokens do not tell
                   ) -> Tensor: # [N,C,H,W], signed
     "Guided backpropagation times Grad-CAM"
-    return _guided_derivative(model, x, target, both=True)*gradcam.__wrapped__(model, x, target, layer)
+    return _guided_derivative(model, x, target, both=True)*gradcam.__wrapped__(model, x, target, layer, grid)
 
 # %% ../../nbs/explainers/rules.ipynb #97f045d7
 def _pooled(call, z):

@@ -177,7 +177,9 @@ def last_feature_layer(model, x:Tensor) -> tuple: # Name of the module, number o
         with frozen(model), torch.no_grad(), recording(model) as seen: model(x)
     finally:
         for h in handles: h.remove()
-    maps = [] if seen.tokens else [name for name, _, channels_last in seen.found() if name and not channels_last]
+    found = list(seen.found())
+    ends_in_tokens = bool(found) and found[0].layout.kind == 'tokens'
+    maps = [c.name for c in found if c.name and c.layout.kind == 'channels first' and not ends_in_tokens]
     if not maps: raise NotApplicable("the network has no last feature map [N,K,h,w] that cells could be cut from")
     return maps[0], runs[maps[0]]
 
