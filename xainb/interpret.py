@@ -217,7 +217,7 @@ class AttributionInterpretation:
         self.model = as_model(model)
         check_images(x)
         self.x, self.ground_truth, self.vocab = x.to(device_of(self.model)), ground_truth, vocab
-        scores = logits(self.model, self.x)
+        self.scores = scores = logits(self.model, self.x)
         self.predicted = scores.argmax(1)
         self.y = self.predicted if y is None else check_target(y, self.x, scores.shape[1])
         self.correct = None if y is None else correct(self.predicted, self.y, scores.shape[1]) # A `Correct`
@@ -292,6 +292,107 @@ def plot_curves(self:AttributionInterpretation,
         ylabel = 'probability' if order == 'morf' else ''
         viz.plot_curves(fractions, of_order, ax=ax, title=title, xlabel='fraction removed', ylabel=ylabel)
     return fig
+
+# %% ../nbs/interpret.ipynb #c945f2eb
+def _sorted_labels(t): return t.argsort(descending=True, stable=True)
+
+@patch
+def _with_classes(self:AttributionInterpretation, what):
+    "Raise an error if the true classes of the images are not known"
+    if self.correct is None: raise BadInput(f"{what} compare predictions with true classes, and these images have none: pass y=")
+
+@patch(as_prop=True)
+def losses(self:AttributionInterpretation) -> Tensor: # [N]
+    "The cross-entropy of each image."
+    self._with_classes('losses')
+    return F.cross_entropy(self.scores.float(), self.y, reduction='none')
+
+@patch
+def top_losses(self:AttributionInterpretation,
+               k:int|None=None, # How many; all if None
+               largest:bool=True, # Or the smallest losses first
+              ) -> tuple: # Losses [k] and positions of the images [k]
+    "The images with the largest losses."
+    order = _sorted_labels(self.losses if largest else -self.losses)[:k]
+    return self.losses[order], order
+
+# %% ../nbs/interpret.ipynb #6ab033a4
+@patch
+def confusion_matrix(self:AttributionInterpretation) -> Tensor: # [classes, classes] of counts
+    "How many images of each true class (row) were predicted to be of each class (column)."
+    self._with_classes('confusions')
+    n = self.scores.shape[1]
+    return (self.y*n + self.predicted).bincount(minlength=n*n).view(n, n)
+
+@patch
+def most_confused(self:AttributionInterpretation,
+                  min_val:int=1, # Pairs with fewer images are left out
+                 ) -> list: # Of (true class, predicted class, number of images), the most frequent first
+    "The pairs of classes that are confused most often."
+    counts = self.confusion_matrix().fill_diagonal_(0)
+    pairs = [(int(counts[i, j]), i, j) for i, j in counts.nonzero().tolist() if counts[i, j] >= min_val]
+    return [(self._class_name(i), self._class_name(j), n) for n, i, j in sorted(pairs, key=lambda p: -p[0])]
+
+# %% ../nbs/interpret.ipynb #c8d35397
+_for_a_look = 'gradcam', 'integrated_gradients'
+
+@patch
+def _map_or_none(self:AttributionInterpretation, name, at, target):
+    try: a = explainer_registry[name](self.model, self.x[at], target[at], **self.params.get(name, {}))
+    except NotApplicable: return None
+    return pixel_map(a, 'sum', self.x.shape[1])
+
+@patch
+def _plot_images(self:AttributionInterpretation, at, explainers, true, titles):
+    "Images at the positions `at` next to saliency maps of the predicted and, if asked for, of the true class"
+    names = [explainers] if isinstance(explainers, str) else list(explainers)
+    targets = {'predicted': self.predicted} | (dict(true=self.y) if true else {})
+    def title(name, which): return f'{name}\n({which} class)' if true else name
+    maps = {title(n, which): self._map_or_none(n, at, t) for n in names for which, t in targets.items()}
+    ground_truth = self.ground_truth[at] if self.ground_truth is not None else None
+    return show_maps(self.x[at], maps, ground_truth, titles, size=1.1)
+
+@patch
+def _title(self:AttributionInterpretation, i):
+    predicted, true, p = self.predicted[i], self.y[i], self.scores[i].float().softmax(0)[self.predicted[i]]
+    name = f'{self._class_name(predicted)}, {p:.0%}'
+    return name if self.correct is None or predicted == true else f'{name}\n(true: {self._class_name(true)})'
+
+# %% ../nbs/interpret.ipynb #aff56219
+@patch
+def plot_top_losses(self:AttributionInterpretation,
+                    k:int=4,          # Number of images
+                    explainers=_for_a_look, # Names
+                    largest:bool=True, # Or the smallest losses first
+                    true:bool=False,  # Explain the true class, too
+                   ): # Figure
+    "Plot the images with the largest losses next to their saliency maps."
+    losses, at = self.top_losses(k, largest)
+    titles = [f'{self._title(i)}\nloss {l:.2f}' for l, i in zip(losses, at)]
+    return self._plot_images(at, explainers, true, titles)
+
+@patch
+def plot_most_confused(self:AttributionInterpretation,
+                       k:int=4, # Number of images
+                       explainers=_for_a_look, # Names
+                       true:bool=True, # Explain the true class, too
+                      ): # Figure
+    "Plot images of the pairs of classes that are confused most often, next to their saliency maps."
+    counts = self.confusion_matrix().fill_diagonal_(0)
+    how_often = counts[self.y, self.predicted] # 0 where the prediction is correct
+    at = _sorted_labels(how_often)[:k]
+    at = at[how_often[at] > 0]
+    if not len(at): raise NotApplicable('the model classifies all of these images correctly')
+    return self._plot_images(at, explainers, true, [self._title(i) for i in at])
+
+@patch
+def show_results(self:AttributionInterpretation,
+                 max_n:int=4, # Number of images
+                 explainers=_for_a_look, # Names
+                ): # Figure
+    "Plot the first images, which are a random sample, next to their saliency maps."
+    at = torch.arange(min(max_n, len(self.x)))
+    return self._plot_images(at, explainers, False, [self._title(i) for i in at])
 
 # %% ../nbs/interpret.ipynb #19abd1a2
 def budget_passes(budget, # Number of passes, a time such as '90 s', '10 min' or '2 h', or None for no limit
