@@ -20,11 +20,13 @@ from fastai.torch_core import TensorImage
 from fastai.vision.core import TensorPoint
 from fastcore.basics import patch
 from torch import Tensor
+from tqdm.auto import tqdm
 from .core import *
 from .models.inference import with_paying_graph
 from .models.zoo import Correct, correct, normalized
 from .stats import SequentialComparison, Discrimination, discrimination, first_check, interval, min_images
 from .stats import not_discriminating
+from .store import write_whole
 from . import viz
 from .viz import canvas, figure_html, plot_intervals, show_maps, verdict_html
 from .checks.certificates import certify_exactness
@@ -401,14 +403,19 @@ def budget_passes(budget, # Number of passes, a time such as '90 s', '10 min' or
     "Convert a budget to passes."
     if budget is None: return float('inf')
     if isinstance(budget, numbers.Real) and budget > 0: return float(budget)
-    m = re.fullmatch(r'\s*(\d+\.?\d*|\.\d+)\s*(s|sec|min|h)\s*', str(budget))
-    if not m: raise BadInput(f"a budget is a number of passes, or a time such as '90 s' or '10 min', not {budget!r}")
-    seconds = float(m[1])*dict(s=1, sec=1, min=60, h=3600)[m[2]]
+    seconds = _budget_seconds(budget)
     batch = x[:batch_size_for(model, x) or 8]
     logits(model, batch)
     start = perf_counter()
     logits(model, batch).cpu()
     return seconds*len(batch)/(perf_counter() - start)
+
+def _budget_seconds(budget):
+    "The seconds of a budget; infinite if it is no time"
+    if budget is None or isinstance(budget, numbers.Real) and budget > 0: return float('inf')
+    m = re.fullmatch(r'\s*(\d+\.?\d*|\.\d+)\s*(s|sec|min|h)\s*', str(budget))
+    if not m: raise BadInput(f"a budget is a number of passes, or a time such as '90 s' or '10 min', not {budget!r}")
+    return float(m[1])*dict(s=1, sec=1, min=60, h=3600)[m[2]]
 
 # %% ../nbs/interpret.ipynb #3be4568d
 def check_schedule(n:int, # Number of images at the last check
@@ -704,7 +711,7 @@ def _in_graph(self:AttributionInterpretation, names, metrics, n): # Explainers, 
 # %% ../nbs/interpret.ipynb #bb972beb
 @patch
 def audit(self:AttributionInterpretation,
-          budget=None,         # Passes, or a time ('90 s', '10 min'); None: until all is decided or all images are used
+          budget='10 min',     # Passes, or a time ('90 s', '10 min'); None: until all is decided or all images are used
           metric:str='fidelity', # The score that ranks: a registered metric
           params:dict|None=None, # Parameters of the metric
           also=(),             # Further metrics to show; if empty, those of localization where ground truth is known
@@ -714,12 +721,14 @@ def audit(self:AttributionInterpretation,
           certificate:bool=True, # Run `certify_exactness` first and leave out what it refuses; not counted in the budget
           fixed:bool=False,    # Measure all explainers on all images, for comparison
           compile:bool=True,   # Run forward passes in a compiled graph if the first round pays for it
+          progress:bool=True,  # Show a progress bar?
          ) -> Audit:
-    "Find out which explainer to use on this model."
+    "Find out which explainer to use on this model; an interruption (Ctrl-C) ends it with the rounds that are complete."
     start, judge = perf_counter(), metric_registry[metric]
     if len(self.x) < 2: raise BadInput("an audit compares explainers on two images or more, and there is one")
     metrics = self._audit_metrics(metric, params, also)
     price, allowed = self._prices(metrics), budget_passes(budget, self.model, self.x)
+    limits = _Limits(budget, allowed, progress)
     names, checks = _within_budget(price, len(self.x), allowed)
     def compare(names):
         controls = [n for n in names if explainer_registry[n].family == 'control']
@@ -731,31 +740,66 @@ def audit(self:AttributionInterpretation,
     certified, left_out = self._certified(names) if certificate else (None, {})
     names = _comparable(names, left_out)
     with self._in_graph(names, metrics, checks[0]) if compile else nullcontext():
-        comparison, rows, spent = self._rounds(compare, names, checks, metrics, price, allowed, left_out)
+        comparison, rows, spent = self._rounds(compare, names, checks, metrics, price, limits, left_out)
     unpaid = {n: f'the budget does not cover its {price[n]:,} passes for each image'
               for n in price if n not in comparison.names and n not in left_out}
-    note = _budget_note(allowed, comparison, len(self.x), unpaid)
+    note = _budget_note(limits, comparison, len(self.x), unpaid)
     verdicts = certified.table.set_index('explainer').verdict.to_dict() if certified else {}
     return Audit(_audit_ranking(comparison, metrics, rows, verdicts), metric, comparison, rows, certified, len(self.x),
                  sum(spent.values()), perf_counter() - start, left_out | unpaid, self.correct, note)
 
+# %% ../nbs/interpret.ipynb #00cb8a09
+class _Limits:
+    "The budget of an audit, in passes and seconds, and what became of it"
+    def __init__(self, budget, allowed, progress):
+        self.budget, self.allowed, self.seconds = budget, allowed, _budget_seconds(budget)
+        self.progress, self.start, self.interrupted = progress, perf_counter(), False
+
+    def allow(self, passes, spent):
+        "Whether the budget covers another round of so many passes"
+        if spent + passes > self.allowed: return False
+        used = perf_counter() - self.start
+        return not spent or used + passes*used/spent <= self.seconds
+
+    def bar(self, check, passes, comparison, price):
+        "The progress of one round"
+        known = {n: v for n, v in comparison.scores.items() if len(v) >= first_check}
+        leads = f', {comparison.ranking().explainer[0]} leads' if known else ''
+        return tqdm(total=passes, desc=f'{check} images{leads}', unit='pass', leave=False, disable=not self.progress)
+
+    def __str__(self):
+        return f'{self.allowed:,.0f} passes' if self.seconds == float('inf') else str(self.budget).strip()
+
 # %% ../nbs/interpret.ipynb #7971289e
 @patch
-def _rounds(self:AttributionInterpretation, compare, names, checks, metrics, price, allowed, left_out):
-    "Measure explainers round by round until all is decided or the budget is used up"
+def _rounds(self:AttributionInterpretation, compare, names, checks, metrics, price, limits, left_out):
+    "Measure explainers round by round until all is decided, the budget is used up, or the user interrupts"
     comparison, rows, spent = compare(names), [], Counter()
     for check in checks:
         new = {n: slice(len(comparison.scores[n]), check) for n in comparison.active}
-        round_passes = sum(price[n]*(at.stop - at.start) for n, at in new.items())
-        if not new or sum(spent.values()) + round_passes > allowed: break
-        scored = {n: self._scored_or_left_out(n, at, metrics, spent, left_out) for n, at in new.items()}
-        scored = {n: r for n, r in scored.items() if r is not None}
+        passes = sum(price[n]*(at.stop - at.start) for n, at in new.items())
+        if not new or not limits.allow(passes, sum(spent.values())): break
+        try: scored = self._round(new, metrics, spent, left_out, limits.bar(check, passes, comparison, price))
+        except KeyboardInterrupt:
+            if not rows: raise
+            limits.interrupted = True
+            break
         if check == checks[0] and len(scored) < len(new): comparison = compare(_comparable(comparison.names, left_out))
         rows += scored.values()
         for n, r in scored.items():
             own = r[(r.metric == metrics[0][0]) & r['at'].isna()]
             comparison.add(n, own.image.tolist(), own.value.tolist())
     return comparison, pd.concat(rows, ignore_index=True), spent
+
+@patch
+def _round(self:AttributionInterpretation, new, metrics, spent, left_out, bar):
+    "The rows of each explainer on its new images"
+    scored, before = {}, Counter(spent)
+    with bar:
+        for n, at in new.items():
+            scored[n] = self._scored_or_left_out(n, at, metrics, spent, left_out)
+            bar.update(spent[n] - before[n])
+    return {n: r for n, r in scored.items() if r is not None}
 
 # %% ../nbs/interpret.ipynb #28118a49
 @patch
@@ -766,11 +810,12 @@ def _scored_or_left_out(self:AttributionInterpretation, name, at, metrics, spent
         if at.start: raise
         left_out[name] = f'not applicable: {e}'
 
-def _budget_note(allowed, comparison, n, unpaid):
-    "What a budget did not cover, in one sentence"
+def _budget_note(limits, comparison, n, unpaid):
+    "What a budget or an interruption did not cover, in one sentence"
     reached = max(map(len, comparison.scores.values()))
     is_cut = bool(comparison.active) or comparison.checks[-1] < n
     missing = [f'covers {reached} of {n} images'] if is_cut and reached < n else []
+    if limits.interrupted: return f'It was interrupted after {reached} of {n} images.'
     if unpaid: missing.append(f"leaves out {', '.join(unpaid)}")
-    if not missing or allowed == float('inf'): return ''
-    return f"The budget of {allowed:,.0f} passes {' and '.join(missing)}."
+    if not missing or limits.allowed == float('inf'): return ''
+    return f"The budget of {limits} {' and '.join(missing)}."
