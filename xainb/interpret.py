@@ -508,10 +508,39 @@ def _advice(self:Audit):
         return (f"Guessing would be correct for {self.correct.chance:.0%} of them, so there is nothing that an "
                 "explanation could find, and no explainer is recommended. Has the model been trained, and are its "
                 "images normalized as in training?")
-    if not trusted:
-        return (f"Do not trust any of these explainers yet: on {images} images, no explainer that may be the best is "
-                f"significantly better than every control ({', '.join(self.controls)}).")
-    return self._use(trusted[0])
+    return self._use(trusted[0]) if trusted else self._still_open()
+
+# %% ../nbs/interpret.ipynb #ed06de96
+@patch
+def leader(self:Audit) -> str: # None if each explainer is significantly worse than another one or than a control
+    "The explainer (controls excluded) with the most wins among those that nothing significantly beats."
+    best = self.best()
+    return next((n for n in self.ranking.explainer if n in best), None)
+
+@patch
+def _still_open(self:Audit):
+    "Who leads, and what is not excluded yet"
+    images, leader, c = int(self.ranking.images.max()), self.leader(), self.comparison
+    if not leader:
+        return (f"Do not trust any of these explainers: on {images} images, each of them is significantly worse than "
+                f"a control ({', '.join(self.controls)}).")
+    mean = self.ranking.set_index('explainer')['mean']
+    similar = [n for n in self.controls if not c.ahead(leader, n)]
+    shown = _joined_names([f'{n} ({mean[n]:.3f})' for n in similar])
+    excluded = 'is not excluded, although it knows' if len(similar) == 1 else 'are not excluded, although they know'
+    return (f"Do not trust any of these explainers yet. {leader} leads with a mean {self.metric} of {mean[leader]:.3f} on "
+            f"{images} images, but {shown} {excluded} nothing about the model. {self._what_would_decide(leader, similar)}")
+
+@patch
+def _what_would_decide(self:Audit, leader, controls):
+    "The number of images, or of explainers, with which a leader would probably be better than these controls"
+    c, have = self.comparison, min(len(self.comparison.scores[n]) for n in (leader, *controls))
+    needed = max(c.images_needed(leader, n) for n in controls)
+    if needed == float('inf'): return 'More images will hardly change this, because the leader is not ahead of every control.'
+    alone = max(c.images_needed(leader, n, len(self.controls)) for n in controls)
+    more = max(10, int(np.ceil((needed - have)/10))*10)
+    fewer = f', or {leader} and the controls alone,' if alone <= have else ''
+    return f"About {more:,} more images{fewer} would decide."
 
 # %% ../nbs/interpret.ipynb #b38424ce
 def _joined_names(names, last='and'): return f' {last} '.join([', '.join(names[:-1])]*(len(names) > 1) + names[-1:])

@@ -886,6 +886,20 @@ def _differences(self:SequentialComparison, a, b):
     return self.sign*_finite_values(common)
 
 
+# %% ../nbs/stats.ipynb #bd107b57
+@patch
+def images_needed(self:SequentialComparison,
+                  a, b,  # Methods
+                  n_pairs:int|None=None, # Number of pairs to decide; those that are undecided if None
+                  power:float=.8, # Probability of a significant difference with that many images
+                 ) -> float: # Infinite if `a` does not look better so far
+    "About how many images would show that `a` is better than `b`, if they are like those so far."
+    d = self._differences(a, b)
+    if len(d) < 2 or d.mean() <= 0: return np.inf
+    level = self.alpha/(n_pairs or max(1, len(self.undecided())))
+    quantiles = ndtri(power) - ndtri(level/2)
+    return float(np.ceil((quantiles*d.std(ddof=1)/d.mean())**2))
+
 # %% ../nbs/stats.ipynb #aud10003
 @patch
 def _test_margin(self:SequentialComparison, pair, d, level):
