@@ -24,12 +24,13 @@ from tqdm.auto import tqdm
 from .core import *
 from .models.inference import with_paying_graph
 from .models.zoo import Correct, correct, normalized
-from .stats import SequentialComparison, Discrimination, discrimination, first_check, interval, min_images
+from .stats import SequentialComparison, Discrimination, discrimination, first_check, interval, interval_table, min_images
 from .stats import not_discriminating
 from .store import write_whole
 from . import viz
 from .viz import canvas, figure_html, plot_intervals, show_maps, verdict_html
-from .checks.certificates import certify_exactness
+from .checks.certificates import certify_exactness, evidence
+from .explainers.cam import find_feature_map
 from .metrics.perturbation import perturbation_curves
 import xainb.core
 import xainb.explainers.boundary, xainb.explainers.cam, xainb.explainers.controls, xainb.explainers.ensembles
@@ -441,6 +442,9 @@ class Audit:
     left_out:dict = field(default_factory=dict) # Explainer -> why it was left out
     correct:Correct|None = None # How many of the images the model classifies correctly, if their classes are known
     note:str = ''        # What the budget did not cover
+    warnings:list = field(default_factory=list) # Sentences about explainers to be careful with
+    examples:tuple = ()  # Images [n,C,H,W], saliency maps of the leader, and titles
+    classes:list|None = None # Name of the predicted class of each image
 
     @property
     def saved(self) -> float: return self.comparison.saved
@@ -490,12 +494,28 @@ def recommendation(self:Audit) -> str:
 @patch
 def __repr__(self:Audit): return self.recommendation()
 
+# %% ../nbs/interpret.ipynb #3090be5a
+@patch
+def differences(self:Audit) -> pd.DataFrame: # explainer, mean, low, high, n
+    "How much better each explainer is than the leader on the same images, with the intervals that decide."
+    leader, c = self.leader() or self.ranking.explainer[0], self.comparison
+    level = 1 - c.alpha/max(1, len(c.names)*(len(c.names) - 1)//2)
+    def difference(name):
+        common = [i for i in c.scores[name] if i in c.scores[leader]]
+        d = [c.scores[name][i] - c.scores[leader][i] for i in common]
+        return interval(d, level)._asdict() if name != leader else dict(mean=0., low=0., high=0., n=len(common))
+    return pd.DataFrame([dict(explainer=n, **difference(n)) for n in self.ranking.explainer])
+
 @patch
 def plot(self:Audit): # Figure
-    "Plot the mean score of each explainer with its interval."
-    families = [explainer_registry[n].family for n in self.ranking.explainer]
+    "Plot the mean score of each explainer with its interval, and the differences to the leader that decide."
+    leader = self.leader() or self.ranking.explainer[0]
     flag = f', {not_discriminating}'*(self.discriminates().discriminates == 'no')
-    return plot_intervals(self.ranking.assign(family=families), xlabel=self.metric + flag)
+    means, minus = f'mean {self.metric}{flag}', f'minus {leader}'
+    family = {n: explainer_registry[n].family for n in self.ranking.explainer}
+    table = pd.concat([self.ranking.assign(panel=means), self.differences().assign(panel=minus)])
+    table = table.assign(family=table.explainer.map(family))
+    return plot_intervals(table, panel='panel', reference={minus: 0})
 
 # %% ../nbs/interpret.ipynb #3c33e7e4
 @patch
@@ -589,10 +609,11 @@ def _shown_ranking(self:Audit):
     "The ranking as texts"
     r = self.ranking
     score = [f'{m:.3f} [{low:.3f}, {high:.3f}]' for m, low, high in zip(r['mean'], r.low, r.high)]
-    t = r.assign(score=score, passes=r.passes.round().astype(int))
+    verdict = ['control' if n in self.controls else v for n, v in zip(r.explainer, r.verdict)]
+    t = r.assign(score=score, passes=r.passes.round().astype(int), verdict=verdict)
     further = [c for c in t if c.startswith('also ')]
     titles = {c: c.replace('also ', 'mean ') for c in further}
-    titles |= dict(score=f'mean {self.metric} [95 % interval]', passes='passes per image', verdict='certificate',
+    titles |= dict(score=f'mean {self.metric} [95 % interval]', passes='passes per image', verdict='implementation',
                    standing='comparison with the others')
     columns = ['explainer', 'score', 'images', 'passes', 'verdict', 'standing', *further]
     return t[columns].rename(columns=titles)
@@ -611,12 +632,79 @@ def _summary(self:Audit):
 @patch
 def _repr_html_(self:Audit):
     about_model = self.certificate.about[1:] if self.certificate else []
-    warnings = [a for a in about_model if 'NOT' in a or 'DEPEND' in a]
-    picture = figure_html(self.plot(), alt='Mean score of each explainer with its 95 % interval')
-    return (f"<p><b>{html.escape(self.recommendation())}</b></p>{picture}"
-            f"{verdict_html(self._shown_ranking(), column='certificate')}<p>{html.escape(self._summary())}</p>"
-            + _html_list('Warnings about the model', warnings)
+    doubts = [a for a in about_model if 'NOT' in a or 'DEPEND' in a] + self.warnings
+    picture = figure_html(self.plot(), alt='Mean score of each explainer with its 95 % interval, and its difference to the leader')
+    table = f"<div style='overflow-x:auto'>{verdict_html(self._shown_ranking(), column='implementation')}</div>"
+    return (f"<p><b>{html.escape(self.recommendation())}</b></p>{self._examples_html()}{picture}{table}"
+            f"<p>{html.escape(self._summary())}</p>" + _html_list('Warnings', doubts) + self._by_class_html()
             + _html_list('Explainers that were left out', [f'{n}: {why}' for n, why in self.left_out.items()]))
+
+# %% ../nbs/interpret.ipynb #c326f2fb
+@patch
+def plot_examples(self:Audit): # Figure
+    "Plot a few images next to the saliency map of the leader."
+    if not self.examples: raise NotApplicable('this audit has no leader, so there are no maps to show')
+    x, maps, titles = self.examples
+    return show_maps(x, {self.leader(): maps}, None, titles, size=1.1)
+
+@patch
+def _examples_html(self:Audit):
+    if not self.examples: return ''
+    return figure_html(self.plot_examples(), 'png', alt=f'Images and saliency maps of {self.leader()}')
+
+@patch
+def by_class(self:Audit,
+             name:str|None=None, # Of an explainer; the leader if None
+            ) -> pd.DataFrame: # class, mean, low, high, n; the lowest scores first
+    "The score of one explainer on the images of each predicted class."
+    name = name or self.leader() or self.ranking.explainer[0]
+    if name not in self.comparison.scores: raise unknown_name('explainer', name, self.comparison.names)
+    scores = self.comparison.scores[name]
+    rows = pd.DataFrame(dict(value=list(scores.values()))).assign(**{'class': [self.classes[i] for i in scores]})
+    worst_first = metric_registry[self.metric].better == 'higher'
+    return interval_table(rows, 'class').sort_values('mean', ascending=worst_first, ignore_index=True)
+
+# %% ../nbs/interpret.ipynb #03a67184
+@patch
+def _by_class_html(self:Audit):
+    if not self.classes: return ''
+    t = self.by_class()
+    score = [f'{m:.3f} [{low:.3f}, {high:.3f}]' if n > 1 else f'{m:.3f}' for m, low, high, n in zip(t['mean'], t.low, t.high, t.n)]
+    shown = pd.DataFrame({'predicted class': t['class'], f'mean {self.metric} [95 % interval]': score, 'images': t.n})
+    title = f'Scores of {self.leader() or self.ranking.explainer[0]} by predicted class'
+    return f"<details><summary>{title}</summary>{verdict_html(shown)}</details>"
+
+_page = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{0}</title>
+<style>body{{font:15px/1.5 system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em}}</style><h1>{0}</h1>{1}</html>"""
+
+@patch
+def to_html(self:Audit,
+            path, # File or URL
+           ):     # The path
+    "Write the audit as one file that needs no others."
+    write_whole(path, lambda p: p.write_text(_page.format('Audit of explainers', self._repr_html_()), encoding='utf-8'))
+    return path
+
+# %% ../nbs/interpret.ipynb #42b0eb64
+_coarse, _unstable = 3, .5 # Locations at a side, and rank correlation of two seeds, below which we warn; both are our choice
+
+@patch
+def _coarse_maps(self:AttributionInterpretation, names):
+    "A warning if the class activation maps have few locations"
+    cams = [n for n in names if explainer_registry[n].family == 'cam' and 'layer' in explainer_registry[n].params]
+    if not cams: return []
+    layer = self.params[cams[0]].get('layer')
+    h, w = find_feature_map(self.model, self.x[:1], self.predicted[:1], layer).A.shape[-2:]
+    if min(h, w) > _coarse: return []
+    return [f"{_joined_names(cams)} {'weighs' if len(cams) == 1 else 'weigh'} a feature map of only {h} × {w} locations, "
+            "and cannot show anything smaller: pass an earlier layer, for example explainers={'gradcam': {'layer': …}}"]
+
+def _unstable_maps(names, certificate):
+    "A warning for each explainer whose maps depend on the seed"
+    def has_seed(n): return 'seed' in explainer_registry[n].params and explainer_registry[n].family != 'control' and n not in evidence
+    r = certificate.table.set_index('explainer').measured
+    return [f'two seeds of {n} agree by a rank correlation of only {r[n]:.2f}: more samples are needed'
+            for n in names if has_seed(n) and r[n] < _unstable]
 
 # %% ../nbs/interpret.ipynb #7d237359
 def _standings(comparison, names):
@@ -774,10 +862,24 @@ def audit(self:AttributionInterpretation,
               for n in price if n not in comparison.names and n not in left_out}
     note = _budget_note(limits, comparison, len(self.x), unpaid)
     verdicts = certified.table.set_index('explainer').verdict.to_dict() if certified else {}
-    return Audit(_audit_ranking(comparison, metrics, rows, verdicts), metric, comparison, rows, certified, len(self.x),
-                 sum(spent.values()), perf_counter() - start, left_out | unpaid, self.correct, note)
+    found = Audit(_audit_ranking(comparison, metrics, rows, verdicts), metric, comparison, rows, certified, len(self.x),
+                  sum(spent.values()), perf_counter() - start, left_out | unpaid, self.correct, note)
+    return self._with_views(found)
+
+# %% ../nbs/interpret.ipynb #ea724a9f
+@patch
+def _with_views(self:AttributionInterpretation, audit):
+    "The audit with warnings, names of the classes, and maps of its leader on four images"
+    names, leader, at = audit.comparison.names, audit.leader(), torch.arange(min(4, len(self.x)))
+    audit.warnings = self._coarse_maps(names)
+    if audit.certificate: audit.warnings += _unstable_maps(names, audit.certificate)
+    audit.classes = [self._class_name(k) for k in self.predicted]
+    if leader: audit.examples = self.x[at].cpu(), self._map_or_none(leader, at, self.predicted), [self._title(i) for i in at]
+    return audit
 
 # %% ../nbs/interpret.ipynb #00cb8a09
+_patience = 5 # Seconds after which a round shows a progress bar
+
 class _Limits:
     "The budget of an audit, in passes and seconds, and what became of it"
     def __init__(self, budget, allowed, progress):
@@ -794,7 +896,8 @@ class _Limits:
         "The progress of one round"
         known = {n: v for n, v in comparison.scores.items() if len(v) >= first_check}
         leads = f', {comparison.ranking().explainer[0]} leads' if known else ''
-        return tqdm(total=passes, desc=f'{check} images{leads}', unit='pass', leave=False, disable=not self.progress)
+        return tqdm(total=passes, desc=f'{check} images{leads}', unit='pass', leave=False, delay=_patience,
+                    disable=not self.progress)
 
     def __str__(self):
         return f'{self.allowed:,.0f} passes' if self.seconds == float('inf') else str(self.budget).strip()
