@@ -16,7 +16,8 @@ from ..core import *
 
 # %% ../../nbs/models/operations.ipynb #3b00bd9e
 kinds = dict(
-    linear='linear conv1d conv2d conv3d conv_transpose2d avg_pool2d adaptive_avg_pool2d mean sum interpolate upsample',
+    linear='linear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d mean sum interpolate upsample '
+           'avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d',
     norm='batch_norm',
     maximum='max_pool2d adaptive_max_pool2d',
     activation='leaky_relu prelu elu selu celu gelu silu mish hardswish hardsigmoid sigmoid tanh softplus logsigmoid '
