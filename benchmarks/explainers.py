@@ -17,7 +17,7 @@ from torchvision import models as tv
 from sklearn.datasets import load_sample_images
 from captum.attr import Deconvolution, DeepLift, GradientShap, GuidedBackprop, InputXGradient, IntegratedGradients, KernelShap, Lime, NoiseTunnel, Occlusion, Saliency
 from captum._utils.models.linear_model import SkLearnRidge
-import xainb.explainers.cam, xainb.explainers.ensembles, xainb.explainers.gradient, xainb.explainers.learned_masks, xainb.explainers.perturbation, xainb.explainers.rules
+import xainb.explainers.cam, xainb.explainers.ensembles, xainb.explainers.gradient, xainb.explainers.learned_masks, xainb.explainers.lrp_composites, xainb.explainers.perturbation, xainb.explainers.rules
 from xainb.core import as_model, device_of, explainer_registry, frozen, logits
 from xainb.data.decoys import DecoyScenes
 from xainb.models.zoo import build_model
@@ -162,6 +162,25 @@ def zennit_epsilon(net, x, target, rows, epsilon=1e-6):
         out = hooked(leaf)
         return torch.autograd.grad(out, leaf, F.one_hot(target, out.shape[1])*out.detach())[0]
 
+def zennit_composite(name):
+    "A composite with a rule for our module `Sum`; zennit leaves the eps of a folded batch norm, so it is set to zero in a copy, made once for each network"
+    made = {}
+    def run(net, x, target, rows):
+        from zennit.canonizers import SequentialMergeBatchNorm
+        from zennit.composites import COMPOSITES
+        from zennit.rules import Norm
+        if net not in made:
+            made[net] = copy.deepcopy(net)
+            SequentialMergeBatchNorm().apply(made[net])
+            for m in made[net].modules():
+                if isinstance(m, nn.BatchNorm2d): m.eps = 0.
+        bounds = dict(low=0., high=1.) if 'box' in name else {}
+        leaf = x.clone().requires_grad_()
+        with COMPOSITES[name](layer_map=[((Sum,), Norm())], **bounds).context(made[net]) as hooked:
+            out = hooked(leaf)
+            return torch.autograd.grad(out, leaf, F.one_hot(target, out.shape[1])*out.detach())[0]
+    return run
+
 few_channels = dict(resnet18='maxpool', resnet50='maxpool', mobilenet_v2='features.7', efficientnet_b0='features.4') # Maps of 64 or 80 channels: a pass for each of ResNet-50's last 2048 would take an hour
 last_layers = dict(resnet50='layer4', mobilenet_v2='features')
 
@@ -169,7 +188,8 @@ def cases(net:str, n:int) -> list: # Of `Case`
     "What is measured on a network, with about `n` passes for each image"
     def peers(**kw): return {k.replace('_', '-'): f for k, f in kw.items() if has(dict(grad_cam='pytorch_grad_cam', published='torch').get(k, k))}
     if net in easy: return [Case('guided_backprop', {}, peers(captum=captum_rule(GuidedBackprop)), 4, True), Case('deconvnet', {}, peers(captum=captum_rule(Deconvolution)), 4, True),
-                            Case('deep_lift', {}, peers(captum=captum_deep_lift), 4, True), Case('lrp_epsilon', {}, peers(zennit=zennit_epsilon), 4, True)]
+                            Case('deep_lift', {}, peers(captum=captum_deep_lift), 4, True), Case('lrp_epsilon', {}, peers(zennit=zennit_epsilon), 4, True),
+                            *[Case('lrp', dict(composite=c), peers(zennit=zennit_composite(c)), 4, True) for c in ('epsilon_plus_flat', 'epsilon_alpha2_beta1_flat', 'epsilon_gamma_box')]]
     few, last, window = few_channels.get(net), last_layers.get(net), 32 if n > 32 else 56
     cheap = [Case('gradient', {}, peers(captum=captum_gradient(Saliency, abs=False)), 4), Case('input_x_gradient', {}, peers(captum=captum_gradient(InputXGradient)), 4),
              Case('cam', {}, {}, 4)]
@@ -268,7 +288,7 @@ def rows_of(case, nets, grads, plain, fast, counts, maps, seconds, x, difference
                                 peer_difference=f'{differences.get(peer, np.nan):.0e}')
 
 with_gradients = {'gradient', 'input_x_gradient', 'integrated_gradients', 'expected_gradients', 'smoothgrad', 'smoothgrad_squared', 'vargrad', 'squared', 'meaningful_perturbation', 'extremal_perturbation',
-                  'gradcam', 'hirescam', 'layercam', 'xgradcam', 'gradcam_plus_plus', 'guided_backprop', 'deconvnet', 'guided_gradcam', 'deep_lift', 'lrp_epsilon'}
+                  'gradcam', 'hirescam', 'layercam', 'xgradcam', 'gradcam_plus_plus', 'guided_backprop', 'deconvnet', 'guided_gradcam', 'deep_lift', 'lrp_epsilon', 'lrp'}
 
 def prepared(name, x, max_batch_size, kinds):
     "The network in the settings that are best for passes forward (False), and there and back (True), in float32 and in the fastest precision"

@@ -45,7 +45,7 @@ def test_one_class_for_all_images(): assert agree(net, target=3) == []
 
 @pytest.mark.parametrize('kind', [lambda: torch.jit.script(net), lambda: torch.jit.trace(net, x), lambda: torch.jit.freeze(torch.jit.script(net))], ids=['script', 'trace', 'freeze'])
 def test_scripted(kind):
-    hidden = [n for n in of_the_network if 'feature maps' in explainer_registry[n].facts['needs'] or n in ('guided_backprop', 'deconvnet', 'deep_lift', 'deep_lift_shap', 'lrp_epsilon', 'boundary_deep_lift')]
+    hidden = [n for n in of_the_network if 'feature maps' in explainer_registry[n].facts['needs'] or n in ('guided_backprop', 'deconvnet', 'deep_lift', 'deep_lift_shap', 'lrp_epsilon', 'lrp', 'boundary_deep_lift')]
     searching = ('boundary_saliency_map', 'boundary_integrated_gradients') # A frozen network rounds otherwise, and a search may end at another point of the boundary
     assert agree(kind(), where=[n for n in of_the_network if n not in (*hidden, *searching)]) == []
     assert not [n for n in searching if isinstance(given(n, kind()), str)]
@@ -59,7 +59,7 @@ def test_half_precision_gives_finite_float32(kind):
 
 def test_relevance_of_a_float16_network_is_that_of_its_weights_in_float32():
     rounded = SmallNet().half()
-    for n in ('lrp_epsilon', 'deep_lift', 'guided_backprop'): assert apart(given(n, SmallNet().half().float()), given(n, rounded)) < 1e-5
+    for n in ('lrp_epsilon', 'lrp', 'deep_lift', 'guided_backprop'): assert apart(given(n, SmallNet().half().float()), given(n, rounded)) < 1e-5
 
 def test_two_classes_by_one_column():
     one = SmallNet(1)
@@ -70,7 +70,7 @@ def test_two_classes_by_one_column():
 @pytest.mark.filterwarnings('ignore:the scores of')
 def test_a_score_that_ignores_the_image():
     flat = Around(net, after=lambda out: torch.ones(len(out), 5))
-    for n in ('gradient', 'input_x_gradient', 'integrated_gradients', 'expected_gradients', 'deep_lift', 'lrp_epsilon', 'smoothgrad', 'vargrad', 'occlusion', 'kernel_shap', 'adversarial_gradient_integration'):
+    for n in ('gradient', 'input_x_gradient', 'integrated_gradients', 'expected_gradients', 'deep_lift', 'lrp_epsilon', 'lrp', 'smoothgrad', 'vargrad', 'occlusion', 'kernel_shap', 'adversarial_gradient_integration'):
         assert given(n, flat).abs().max() < 1e-6, n
 
 def test_a_network_that_stops_the_gradient():

@@ -4,7 +4,7 @@ import numpy as np, pytest, torch
 from torch import nn
 from xainb.core import BadInput, NotApplicable, GroundTruth, explainer_registry, metric_registry
 import xainb.explainers.boundary, xainb.explainers.cam, xainb.explainers.controls, xainb.explainers.ensembles
-import xainb.explainers.learned_masks, xainb.explainers.perturbation, xainb.explainers.rules
+import xainb.explainers.learned_masks, xainb.explainers.lrp_composites, xainb.explainers.perturbation, xainb.explainers.rules
 import xainb.metrics.complexity, xainb.metrics.fidelity, xainb.metrics.localization, xainb.metrics.perturbation, xainb.metrics.sanity
 
 def tiny_net(channels=3):

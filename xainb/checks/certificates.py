@@ -8,6 +8,7 @@ __all__ = ['evidence', 'tolerance', 'Case', 'measures', 'relu_modules', 'Exactne
 # %% ../../nbs/checks/certificates.ipynb #db68aa49
 import copy, html
 from collections import Counter
+from collections import Counter
 from dataclasses import dataclass, field
 import pandas as pd, torch
 from torch import nn, Tensor
@@ -18,6 +19,7 @@ from ..viz import verdict_html
 from ..explainers.gradient import baseline_image, gray_levels
 from ..explainers.cam import recording, class_map, find_feature_map
 from ..explainers.rules import gates, relevance
+from ..explainers.lrp_composites import composite_relevance
 from ..explainers.lrp_composites import composite_relevance
 from ..explainers.boundary import agi_paths
 from ..explainers.boundary_search import boundary_search
@@ -105,6 +107,24 @@ def _lrp(case, name):
     bias = (absorbed/score.sum()).item()
     sentence = f"all but {_as_fraction(gap)} of the score accounted for; biases keep {bias:.0%}"
     return _exact_if(gap <= tolerance and not gates), sentence + (f'; {gates} gates get nothing' if gates else ''), gap
+
+# %% ../../nbs/checks/certificates.ipynb #0a7e6350
+@measures('lrp')
+def _lrp_composite(case, name):
+    asked = explainer_registry[name].params | case.params.get(name, {})
+    with frozen(case.model): found = composite_relevance(case.model, case.x, case.target, **asked, account=True)
+    r, score, absorbed = found.relevance.double().sum(), found.score.double(), found.absorbed.double()
+    gap, gates = ((r + absorbed - score.sum()).abs()/score.abs().sum()).item(), case.count('product')
+    kept = f"all but {_as_fraction(gap)} of the score accounted for; biases keep {(absorbed/score.sum()).item():.0%}"
+    sentence = f"{kept}; {_rule_counts(found.layers)}" + (f'; {gates} gates get nothing' if gates else '')
+    return _exact_if(gap <= tolerance and not gates), sentence, gap
+
+def _rule_counts(layers):
+    "How many layers had each rule, and how many of them have a batch norm folded in"
+    counts = Counter(type(layer['rule']).__name__ for layer in layers)
+    n_folded = sum(layer['is_folded'] for layer in layers)
+    rules = ', '.join(f'{rule} in {n}' for rule, n in counts.items())
+    return f"{rules} of {len(layers)} layers, {n_folded} with a batch norm folded in"
 
 # %% ../../nbs/checks/certificates.ipynb #67d9fbdd
 @measures('lrp')
