@@ -6,15 +6,16 @@
 __all__ = ['explainer_registry', 'metric_registry', 'zoo_registry', 'dataset_registry', 'score_readings', 'parameter_ranges',
            'reductions', 'not_finite', 'BadInput', 'NotApplicable', 'Refused', 'unknown_name', 'Registry',
            'list_explainers', 'explainer_table', 'list_metrics', 'metric_table', 'list_datasets', 'dataset_table',
-           'as_model', 'device_of', 'exclusive_use', 'Scores', 'read_scores', 'frozen', 'seeded', 'default_batch_size',
-           'default_step_batch', 'batch_size_for', 'halving_on_oom', 'in_batches', 'to_model_device', 'logits',
-           'Passes', 'count_passes', 'count_cost', 'LRUCache', 'at_least_one', 'check_seed', 'chunks', 'check_images',
-           'check_target', 'Number', 'Several', 'Kind', 'AnyOf', 'ranges_of', 'check_params', 'dataset', 'explainer',
-           'check_attribution', 'metric_rows', 'GroundTruth', 'check_ground_truth', 'SaliencyMap', 'pixel_map',
-           'metric', 'explanation_cost', 'forward_cost']
+           'head_reading', 'as_model', 'device_of', 'exclusive_use', 'Scores', 'head_of', 'as_probabilities',
+           'is_predicted', 'read_scores', 'frozen', 'seeded', 'default_batch_size', 'default_step_batch',
+           'batch_size_for', 'halving_on_oom', 'in_batches', 'to_model_device', 'logits', 'Passes', 'count_passes',
+           'count_cost', 'LRUCache', 'at_least_one', 'check_seed', 'chunks', 'check_images', 'check_target', 'Number',
+           'Several', 'Kind', 'AnyOf', 'ranges_of', 'check_params', 'dataset', 'target_name', 'with_target',
+           'explainer', 'check_attribution', 'metric_rows', 'GroundTruth', 'check_ground_truth', 'SaliencyMap',
+           'pixel_map', 'metric', 'explanation_cost', 'forward_cost']
 
 # %% ../nbs/core.ipynb #e462f29a
-import inspect, math, random, re, threading, time, difflib, fnmatch, warnings
+import copy, inspect, math, random, re, threading, time, difflib, fnmatch, warnings
 from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import contextmanager, nullcontext
@@ -114,7 +115,7 @@ def dataset_table(pattern:str='*') -> pd.DataFrame:
     return dataset_registry.table(pattern)
 
 # %% ../nbs/core.ipynb #a183bef4
-_normalized_models = WeakKeyDictionary() # Learner -> (its model behind its normalization, mean and standard deviation)
+_learner_views = WeakKeyDictionary() # Learner -> (what the view depends on, its model as explainers and metrics use it)
 
 def _normalization(learner):
     "Mean and standard deviation of the transform that normalizes the images of a Learner, or None"
@@ -133,13 +134,33 @@ class _Normalized(nn.Module):
     def forward(self, x): return self.net((x - self.mean)/self.std)
 
 # %% ../nbs/core.ipynb #c0e01005
-def _with_normalization(learner, mean, std):
-    numbers = mean.tolist(), std.tolist()
-    known, its_numbers = _normalized_models.get(learner, (None, None))
-    if known is None or known.net is not learner.model or its_numbers != numbers:
-        known = _Normalized(learner.model, mean, std)
-        _normalized_models[learner] = known, numbers
-    return known.to(device_of(learner.model))
+_sigmoid_losses = dict.fromkeys(('BCEWithLogitsLoss', 'binary_cross_entropy_with_logits'), ('logit', 'labels'))
+_sigmoid_losses |= dict.fromkeys(('BCELoss', 'binary_cross_entropy'), ('probability', 'label_probabilities'))
+
+def head_reading(learner) -> str|None: # A name in `score_readings`; None if the model returns scores of classes
+    "How the loss function of a Learner reads the output of its model"
+    loss = getattr(learner, 'loss_func', None)
+    loss = getattr(loss, 'func', loss) # fastai's losses flatten their input and call PyTorch's
+    readings = _sigmoid_losses.get(getattr(loss, '__name__', type(loss).__name__))
+    return readings and readings[_output_size(learner) > 1]
+
+def _output_size(learner):
+    "The width of the model's last layer, or the number of classes of the data if it has none"
+    sizes = [getattr(m, 'out_features', getattr(m, 'out_channels', None)) for m in learner.model.modules()]
+    return next((n for n in reversed(sizes) if isinstance(n, int)), getattr(getattr(learner, 'dls', None), 'c', 2))
+
+# %% ../nbs/core.ipynb #c80570dd
+def _learner_view(learner):
+    "The model of a Learner behind its normalization, with its output read as its loss function does"
+    stats, reading, net = _normalization(learner), head_reading(learner), learner.model
+    if not stats and not reading: return _with_hooks(net)
+    depends_on = id(net), reading, stats and tuple(v.tolist() for v in stats)
+    known, view = _learner_views.get(learner, (None, None))
+    if known != depends_on:
+        view = _Normalized(net, *stats) if stats else net
+        if reading: view = Scores(view, reading)
+        _learner_views[learner] = depends_on, view # The view holds the model, so that its id is not given to another
+    return view.to(device_of(net))
 
 # %% ../nbs/core.ipynb #c0e00006
 class _Scripted(nn.Module):
@@ -162,8 +183,7 @@ def as_model(m) -> nn.Module: # A model that takes images in [0,1]
     "The `nn.Module` of `m`, which is a module itself or has one as `.model`, such as a fastai `Learner`"
     net = m if isinstance(m, nn.Module) else getattr(m, 'model', m)
     if not isinstance(net, nn.Module): raise BadInput(f"a model is an nn.Module or a fastai Learner, not {type(m).__name__}")
-    stats = _normalization(m) if net is not m else None
-    return _with_normalization(m, *stats) if stats else _with_hooks(net)
+    return _with_hooks(net) if net is m else _learner_view(m)
 
 # %% ../nbs/core.ipynb #c0e01009
 def device_of(model:nn.Module) -> torch.device: # 'cpu' for a model without parameters
@@ -233,18 +253,52 @@ def _two_classes(z):
 
 score_readings = Registry('reading of an output')
 score_readings |= dict(logit=_two_classes, probability=lambda p: _two_classes(p.logit(1e-7)),
-                       probabilities=lambda p: p.clamp_min(torch.finfo(p.dtype).tiny).log())
+                       probabilities=lambda p: p.clamp_min(torch.finfo(p.dtype).tiny).log(),
+                       labels=lambda z: z, label_probabilities=lambda p: p.logit(1e-7))
 
 # %% ../nbs/core.ipynb #c0e01010
 class Scores(nn.Module):
     "A model (or Learner) whose output is read as scores [N, classes]"
     def __init__(self, net,
-                 read, # 'logit' or 'probability' of class 1, 'probabilities' of all classes, or a function of the output
+                 read, # A name in `score_readings`, such as 'logit' (of class 1 of two) or 'labels', or a function of the output
                 ):
         super().__init__()
         self.net, self.read = as_model(net), read if callable(read) else score_readings[read]
-        self.train(self.net.training)
+        self.head = 'labels' if read in ('labels', 'label_probabilities') else 'classes'
+        self.training = self.net.training
+        for k in ('takes_float32', 'best_batch_size'): # What the fastest settings of a model have recorded
+            if hasattr(self.net, k): setattr(self, k, getattr(self.net, k))
     def forward(self, x): return self.read(self.net(x))
+
+def head_of(model) -> str: # 'classes', 'labels' or 'function' (a target function)
+    "What the scores of a model belong to: the outermost `Scores` inside it says so"
+    return next((m.head for m in model.modules() if isinstance(m, Scores)), 'classes')
+
+# %% ../nbs/core.ipynb #c0e01044
+@contextmanager
+def _with_value(variable, value):
+    "Inside the block, a context variable has this value"
+    token = variable.set(value)
+    try: yield
+    finally: variable.reset(token)
+
+# %% ../nbs/core.ipynb #93630240
+_head = ContextVar('head', default='classes') # That of the model in use
+
+def as_probabilities(scores:Tensor, # [N, classes]
+                     model=None,    # Whose scores they are; the model in use if not given
+                    ) -> Tensor:    # [N, classes]
+    "The softmax of the scores of classes, the sigmoid of those of labels, and the value of a target function itself"
+    head = _head.get() if model is None else head_of(as_model(model))
+    return dict(classes=partial(torch.softmax, dim=1), labels=torch.sigmoid, function=lambda v: v)[head](scores)
+
+def is_predicted(scores:Tensor, # [N, classes]
+                 target:Tensor, # [N]
+                ) -> Tensor:    # [N] of bools
+    "Whether the target is the most probable class, or a label with a probability above 1/2"
+    head = _head.get()
+    if head == 'function': raise NotApplicable("a target function predicts no class: read 'logit', which is its value")
+    return scores.argmax(1) == target if head == 'classes' else scores.gather(1, target[:, None])[:, 0] > 0
 
 # %% ../nbs/core.ipynb #d24d2b09
 _half = torch.float16, torch.bfloat16
@@ -286,7 +340,8 @@ def _why_no_scores(t, n, name):
     shape = list(t.shape)
     if shape in ([n], [n, 1]) and t.is_floating_point():
         return (f"{name} gives one column: Scores(model, 'logit') if it is the score of class 1 of two, "
-                "Scores(model, 'probability') if it has passed a sigmoid")
+                "Scores(model, 'probability') if it has passed a sigmoid, "
+                "target=lambda out: out.flatten() if it is a number, as in a regression")
     if t.ndim > 2:
         return (f"{name} gives {shape}, and scores are [{n}, classes]: say which are explained, "
                 "for example Scores(model, lambda out: out.flatten(2).mean(2)) for the mean over all locations")
@@ -369,11 +424,21 @@ def _check_classes(module, scores):
 # %% ../nbs/core.ipynb #c0e01018
 def _warn_of_probabilities(module, scores, name):
     if _seen_outputs.get(id(module)) is module: return
-    _seen_outputs[id(module)] = module
     p = scores.detach()
-    if len(p) and (p >= 0).all() and ((p.sum(1) - 1).abs() < 1e-3).all():
+    is_possible = len(p) > 0 and bool(((p >= 0) & (p <= 1)).all())
+    if is_possible and ((p.sum(1) - 1).abs() < 1e-3).all():
         warnings.warn(f"{name} gives probabilities, and they will be read as scores, with a second softmax: "
                       "remove the softmax at its end, or use Scores(model, 'probabilities')", stacklevel=2)
+    elif is_possible and _ends_in_sigmoid(module, scores):
+        warnings.warn(f"{name} ends in a sigmoid, and its output will be read as scores of classes: "
+                      "Scores(model, 'label_probabilities') reads it as labels", stacklevel=2)
+    elif is_possible and not scores.requires_grad: return # What made them is seen only with a gradient
+    _seen_outputs[id(module)] = module
+
+def _ends_in_sigmoid(module, scores):
+    "Whether a sigmoid has made the scores, as autograd or the last module says"
+    last = next(reversed([*module.modules()]))
+    return isinstance(last, nn.Sigmoid) or scores.requires_grad and scores.grad_fn.name().startswith('Sigmoid')
 
 # %% ../nbs/core.ipynb #fba5b9bd
 @contextmanager
@@ -424,7 +489,7 @@ def frozen(model:nn.Module):
     "Evaluation mode without gradients of weights, for one thread at a time; modes and `requires_grad` are restored"
     _check_signature(model)
     _check_weights(model)
-    with exclusive_use(model), _without_inference_mode(), _checked_calls(model):
+    with exclusive_use(model), _without_inference_mode(), _checked_calls(model), _with_value(_head, head_of(model)):
         modes = [(m, m.training) for m in model.modules() if hasattr(m, 'training')]
         grads = [(p, p.requires_grad) for p in model.parameters()]
         try:
@@ -823,6 +888,82 @@ def _check_draw(f, args, kw):
     allowed = dict(n=number, seed=parameter_ranges['seed'])
     check_params(f, allowed, allowed, {k: given[k] for k in allowed if k in given})
 
+# %% ../nbs/core.ipynb #ba785802
+def _moved(out, index, n):
+    "The rows `index` of all tensors with `n` rows in an output"
+    if isinstance(out, Tensor): return out[index] if out.ndim and len(out) == n else out
+    if isinstance(out, tuple): # A named one takes its values one by one
+        values = [_moved(v, index, n) for v in out]
+        return type(out)(*values) if hasattr(out, '_fields') else type(out)(values)
+    if isinstance(out, list): return [_moved(v, index, n) for v in out]
+    if not isinstance(out, Mapping) and not hasattr(out, '__dict__'): return out
+    moved = copy.copy(out)
+    for k, v in (out if isinstance(out, Mapping) else vars(out)).items():
+        if isinstance(out, Mapping): moved[k] = _moved(v, index, n)
+        else: moved.__dict__[k] = _moved(v, index, n)
+    return moved
+
+# %% ../nbs/core.ipynb #658d4b5d
+def target_name(f) -> str:
+    "What a target function is called in messages and results"
+    return getattr(f, 'target_name', None) or getattr(f, '__name__', None) or type(f).__name__
+
+def _value(f, out, n):
+    "The value [n] of a target function, or `BadInput`"
+    try: value = f(out)
+    except (BadInput, NotApplicable, MemoryError, torch.OutOfMemoryError): raise
+    except Exception as e:
+        raise BadInput(f"target function '{target_name(f)}' cannot be computed from {_described_output(out)}, it raises "
+                       f"{type(e).__name__}: {' '.join(str(e).split()):.200}") from e
+    if not isinstance(value, Tensor) or value.shape not in ((n,), (n, 1)) or not value.is_floating_point():
+        kind = f"{value.dtype} {list(value.shape)}" if isinstance(value, Tensor) else _shape(value)
+        hint = ': torch.vmap makes one of a function of the output of a single image' if kind.endswith(']') else ''
+        raise BadInput(f"target function '{target_name(f)}' gives {kind} for {n} images, and a target function gives "
+                       f"a tensor of floats [{n}]{hint}")
+    value = value.reshape(n)
+    return value.float() if value.dtype in _half else value
+
+def _described_output(out):
+    found = ', '.join(str(list(t.shape)) for t in _tensors(out))
+    return f"an output {found}" if isinstance(out, Tensor) else f"an output {type(out).__name__} of {found or 'no tensor'}"
+
+# %% ../nbs/core.ipynb #6f57b0cd
+class _Targeted(Scores):
+    "A model with the scores 0 and the value of a target function of its output"
+    def __init__(self, net, function):
+        super().__init__(net, 'logit')
+        self.function, self.head, self.checked = function, 'function', 0 # Images in the largest batch so far, up to 2
+        self.original_name = f"target function '{target_name(function)}'"
+
+    def forward(self, x):
+        out, n = self.net(x), len(x)
+        value = _value(self.function, out, n)
+        if self.checked < min(n, 2):
+            with torch._C.DisableTorchFunction(), torch.no_grad(): self.check(out, value.detach(), n)
+            self.checked = min(n, 2)
+        return self.read(value)
+
+    def check(self, out, value, n):
+        "Raises unless the values are finite and depend neither on the position in the batch nor on the other images"
+        name = target_name(self.function)
+        if not torch.isfinite(value).all(): raise BadInput(f"target function '{name}' gives NaN or infinity")
+        moved = torch.arange(n, device=value.device).roll(1)
+        for index in (moved, moved[:1]) if n > 1 else ():
+            try: again = _value(self.function, _moved(out, index, n), len(index))
+            except BadInput as e: raise BadInput(f"{_not_alone(name)} ({e})") from e
+            close = torch.allclose(again, value[index], rtol=1e-2, atol=float(1e-3*value.abs().max()))
+            if not close: raise BadInput(_not_alone(name))
+
+def _not_alone(name):
+    return (f"the value of target function '{name}' for an image depends on its position in the batch or on the other "
+            "images: use the same function for all images, or pass a list with one function for each image")
+
+def with_target(model,    # Model or Learner
+                function, # From the model's output for N images, [N,…], to one number for each, [N]
+               ) -> nn.Module: # With two scores [N,2], 0 and the value, of which the target is class 1
+    "The model that explainers and metrics use when `function` is the target"
+    return _Targeted(as_model(model), function)
+
 # %% ../nbs/core.ipynb #d20a56ed
 def explainer(family:str, # gradient, perturbation, cam, boundary, control, …
               cost,       # Function of the parameters: passes (forward plus backward) for each image
@@ -831,13 +972,17 @@ def explainer(family:str, # gradient, perturbation, cam, boundary, control, …
               per_image:dict|None=None, # Parameter -> dimensions of a tensor [N,…] with one entry for each image
               ranges:dict|None=None, # Parameter -> range, where its name means something else here, see `ranges_of`
               per_pixel=None, # Whether it gives a `SaliencyMap` for one channel, or a function of the parameters; by default by family
+              heads=None, # The heads that it can explain, see `head_of`; by default all, and classes alone in the boundary family
              ):
     "Registers `f(model, x, target, **params) -> attribution` under its own name"
     def register(f):
-        params, allowed = _defaults(f), ranges_of(f, ranges)
+        params, allowed, name = _defaults(f), ranges_of(f, ranges), f.__name__
+        explained_heads = heads or (('classes',) if family == 'boundary' else _all_heads)
         def checked(kw): return check_params(f, allowed, params, kw)
         @wraps(f)
         def call(model, x, target=None, *, batch_size=None, **kw):
+            if _are_functions(target): return _explain_each(call, model, x, target, batch_size, kw, per_image or {})
+            model, target, kw = _with_target(name, explained_heads, needs, model, target, x, kw)
             a = _explain(f, checked(kw), needs, per_image or {}, model, x, target, batch_size)
             one_channel = a.shape[1] == 1 and x.shape[1] == 1
             return a.as_subclass(SaliencyMap) if one_channel and call.per_pixel(**kw) else a
@@ -891,6 +1036,45 @@ def _explainer_signature(f):
     last = _parameter('batch_size', None, 'int|None', keyword=True)
     return inspect.Signature([*first, *_as_keywords(f, 3), last], return_annotation=Tensor)
 
+# %% ../nbs/core.ipynb #caf6b793
+_all_heads = 'classes', 'labels', 'function'
+_why_not_head = dict(
+    function="needs the scores of classes, and a target function gives one number: pass a class number",
+    labels="needs classes that exclude each other, which labels do not: for label k against its absence, pass "
+           "Scores(Scores(model, lambda out: out[:, [k]]), 'logit') with target=1")
+
+def _check_head(name, heads, model):
+    head = head_of(model)
+    if head not in heads: raise NotApplicable(f"{name} {_why_not_head[head]}")
+
+def _with_target(name, heads, needs, model, target, x, kw):
+    "Model, target and parameters, with a target function put behind the model"
+    model = _usable_model(as_model(model), needs, name)
+    if callable(target):
+        if isinstance(layer := kw.get('layer'), str):
+            layers = [k for k, _ in model.named_modules() if k]
+            if layer not in layers: raise unknown_name('layer', layer, layers)
+            kw = kw | dict(layer=f'net.{layer}')
+        model, target = with_target(model, target), 1
+    _check_head(name, heads, model)
+    return model, target, kw
+
+# %% ../nbs/core.ipynb #572001a2
+def _are_functions(target): return isinstance(target, (list, tuple)) and len(target) > 0 and any(map(callable, target))
+
+def _explain_each(call, model, x, functions, batch_size, kw, per_image):
+    "Attributions of images that have target functions of their own"
+    check_images(x)
+    if len(functions) != len(x) or not all(map(callable, functions)):
+        raise BadInput(f"target is one function for all of {len(x)} images, or a list of {len(x)} functions")
+    groups = {}
+    for i, f in enumerate(functions): groups.setdefault(id(f), []).append(i)
+    own, found = _per_image_values(kw, per_image, x), [None]*len(x)
+    for rows in groups.values():
+        a = call(model, x[rows], functions[rows[0]], batch_size=batch_size, **kw | {k: v[rows] for k, v in own.items()})
+        for i, k in enumerate(rows): found[k] = a[i:i+1]
+    return torch.cat(found)
+
 # %% ../nbs/core.ipynb #563be02a
 def _usable_model(model, needs, name):
     "The model as a method can use it that has these `needs`"
@@ -900,18 +1084,10 @@ def _usable_model(model, needs, name):
                       "give the nn.Module that was scripted")
     return getattr(model, '_orig_mod', model)
 
-# %% ../nbs/core.ipynb #c0e01044
-@contextmanager
-def _with_value(variable, value):
-    "Inside the block, a context variable has this value"
-    token = variable.set(value)
-    try: yield
-    finally: variable.reset(token)
-
 # %% ../nbs/core.ipynb #c0e01045
 def _explain(f, kw, needs, per_image, model, x, target, batch_size):
     "The attribution of `f` for checked images, in batches"
-    name, model = f.__name__, _usable_model(as_model(model), needs, f.__name__)
+    name = f.__name__
     check_images(x)
     if x.shape[-2] == 1 and 'feature maps' in needs:
         raise NotApplicable(f"{name} reads feature maps [N,K,h,w], "
@@ -1089,12 +1265,13 @@ def metric(family:str,          # localization, perturbation, output, sanity, �
            ignores_attribution:bool=False, # `f` reads no attribution, so None is accepted
            composes=None,        # If `f` joins the given images to larger ones: function of the parameters -> times as wide
            ranges:dict|None=None, # Parameter -> range, where its name means something else here, see `ranges_of`
+           heads=None, # The heads of models that it can judge, see `head_of`; all if not given
           ):
     "Registers `f(model, x, target, maps, ground_truth, **params) -> table`; callers pass any attribution for `maps`"
     default = reduce
     def register(f):
         params, allowed = _defaults(f), ranges_of(f, ranges)
-        function = _MetricFunction(f, needs, full_attribution, ignores_attribution)
+        function = _MetricFunction(f, needs, full_attribution, ignores_attribution, heads or _all_heads)
         @wraps(f)
         def call(model, x, target, attribution, ground_truth=None, *,
                  explain=None, reduce=default, batch_size=None, **kw):
@@ -1123,6 +1300,7 @@ class _MetricFunction:
     needs:str
     full_attribution:bool
     ignores_attribution:bool
+    heads:tuple
 
 # %% ../nbs/core.ipynb #c0e01053
 def _metric_signature(f, reduce):
@@ -1144,7 +1322,9 @@ def _check_known(name, needs, ground_truth):
 # %% ../nbs/core.ipynb #980beea3
 def _measure(function, kw, model, x, target, attribution, ground_truth, *, explain, reduce, batch_size):
     "The table of a metric for checked images and attributions"
-    name, needs, model = function.f.__name__, function.needs, as_model(model)
+    name, needs = function.f.__name__, function.needs
+    if _are_functions(target): raise BadInput(f"{name} takes one target function for all images, not a list of them")
+    model, target, _ = _with_target(name, function.heads, 'forward passes', model, target, x, {})
     check_images(x)
     x = to_model_device(x, model)
     target, ground_truth = to_model_device(check_target(target, x), model), check_ground_truth(ground_truth, x)
@@ -1180,6 +1360,7 @@ def _checked_explain(name, explain, full_attribution, reduce):
         raise BadInput(f"{name} needs an explainer: pass explain=, for example explain=gradcam "
                        "or any function (model, x, target) -> attribution")
     def call(model, x, target):
+        if isinstance(model, _Targeted): model, target = model.net, model.function
         with torch.enable_grad(): a = check_attribution('explain', explain(model, x, target), x).to(x.device)
         return a if full_attribution else pixel_map(a, reduce, x.shape[1])
     return call

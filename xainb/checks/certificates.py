@@ -233,7 +233,7 @@ def _from_boundary(case, name):
 def _adversarial(case, name):
     options = [case.asked(name, k) for k in ('classes', 'eps', 'n_steps', 'accumulate')]
     with frozen(case.model): a, ends = agi_paths(case.model, case.x, case.target, *options)
-    def p(x): return logits(case.model, x).softmax(1).gather(1, case.target[:, None])[:, 0]
+    def p(x): return as_probabilities(logits(case.model, x), case.model).gather(1, case.target[:, None])[:, 0]
     n_paths = ends.shape[1]
     gap = _missing(a, p(case.x)*n_paths - sum(p(e) for e in ends.unbind(1)))
     sentence = f'the sum misses {_as_fraction(gap)} of the fall of the probability on the paths to {n_paths} classes'

@@ -585,9 +585,9 @@ def groupcam(model,     # Model or Learner
     A, G = map_and_gradient(model, x, target, layer, grid)
     scale, maps = min(x.shape[-2:])/224, group_maps(A, G, groups, keep_above)
     hidden = gaussian_blur(x, 2*max(1, round(kernel//2*scale)) + 1, sigma*scale)
-    behind_masks = masked_scores(model, x, target, maps, hidden, lambda out: out.softmax(1))
+    behind_masks = masked_scores(model, x, target, maps, hidden, as_probabilities)
     gain = behind_masks - _probability(model, hidden, target)
     return sum(gain[:, l, None, None, None]*masks_of(maps[:, l:l+1], x) for l in range(maps.shape[1])).relu()
 
 @torch.no_grad()
-def _probability(model, x, target): return model(x).softmax(1).gather(1, target[:, None])
+def _probability(model, x, target): return as_probabilities(model(x)).gather(1, target[:, None])

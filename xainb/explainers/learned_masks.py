@@ -147,7 +147,7 @@ def _extremal_masks(model, pyramid, target, areas, cells, kernel, n_steps, lr, w
 
 # %% ../../nbs/explainers/learned_masks.ipynb #7349b557
 @explainer(family='perturbation', cost=lambda n_steps, areas: 2*n_steps*len(areas), needs='gradients',
-           source='Fong, Patrick & Vedaldi 2019')
+           heads=('classes', 'labels'), source='Fong, Patrick & Vedaldi 2019')
 def extremal_perturbation(model,     # Model or Learner
                           x:Tensor,  # Images [N,C,H,W] in [0,1]
                           target,    # Class of each image, [N]; the predicted classes if not given

@@ -19,7 +19,7 @@ from skimage.segmentation import slic
 from ..core import *
 
 # %% ../../nbs/explainers/perturbation.ipynb #d563fb65
-target_scores = dict(probability=lambda logits: logits.softmax(1), logit=lambda logits: logits)
+target_scores = dict(probability=as_probabilities, logit=lambda logits: logits)
 
 def _distinct(images): # [S,N,C,H,W]
     "The first of each run of equal images, and for each image the number of its run"

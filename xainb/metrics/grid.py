@@ -260,7 +260,7 @@ def _members_given(members, n, count):
 @metric(family='localization', better='higher',
         cost=lambda explain=None, members=None: (members is None) + explanation_cost(explain),
         needs='explainer', reduce='sum', ignores_attribution=True, composes=lambda n: n,
-        ranges=dict(n=_side, confidence=Number(0, 1)),
+        ranges=dict(n=_side, confidence=Number(0, 1)), heads=('classes',),
         source='Böhle et al. 2021, arXiv 2104.00032; Rao et al. 2022, arXiv 2205.10435')
 def grid_pointing_game(model, x, target, maps, ground_truth, explain,
                        n=2, # Cells in each row and column

@@ -18,7 +18,7 @@ from scipy.stats import rankdata
 from torch import Tensor
 import torch.nn.functional as F
 from torchvision.transforms.v2 import functional as tvf
-from ..core import metric, metric_rows, as_model, halving_on_oom, check_images, check_target, device_of, frozen
+from ..core import as_probabilities, is_predicted, metric, metric_rows, as_model, halving_on_oom, check_images, check_target, device_of, frozen
 from ..core import default_batch_size, batch_size_for, in_batches, logits, unknown_name, parameter_ranges
 from ..core import AnyOf, BadInput, Number, Several
 from ..models.zoo import Normalize, imagenet_mean, imagenet_std
@@ -242,9 +242,9 @@ def visit_stops(visit,        # Function of (rows [M,C,P], image of each row [M]
     return results.unflatten(0, (n_images, n_stops))
 
 # %% ../../nbs/metrics/perturbation.ipynb #e140927c
-readings = dict(probability=lambda out, target: out.softmax(1).gather(1, target[:, None])[:, 0],
+readings = dict(probability=lambda out, target: as_probabilities(out).gather(1, target[:, None])[:, 0],
                 logit=lambda out, target: out.gather(1, target[:, None])[:, 0],
-                accuracy=lambda out, target: (out.argmax(1) == target).float())
+                accuracy=lambda out, target: is_predicted(out, target).float())
 
 # %% ../../nbs/metrics/perturbation.ipynb #a1d0c418
 @dataclass
@@ -722,7 +722,8 @@ def saco(model, x, target, maps, ground_truth,
 
 # %% ../../nbs/metrics/perturbation.ipynb #b147d19e
 @metric(family='output', better='higher', cost=lambda: 1, needs='model', ignores_attribution=True,
+        heads=('classes', 'labels'),
         source='Nourelahi et al. 2022, arXiv 2205.13042, confidence analysis')
 def confidence(model, x, target, maps, ground_truth):
-    "The largest softmax probability of each image; it depends neither on the attribution nor on the target"
-    return metric_rows('confidence', logits(model, x).float().softmax(1).amax(1))
+    "The largest probability of each image; it depends neither on the attribution nor on the target"
+    return metric_rows('confidence', as_probabilities(logits(model, x).float()).amax(1))

@@ -197,7 +197,7 @@ def efficient_mprt(model, x, target, maps, ground_truth, explain,
 
 # %% ../../nbs/metrics/sanity.ipynb #8150f2e0
 @metric(family='sanity', better='lower', cost=lambda explain=None: 1 + explanation_cost(explain), needs='explainer',
-        source='Sixt, Granz & Landgraf 2020, arXiv 1912.09818')
+        heads=('classes', 'labels'), source='Sixt, Granz & Landgraf 2020, arXiv 1912.09818')
 def random_logit(model, x, target, maps, ground_truth, explain,
                  seed=0, # Seed of the other class
                 ):
@@ -258,7 +258,7 @@ _perturbations |= dict(noise=noise_taken, square=square_taken)
 _sizes = dict(noise=.1, square=.25) # Our choice
 
 # %% ../../nbs/metrics/sanity.ipynb #6003fb90
-_scores = dict(logit=lambda out: out, probability=lambda out: out.softmax(1))
+_scores = dict(logit=lambda out: out, probability=as_probabilities)
 
 def _relative(gone, gap, kind):
     "What is taken away, relative to the difference `gap` to the baseline; noise is unchanged where that is zero"

@@ -73,7 +73,7 @@ def row_spearman(a:Tensor, b:Tensor, known=None) -> Tensor: # [N,T] each, `known
 
 # %% ../../nbs/metrics/tiles.ipynb #fa423a55
 @metric(family='localization', better='higher', needs='tiles', cost=lambda n_tiles: n_tiles + 1, full_attribution=True,
-        source='ours; shares as in Wang et al. 2020 (Score-CAM), tiles as in Hesse et al. 2023 (FunnyBirds)')
+        heads=('classes',), source='ours; shares as in Wang et al. 2020 (Score-CAM), tiles as in Hesse et al. 2023 (FunnyBirds)')
 def tile_scores(model, x, target, attribution, ground_truth,
                 n_tiles:int=4,   # Tiles of each image
                 keep_floor=False, # Do not shift maps that are positive everywhere, see `without_floor`
