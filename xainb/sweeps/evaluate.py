@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['nine_explainers', 'control_explainers', 'published_settings', 'demo_settings', 'photo_settings', 'smoke_settings',
-           'on_grids', 'four_metrics', 'four_metrics_and_fidelity', 'scene_metrics', 'boundary_pairs', 'paper_models',
-           'EvaluationProfile', 'with_samples', 'load_images', 'accuracy_units', 'explainer_units', 'map_names',
-           'evaluation_id', 'evaluation_work', 'undefined_on', 'check_model', 'network_of', 'with_checksum',
-           'check_profile', 'plan_evaluation', 'blank_network', 'outline_evaluation', 'forward_passes', 'tuned_for',
-           'device_name', 'facts', 'measure_accuracy', 'evaluate']
+           'on_grids', 'four_metrics', 'four_metrics_and_fidelity', 'scene_metrics', 'boundary_pairs',
+           'transformer_settings', 'paper_models', 'EvaluationProfile', 'with_samples', 'load_images', 'accuracy_units',
+           'explainer_units', 'map_names', 'evaluation_id', 'evaluation_work', 'undefined_on', 'check_model',
+           'network_of', 'with_checksum', 'check_profile', 'plan_evaluation', 'blank_network', 'outline_evaluation',
+           'forward_passes', 'tuned_for', 'device_name', 'facts', 'measure_accuracy', 'evaluate']
 
 # %% ../../nbs/sweeps/evaluate.ipynb #99b6b460
 from contextlib import contextmanager
@@ -109,6 +109,11 @@ _boundary_params = dict(integrated_gradients=dict(n_steps=12), boundary_integrat
 _pairs = [e for far, near in boundary_twins.items() for e in (near, far)]
 boundary_pairs = {e: _boundary_params.get(e, {}) for e in
                   [*_pairs, 'adversarial_gradient_integration', *control_explainers]}
+
+# Windows as large as the patches of a small ViT, and explainers that need neither a feature map nor ReLUs
+transformer_settings = demo_settings | dict(
+    occlusion=dict(window=4, stride=4), smoothgrad=dict(n_samples=10, noise=.034), boundary_saliency_map={},
+    boundary_integrated_gradients=dict(n_steps=12))
 
 # %% ../../nbs/sweeps/evaluate.ipynb #34d4ce0f
 def load_images(p:EvaluationProfile, n:int) -> Images:
@@ -363,6 +368,9 @@ add_profile(EvaluationProfile('smoke', 'two networks, four explainers, four imag
 add_profile(EvaluationProfile('demo', 'the embedded benchmark: 12 small networks on decoy scenes',
     demo_settings, models=['demo/*'], metrics=on_grids | scene_metrics, images=96,
     chunk=48))
+add_profile(EvaluationProfile('demo-vit', 'two vision transformers and two CNNs, each vanilla and robust, on decoy scenes',
+    transformer_settings, models=['demo-vit/*', 'demo/resnet', 'demo/resnet_robust', 'demo/densenet', 'demo/densenet_robust'],
+    metrics=on_grids | scene_metrics, images=96, chunk=48))
 add_profile(EvaluationProfile('boundary', 'explanations at the image and from its decision boundary, on the networks of the demo',
     boundary_pairs, models=['demo/*'], metrics=dict(boundary_scores={}) | scene_metrics, images=16))
 add_profile(EvaluationProfile('photos', 'your photographs and your networks, with far fewer samples than published: an hour on two cores',
