@@ -13,6 +13,7 @@ __all__ = ['fills', 'readings', 'pixel_order', 'places', 'squares', 'area_order'
 # %% ../../nbs/metrics/perturbation.ipynb #869aedfe
 import warnings
 from dataclasses import dataclass
+from functools import partial
 import pandas as pd, torch
 from scipy.stats import rankdata
 from torch import Tensor
@@ -22,6 +23,7 @@ from ..core import as_probabilities, is_predicted, metric, metric_rows, as_model
 from ..core import default_batch_size, batch_size_for, in_batches, logits, unknown_name, parameter_ranges
 from ..core import AnyOf, BadInput, Number, Several
 from ..models.zoo import Normalize, imagenet_mean, imagenet_std
+from ..models.tokens import patch_grid, token_scores
 from ..explainers.perturbation import superpixels, color as as_color
 from .imputation import noisy_linear
 from ..stats import pearson
@@ -145,8 +147,12 @@ def filled(x:Tensor,    # [N,C,H,W]
           ) -> Tensor:  # Same shape as `x`
     "Images that hold only what replaces removed pixels"
     if not isinstance(fill, str): return _plain(x, fill)
-    if fill not in fills: raise unknown_name('fill', fill, [*fills, 'noisy_linear'])
+    if fill == 'drop': raise BadInput(_no_color)
+    if fill not in fills: raise unknown_name('fill', fill, [*fills, 'noisy_linear', 'drop'])
     return fills[fill](x, model, seed)
+
+_no_color = ("fill='drop' removes the tokens of patches and has no color, and this metric replaces single pixels: "
+             "deletion, insertion and fidelity with unit='tokens' remove whole patches")
 
 # %% ../../nbs/metrics/perturbation.ipynb #a1d0c3fa
 _orders = ('morf', 'lerf')
@@ -279,15 +285,21 @@ class Curves:
 # %% ../../nbs/metrics/perturbation.ipynb #01d89380
 def _side(unit, x):
     "Checks the side of a square, in pixels"
-    if isinstance(unit, str): raise unknown_name('unit', unit, ('pixel', 'value', 'superpixel', 'the side of squares'))
+    if isinstance(unit, str): raise unknown_name('unit', unit, ('pixel', 'value', 'superpixel', 'tokens', 'the side of squares'))
     longest = max(x.shape[-2:])
     try: return Number(1, longest, integer=True)(unit)
     except ValueError:
-        allowed = f"'pixel', 'value', 'superpixel', or the side of squares in pixels, 1 to {longest}"
+        allowed = f"'pixel', 'value', 'superpixel', 'tokens', or the side of squares in pixels, 1 to {longest}"
         raise BadInput(f"a unit is {allowed}, not {unit!r}") from None
 
 # %% ../../nbs/metrics/perturbation.ipynb #a1d0c414
-def _units(x, maps, unit, n_steps):
+def _areas(model, x, unit): # [N,H,W] of ints
+    "The number of the unit that contains each pixel"
+    if unit == 'superpixel': return superpixels(x)
+    if unit == 'tokens': return patch_grid(model, x).numbers(x.device).expand(len(x), -1, -1)
+    return squares(x, _side(unit, x))
+
+def _units(model, x, maps, unit, n_steps):
     "The order of pixels [N,P], pixels changed after each step [N,S+1], fractions of units changed [S+1]"
     if unit == 'value' and maps.shape != x.shape:
         wanted = f"an attribution with the shape of the images, {list(x.shape)}"
@@ -297,41 +309,58 @@ def _units(x, maps, unit, n_steps):
         n_units = order.shape[1]
         counts = torch.tensor(step_counts(n_units, n_steps))
         return order, counts.expand(len(x), -1), counts/n_units
-    areas = superpixels(x) if unit == 'superpixel' else squares(x, _side(unit, x))
-    order, pixels_up_to = area_order(maps, areas)
+    order, pixels_up_to = area_order(maps, _areas(model, x, unit))
     n_units = (pixels_up_to.diff(dim=1) > 0).sum(1).tolist() # Images differ in their number of superpixels
     units_changed = torch.tensor([step_counts(n, n_steps) for n in n_units])
     fractions = units_changed/torch.tensor(n_units)[:, None]
     return order, pixels_up_to.cpu().gather(1, units_changed), fractions.mean(0)
 
 # %% ../../nbs/metrics/perturbation.ipynb #a1d0c403
-def _masks_for_imputation(x, insert, seed):
-    "Masks of missing pixels before and after the change [N,1,P], and the function that imputes what is missing"
+def _masks_of_missing(x, insert):
+    "Masks of missing pixels before and after the change, each [N,1,P]"
     missing = torch.ones(len(x), 1, x.shape[2:].numel(), dtype=torch.bool, device=x.device)
-    def render(rows, image): return noisy_linear(x[image], rows.reshape(-1, *x.shape[2:]), seed=seed)
-    return ((missing, ~missing) if insert else (~missing, missing)), render
+    return (missing, ~missing) if insert else (~missing, missing)
+
+def _imputed_scores(model, x, seed):
+    "The function from masks of missing pixels to scores, with missing pixels imputed"
+    def scores(rows, image, size): return model(noisy_linear(x[image], rows.reshape(-1, *x.shape[2:]), seed=seed))
+    return scores
+
+def _scores_without_tokens(model, x):
+    "The function from masks of missing pixels to scores, without the tokens of missing patches"
+    patches = patch_grid(model, x)
+    def scores(rows, image, size):
+        return token_scores(model, x, patches.kept(~rows.reshape(-1, *x.shape[2:])), image, size)
+    return scores
 
 # %% ../../nbs/metrics/perturbation.ipynb #a1d0c415
 def _start_and_end(model, x, fill, insert, unit, seed):
-    "Pixels before and after the change, each [N,C,P], and a function that turns rows of them into images"
-    if isinstance(fill, str) and fill == 'noisy_linear':
-        if unit == 'value': raise BadInput("fill='noisy_linear' imputes whole pixels, so unit='value' is not allowed with it")
-        return _masks_for_imputation(x, insert, seed)
+    "Pixels before and after the change, each [N,C,P], and a function of (rows of them, image, batch size) -> scores"
+    name = fill if isinstance(fill, str) else None
+    if name in ('noisy_linear', 'drop') and unit == 'value':
+        what = 'imputes whole pixels' if name == 'noisy_linear' else 'removes whole patches'
+        raise BadInput(f"fill={name!r} {what}, so unit='value' is not allowed with it")
+    if name == 'noisy_linear': return _masks_of_missing(x, insert), _imputed_scores(model, x, seed)
+    if name == 'drop': return _masks_of_missing(x, insert), _scores_without_tokens(model, x)
     given = isinstance(fill, Tensor) and fill.shape == x.shape
     replacement = fill.to(x) if given else filled(x, fill, model, seed)
     def flat(images): return images.flatten(1)[:, None] if unit == 'value' else images.flatten(2)
     start, end = (replacement, x) if insert else (x, replacement)
-    return (flat(start), flat(end)), lambda rows, image: rows.reshape(-1, *x.shape[1:])
+    return (flat(start), flat(end)), lambda rows, image, size: model(rows.reshape(-1, *x.shape[1:]))
+
+def _rows_at_once(fill, size):
+    "Rows that are prepared together; masks of tokens are small, and many of them fill batches of equally many tokens"
+    return 32*size if isinstance(fill, str) and fill == 'drop' else size
 
 # %% ../../nbs/metrics/perturbation.ipynb #c100c9fb
 def perturbation_curves(model,           # Model or Learner
                         x:Tensor,        # Images [N,C,H,W]
                         target:Tensor,   # [N] class whose output is read
                         maps:Tensor,     # Saliency maps [N,H,W], or attributions [N,C,H,W] with `unit='value'`
-                        fill='mean',     # What replaces a pixel: see `filled`; or images [N,C,H,W]; or 'noisy_linear'
+                        fill='mean',     # What replaces a pixel: see `filled`; images [N,C,H,W]; 'noisy_linear'; 'drop' (no token)
                         insert=False,    # Start from the replaced image and put the pixels back
                         n_steps=28,      # Number of steps, or the numbers of changed units themselves
-                        unit='pixel',    # 'pixel', 'value' (a channel of a pixel), 'superpixel' (SLIC), or the side of squares
+                        unit='pixel',    # 'pixel', 'value' (a channel of a pixel), 'superpixel', 'tokens', or the side of squares
                         orders=('morf',), # 'morf' (most relevant first), 'lerf' (least relevant first), or both
                         read=('probability',), # Names in `readings`; or 'logit_ratio', the logit over that of the full image
                         seed=0,          # Seed of random fills
@@ -343,17 +372,17 @@ def perturbation_curves(model,           # Model or Learner
     x, maps = x.to(device_of(model)), maps.to(device_of(model))
     target, read_from_model = check_target(target, x), _check_readings(read)
     if tolerance is not None: _check_tolerance(tolerance, read)
-    order, counts, at = _units(x, maps, unit, n_steps)
+    order, counts, at = _units(model, x, maps, unit, n_steps)
     a, b, stops = perturbation_stops(counts, order.shape[1], orders)
     if 'logit_ratio' in read and insert and not (counts[:, -1] == order.shape[1]).all():
         raise BadInput("logit_ratio compares with the full image, so an insertion has to end with all units")
-    (start, end), render = _start_and_end(model, x, fill, insert, unit, seed)
-    def visit(rows, image):
-        out = model(render(rows, image)).float()
+    (start, end), scores = _start_and_end(model, x, fill, insert, unit, seed)
+    def visit(size, rows, image):
+        out = scores(rows, image, size).float()
         return torch.stack([readings[r](out, target[image]) for r in read_from_model], 1)
     batch_size = batch_size_for(model, x, batch_size) or default_batch_size(x)
     def seen_at(wanted):
-        def run(size): return visit_stops(visit, start, end, order, a, b, size, wanted)
+        def run(size): return visit_stops(partial(visit, size), start, end, order, a, b, _rows_at_once(fill, size), wanted)
         with frozen(model), torch.no_grad(): return halving_on_oom(run, batch_size)
     if tolerance is not None: return _refined_curves(seen_at, at, stops, x, read[0], tolerance)
     seen = seen_at(None)
@@ -469,7 +498,7 @@ def _area_and_curve(name, curves):
 @metric(family='perturbation', better='lower', cost=lambda n_steps: n_steps+1, needs='model', source=_rise)
 def deletion(model, x, target, maps, ground_truth,
              n_steps=28,   # Number of steps; 28 for images of 224 pixels are the steps of RISE
-             fill='mean',  # What replaces a pixel, see `filled`
+             fill='mean',  # What replaces a pixel, see `filled`; or 'drop', which removes tokens, with unit='tokens'
              unit='pixel', # What is removed at once, see `perturbation_curves`
              tolerance:float|None=None, # Of the area, see `perturbation_curves`; the cost is then the largest one
             ):
@@ -485,10 +514,13 @@ def insertion(model, x, target, maps, ground_truth,
               kernel:int|None=None, # Width of the blur of the first image, in pixels, see `blurred`
               sigma:float|None=None, # Standard deviation of that blur, in pixels
               unit='pixel',         # What is put back at once, see `perturbation_curves`
+              fill='blur',          # What the first image shows: that blur, another fill, or 'drop', with unit='tokens'
               tolerance:float|None=None, # Of the area, see `perturbation_curves`; the cost is then the largest one
              ):
     "Mean probability of the class while pixels are put back, MoRF: area `insertion` and curve `insertion_curve`"
-    start = blurred(x, kernel, sigma)
+    is_blurred = isinstance(fill, str) and fill == 'blur'
+    if not is_blurred and (kernel or sigma): raise BadInput(f"insertion: kernel and sigma are for fill='blur', not {fill!r}")
+    start = blurred(x, kernel, sigma) if is_blurred else fill
     curves = perturbation_curves(model, x, target, maps, fill=start, insert=True, n_steps=n_steps, unit=unit,
                                  tolerance=tolerance)
     return _area_and_curve('insertion', curves)
@@ -591,19 +623,23 @@ def patch_numbers(x:Tensor,    # [N,C,H,W]
 def scores_without(model,           # Model or Learner
                    x:Tensor,        # Images [N,C,H,W]
                    masks:Tensor,    # [M,H,W] of bools: what is removed, the same for all images
-                   fill='zero',     # What replaces it, see `filled`
+                   fill='zero',     # What replaces it, see `filled`; or 'drop', which removes the tokens of patches
                    seed:int=0,      # Seed of random fills
                    batch_size=None, # Images in a forward pass; chosen automatically if None
                   ) -> Tensor:      # [N,1+M,K]: of the whole image, and without each mask
     "The model's scores for each image and for the same image without each of some masks"
     model, masks = as_model(model), masks.to(x.device)
-    nothing, end = torch.zeros_like(masks[:1]), filled(x, fill, model, seed)
-    removed, per_image = torch.cat([nothing, masks]), len(masks) + 1
+    removed, per_image = torch.cat([torch.zeros_like(masks[:1]), masks]), len(masks) + 1
+    rows = torch.arange(len(x)*per_image, device=x.device)
+    size = batch_size_for(model, x, batch_size) or default_batch_size(x)
+    if isinstance(fill, str) and fill == 'drop':
+        kept = patch_grid(model, x).kept(~removed)[rows % per_image]
+        def run(size): return token_scores(model, x, kept, rows//per_image, size).float()
+        return halving_on_oom(run, size).unflatten(0, (len(x), per_image))
+    end = filled(x, fill, model, seed)
     def scores(row):
         image, gone = row//per_image, removed[row % per_image, None]
         return model(torch.where(gone, end[image], x[image])).float()
-    rows = torch.arange(len(x)*per_image, device=x.device)
-    size = batch_size_for(model, x, batch_size) or default_batch_size(x)
     with frozen(model), torch.no_grad(): out = in_batches(scores, rows, batch_size=size)
     return out.unflatten(0, (len(x), per_image))
 
@@ -675,9 +711,10 @@ def subset_effects(model,         # Model or Learner
     model, order = as_model(model), pixel_order(maps)
     ends = _subset_ends(order.shape[1], n_subsets).expand(len(x), -1)
     first, last = F.pad(ends[:, :-1], (1, 0)), F.pad(ends[:, 1:], (1, 0)) # The first stop replaces nothing
-    (start, end), render = _start_and_end(model, x, fill, insert=False, unit='pixel', seed=0)
-    def visit(rows, image): return readings['probability'](model(render(rows, image)).float(), target[image])
-    def run(size): return visit_stops(visit, start, end, order, first, last, size)
+    (start, end), scores = _start_and_end(model, x, fill, insert=False, unit='pixel', seed=0)
+    def run(size):
+        def visit(rows, image): return readings['probability'](scores(rows, image, size).float(), target[image])
+        return visit_stops(visit, start, end, order, first, last, size)
     batch_size = batch_size_for(model, x, batch_size) or default_batch_size(x)
     with frozen(model), torch.no_grad(): p = halving_on_oom(run, batch_size)
     return p[:, :1] - p[:, 1:]
