@@ -17,7 +17,7 @@ from ..models.operations import *
 from ..models.inference import map_agreement
 from ..viz import verdict_html
 from ..explainers.gradient import baseline_image, gray_levels
-from ..explainers.cam import recording, class_map, find_feature_map
+from ..explainers.cam import recording, class_map, find_feature_map, layer_name, location_test, map_reader
 from ..explainers.rules import gates, relevance
 from ..explainers.lrp_composites import composite_relevance
 from ..explainers.lrp_composites import composite_relevance
@@ -31,7 +31,7 @@ class Case:
     "A model, images and targets, with what several measurements share"
     def __init__(self, model, x:Tensor, target:Tensor, params:dict):
         self.model, self.x, self.target, self.params = model, x, target, params
-        self.ran = operations(model, x)
+        self.ran, self.feature_maps = operations(model, x), {}
 
     def map(self, name, **kw):
         "The attribution of the explainer `name`"
@@ -173,16 +173,38 @@ def _cam(case, name):
     gives_scores = linear is not None and linear.bias is not None and linear.out_features == out.shape[1]
     if gives_scores: bias = linear.bias[case.target].double()
     gap = min(((average + b - score).abs().max()/score.abs().max()).item() for b in (bias, 0))
-    return _exact_if(gap <= tolerance), f'the map averages to the score up to {_as_fraction(gap)}', gap
+    sentence = f'the map averages to the score up to {_as_fraction(gap)}'
+    if gap > tolerance: return 'approximate', sentence, gap
+    return *_located(lambda x: _class_maps(case, x), case.x, 'exact', sentence), gap
+
+def _class_maps(case, x):
+    with frozen(case.model), torch.no_grad(), recording(case.model) as seen: out = case.model(x)
+    return class_map(seen, out, case.target[:1].expand(len(x)))
+
+def _located(maps, x, verdict, sentence):
+    "Verdict and sentence, with whether the map of the first image changes where the image does"
+    try: test = location_test(maps, x[:1])
+    except NotApplicable as e: return 'approximate', f'{sentence}; {e}'
+    if test.follows is None: verdict = 'approximate'
+    elif not test.follows: verdict = 'refused'
+    return verdict, f'{sentence}; {test}'
 
 @measures('gradcam', 'gradcam_plus_plus', 'xgradcam', 'layercam', 'hirescam', 'scorecam', 'groupcam')
 def _feature_map(case, name):
     a, layer, grid = case.map(name), case.asked(name, 'layer'), case.asked(name, 'grid')
-    with frozen(case.model): m = find_feature_map(case.model, case.x, case.target, layer, measure=True, grid=grid)
-    bypass, sentence = m.bypass.max().item(), f'weighs {m}'
-    if bypass <= tolerance: sentence += '; the score depends on the image through it alone'
-    else: sentence += f"; {_as_fraction(bypass)} of the score's derivative by the image bypasses it"
-    return _exact_if(bypass <= tolerance) if a.isfinite().all() else 'refused', sentence, float(m.A.shape[1])
+    key = layer_name(case.model, layer), str(grid)
+    if key not in case.feature_maps: case.feature_maps[key] = _judge_map(case, layer, grid)
+    verdict, sentence, channels = case.feature_maps[key]
+    return verdict if a.isfinite().all() else 'refused', sentence, channels
+
+def _judge_map(case, layer, grid):
+    with frozen(case.model):
+        m = find_feature_map(case.model, case.x, case.target, layer, measure=True, grid=grid)
+        bypass, sentence = m.bypass.max().item(), f'weighs {m}'
+        if bypass <= tolerance: sentence += '; the score depends on the image through it alone'
+        else: sentence += f"; {_as_fraction(bypass)} of the score's derivative by the image bypasses it"
+        verdict, sentence = _located(map_reader(case.model, m), case.x, _exact_if(bypass <= tolerance), sentence)
+    return verdict, sentence, float(m.A.shape[1])
 
 # %% ../../nbs/checks/certificates.ipynb #6bb18d2c
 def _double(model):

@@ -7,7 +7,7 @@ __all__ = ['channels_first', 'Layout', 'token_layout', 'Candidate', 'Seen', 'rec
            'layer_name', 'holding', 'FeatureMap', 'find_feature_map', 'map_and_gradient', 'weighted_map',
            'cam_explainer', 'gradcam', 'hirescam', 'layercam', 'active_average', 'xgradcam', 'plus_plus',
            'gradcam_plus_plus', 'masks_of', 'masked_scores', 'score_weights', 'scorecam', 'percentile', 'group_maps',
-           'groupcam']
+           'groupcam', 'LocationTest', 'location_test', 'map_reader']
 
 # %% ../../nbs/explainers/cam.ipynb #afffe0ff
 import math, re
@@ -591,3 +591,87 @@ def groupcam(model,     # Model or Learner
 
 @torch.no_grad()
 def _probability(model, x, target): return as_probabilities(model(x)).gather(1, target[:, None])
+
+# %% ../../nbs/explainers/cam.ipynb #c342b1bd
+@dataclass
+class LocationTest:
+    "Where a map changes when regions of an image are replaced"
+    regions:Tensor # [L,2] row and column in the map of each region that was replaced
+    centers:Tensor # [L,2] where the map changed; NaN where it did not
+    contrast:float # Fraction of the squared change that depends on region and location together
+
+    @property
+    def correlation(self): # -1 to 1
+        "The lower one of the correlations of centers and regions, for rows and columns"
+        a, b = self.regions[self.changed], self.centers[self.changed]
+        a, b = a - a.mean(0), b - b.mean(0)
+        r = (a*b).sum(0)/(a.norm(dim=0)*b.norm(dim=0)).clamp(min=1e-12)
+        return r[self.regions.std(0) > 0].min().item()
+    @property
+    def changed(self): return self.centers.isfinite().all(1)
+    @property
+    def offset(self): # In cells of the map
+        "Median distance of the centers from the regions, along the axis where it is larger"
+        return (self.centers - self.regions)[self.changed].median(0).values.abs().max().item()
+    @property
+    def follows(self): # None if the test cannot tell
+        "Whether the map changes where the image does"
+        if self.changed.float().mean() < .75: return None
+        if self.correlation >= .7: return self.offset < .8
+        return None if self.contrast < .02 else False
+
+    def __str__(self):
+        if self.changed.float().mean() < .75: return 'too little changes in it to tell whether it follows the image'
+        r, n = f'{self.correlation:.2f}', len(self.regions)
+        if self.follows: return f'it changes where the image does ({n} regions, correlation {r})'
+        if self.follows is None: return f'it changes everywhere alike, so no test can tell whether it follows the image ({n} regions)'
+        if self.correlation >= .7: return f'it is shifted against the image by {self.offset:.1f} cells ({n} regions)'
+        return f'it does NOT change where the image does ({n} regions, correlation {r})'
+
+# %% ../../nbs/explainers/cam.ipynb #45731de2
+def _regions(grid, most=6):
+    "Up to `most` rows times as many columns of a grid, evenly spaced, [L,2]"
+    rows, columns = (torch.linspace(0, s - 1, min(s, most)).round() for s in grid)
+    return torch.cartesian_prod(rows, columns)
+
+def _replaced(x, regions, grid):
+    "The image [1,C,H,W] with one region after the other replaced, [L,C,H,W]"
+    def covers(at, cells, pixels): # [L,pixels]
+        cell = torch.arange(pixels, device=x.device)*cells//pixels
+        return cell == at.to(x.device)[:, None]
+    down, across = (covers(regions[:, k], grid[k], x.shape[2 + k]) for k in (0, 1))
+    return torch.where((down[:, :, None] & across[:, None])[:, None], (x + .5) % 1, x)
+
+def _centers(d):
+    "Center of the change [L,h,w] of each region, without what is common to all regions or all locations"
+    d = d/d.mean((1, 2), keepdim=True)
+    common = d.mean(0)
+    weight = ((d - common).clamp(min=0)/(common + d.mean()))**2
+    total, (h, w) = weight.sum((1, 2)), d.shape[1:]
+    down, across = weight.sum(2) @ torch.arange(h).to(d), weight.sum(1) @ torch.arange(w).to(d)
+    return torch.stack([down, across], 1)/total[:, None]
+
+def location_test(maps, # Function from images [N,C,H,W] to maps [N,K,h,w]
+                  x:Tensor, # One image [1,C,H,W] in [0,1]
+                 ) -> LocationTest:
+    "Replaces regions of an image, and measures whether the map changes at the same locations"
+    plain = maps(x)
+    regions, grid = _regions(plain.shape[2:]), plain.shape[2:]
+    if len(regions) < 3: raise NotApplicable(f"a map of {grid[0]} × {grid[1]} locations is too small for a test of locations")
+    parts = _replaced(x, regions, grid).split(default_batch_size(x))
+    d = torch.cat([(maps(part) - plain).double().norm(dim=1) for part in parts])
+    changed = d.flatten(1).any(1)
+    centers = torch.full((len(d), 2), torch.nan, dtype=torch.double)
+    if changed.sum() > 1: centers[changed] = _centers(d[changed]).cpu()
+    energy = torch.linalg.svdvals(d.flatten(1))**2
+    return LocationTest(regions.double(), centers, 1 - (energy[0]/energy.sum().clamp(min=1e-300)).item())
+
+# %% ../../nbs/explainers/cam.ipynb #e237852f
+def map_reader(model, found:FeatureMap):
+    "A function from images [N,C,H,W] to the same feature map of them, [N,K,h,w]"
+    def read(x):
+        with torch.enable_grad(), recording(model) as seen, holding(model, found.layer) as held:
+            model(x.detach().clone().requires_grad_()) # With a gradient, or fused operations would run
+        v = held[0] if found.layer else list(seen.records.values())[found.index].values
+        return found.layout.to_map(v.detach())
+    return read
