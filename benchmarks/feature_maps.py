@@ -3,7 +3,7 @@
     python benchmarks/feature_maps.py nbs/results/feature_maps.csv
 
 Weights are random; those that timm begins with zeros, such as heads, are drawn as well, because nothing passes through zeros.
-A model that is in the file already is skipped."""
+A model that is in the file already is skipped, and so is a module whose smallest model has more than 60 million parameters."""
 import sys, warnings
 from pathlib import Path
 import pandas as pd, timm, torch
@@ -21,7 +21,8 @@ def smallest(module):
     for n in names:
         try: sizes[n] = parameters(n)
         except Exception: pass # Some cannot be built without memory
-    return min(sizes, key=sizes.get) if sizes else names[0]
+    name = min(sizes, key=sizes.get, default=None)
+    return name if name and sizes[name] < 60e6 else None
 
 def build(name):
     with seeded(0):
@@ -64,7 +65,9 @@ def main(path):
         if (name or '') in set(done.model) or module in set(done.module): continue
         names = timm.list_models(module=module) if module else [name]
         if not names: continue
-        found = row(module or 'test', name or smallest(module))
+        chosen = name or smallest(module)
+        if not chosen: continue
+        found = row(module or 'test', chosen)
         done = pd.concat([done, pd.DataFrame([found])])[columns]
         done.to_csv(path, index=False, float_format='%.4g')
 

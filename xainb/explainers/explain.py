@@ -18,6 +18,7 @@ from torchvision.transforms import v2
 from fastcore.basics import patch
 from ..core import *
 from ..data.images import UnreadableImage, as_shown, read_picture
+from .cam import layer_name
 from ..models.zoo import normalized
 from ..store import canonical_json, write_whole
 from ..viz import figure_html, show_maps
@@ -344,7 +345,9 @@ def explain(model,                # Model or Learner
     images = images_for(model, x, size)
     check_images(images)
     wrapped = _takes_unit_range(model)
-    if wrapped is not model and isinstance(params.get('layer'), str): params = params | dict(layer=f"net.{params['layer']}")
+    layer = params.get('layer')
+    if isinstance(layer, nn.Module): params = params | dict(layer=layer_name(as_model(wrapped), layer))
+    elif wrapped is not model and isinstance(layer, str): params = params | dict(layer=f'net.{layer}')
     model, learner = wrapped, model
     if _has_function(target): asked = _asked_of_functions(model, images, target)
     else: asked = _asked_of_numbers(model, learner, images, target, classes)
