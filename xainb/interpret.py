@@ -65,6 +65,7 @@ def learner_images(learn, # fastai Learner
     norm = _normalization(dl) if isinstance(first, TensorImage) else None # fastai normalizes no other type
     x, *others = _joined_fields(batches, len(indices))
     x, model = _denormalized(x.as_subclass(Tensor).float(), learn.model, norm)
+    if reading := head_reading(learn): model = Scores(model, reading) # One logit, or labels
     check_images(x)
     return LearnerImages(model, x, _classes_in(others), _ground_truth_in(others, x), indices)
 
