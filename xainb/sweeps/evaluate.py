@@ -31,7 +31,7 @@ from ..models.zoo import normalization_of, split_model_string, timm_network, tor
 from .plan import *
 import xainb.explainers.gradient, xainb.explainers.cam, xainb.explainers.rules, xainb.explainers.ensembles
 import xainb.explainers.perturbation, xainb.explainers.learned_masks, xainb.explainers.controls
-import xainb.explainers.boundary
+import xainb.explainers.attn_lrp, xainb.explainers.boundary
 import xainb.metrics.complexity, xainb.metrics.fidelity, xainb.metrics.grid, xainb.metrics.localization
 import xainb.metrics.perturbation, xainb.metrics.sanity, xainb.metrics.tiles
 from ..explainers.boundary import boundary_twins
@@ -113,7 +113,7 @@ boundary_pairs = {e: _boundary_params.get(e, {}) for e in
 # Windows as large as the patches of a small ViT, and explainers that need neither a feature map nor ReLUs
 transformer_settings = demo_settings | dict(
     occlusion=dict(window=4, stride=4), smoothgrad=dict(n_samples=10, noise=.034), boundary_saliency_map={},
-    boundary_integrated_gradients=dict(n_steps=12))
+    boundary_integrated_gradients=dict(n_steps=12), attn_lrp={})
 
 # %% ../../nbs/sweeps/evaluate.ipynb #34d4ce0f
 def load_images(p:EvaluationProfile, n:int) -> Images:
@@ -368,8 +368,8 @@ add_profile(EvaluationProfile('smoke', 'two networks, four explainers, four imag
 add_profile(EvaluationProfile('demo', 'the embedded benchmark: 12 small networks on decoy scenes',
     demo_settings, models=['demo/*'], metrics=on_grids | scene_metrics, images=96,
     chunk=48))
-add_profile(EvaluationProfile('demo-vit', 'two vision transformers and two CNNs, each vanilla and robust, on decoy scenes',
-    transformer_settings, models=['demo-vit/*', 'demo/resnet', 'demo/resnet_robust', 'demo/densenet', 'demo/densenet_robust'],
+add_profile(EvaluationProfile('demo-vit', 'two vision transformers and a CNN, each vanilla and robust, on decoy scenes',
+    transformer_settings, models=['demo-vit/*', 'demo/resnet', 'demo/resnet_robust'],
     metrics=on_grids | scene_metrics, images=96, chunk=48))
 add_profile(EvaluationProfile('boundary', 'explanations at the image and from its decision boundary, on the networks of the demo',
     boundary_pairs, models=['demo/*'], metrics=dict(boundary_scores={}) | scene_metrics, images=16))
