@@ -1041,6 +1041,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                       'xainb.explainers.cam._is_projection': ( 'explainers/cam.html#_is_projection',
                                                                                'xainb/explainers/cam.py'),
                                       'xainb.explainers.cam._is_reached': ('explainers/cam.html#_is_reached', 'xainb/explainers/cam.py'),
+                                      'xainb.explainers.cam._is_transposed': ( 'explainers/cam.html#_is_transposed',
+                                                                               'xainb/explainers/cam.py'),
                                       'xainb.explainers.cam._layout_4d': ('explainers/cam.html#_layout_4d', 'xainb/explainers/cam.py'),
                                       'xainb.explainers.cam._may_be_map': ('explainers/cam.html#_may_be_map', 'xainb/explainers/cam.py'),
                                       'xainb.explainers.cam._mismatch': ('explainers/cam.html#_mismatch', 'xainb/explainers/cam.py'),

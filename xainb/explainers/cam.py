@@ -131,7 +131,8 @@ class Seen:
             layout = _layout_4d(shape, size, r.acts_last, grid)
             return layout if grid or not r.is_inside or layout and layout.grid in grids else None
         if grid: return _given_layout(shape[0], grid)
-        return token_layout(shape[0], grids, size, self.prefix) if shape[1] > 1 else None
+        if shape[1] == 1 or _is_transposed(*shape, grids, self.prefix): return None
+        return token_layout(shape[0], grids, size, self.prefix)
 
     def grids(self) -> list: # (h, w)
         "The grids of all maps with four dimensions, or the image's divisions into patches if there are none"
@@ -184,6 +185,11 @@ def _prefix_tokens(model):
     "How many tokens belong to no location, if the model says so"
     numbers = (getattr(m, 'num_prefix_tokens', None) for m in model.modules())
     return next((n for n in numbers if isinstance(n, int)), None)
+
+def _is_transposed(n, K, grids, prefix):
+    "Whether [N,n,K] seems to have its tokens last: `K` fills a grid that was seen, and `n` is no usual number of tokens"
+    numbers = {h*w for grid in grids for h, w in _halved(grid)}
+    return any(K == h*w for h, w in grids) and not any(n - others in numbers for others in (0, 1, prefix or 0))
 
 def _given_layout(n, grid):
     "The layout of `n` tokens with a given grid; None if they are too few"
@@ -450,7 +456,8 @@ def cam_explainer(source:str): # The paper
                    ) -> Tensor: # [N,1,H,W], not negative, in units of the score
             return weighted_map(model, x, target, weights, layer, grid)
         for a in ('__module__', '__name__', '__qualname__', '__doc__'): setattr(explain, a, getattr(weights, a))
-        return explainer(family='cam', cost=lambda: 2, needs='feature maps', source=source)(explain)
+        facts = dict(needs='feature maps', source=source, ranges=dict(grid=None)) # `find_feature_map` checks the grid
+        return explainer(family='cam', cost=lambda: 2, **facts)(explain)
     return register
 
 # %% ../../nbs/explainers/cam.ipynb #2f8d1e07
@@ -537,7 +544,8 @@ def score_weights(model, x, target,
     return torch.zeros_like(A[:, :, 0, 0]).scatter(1, most_active, alpha.to(A))[..., None, None]
 
 # %% ../../nbs/explainers/cam.ipynb #3a53b00c
-@explainer(family='cam', cost=lambda channels: 2 + (channels or 512), needs='feature maps', source='Wang et al. 2020')
+@explainer(family='cam', cost=lambda channels: 2 + (channels or 512), needs='feature maps', source='Wang et al. 2020',
+           ranges=dict(grid=None))
 def scorecam(model,     # Model or Learner
              x:Tensor,  # Images [N,C,H,W] in [0,1]
              target,    # Class of each image, [N]; the predicted classes if not given
@@ -570,7 +578,8 @@ def group_maps(A:Tensor, G:Tensor, # Feature map and derivative [N,K,h,w]
     return m*(m > percentile(m, keep_above))
 
 # %% ../../nbs/explainers/cam.ipynb #df8e278b
-@explainer(family='cam', cost=lambda groups: 3 + groups, needs='feature maps', source='Zhang et al. 2021')
+@explainer(family='cam', cost=lambda groups: 3 + groups, needs='feature maps', source='Zhang et al. 2021',
+           ranges=dict(grid=None))
 def groupcam(model,     # Model or Learner
              x:Tensor,  # Images [N,C,H,W] in [0,1]
              target,    # Class of each image, [N]; the predicted classes if not given

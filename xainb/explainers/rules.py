@@ -95,7 +95,8 @@ def deconvnet(model,     # Model or Learner whose nonlinearities are ReLUs
     return _guided_derivative(model, x, target, both=False)
 
 # %% ../../nbs/explainers/rules.ipynb #b67ef63e
-@explainer(family='gradient', cost=lambda: 4, needs='gradients and feature maps', source='Selvaraju et al. 2017')
+@explainer(family='gradient', cost=lambda: 4, needs='gradients and feature maps', source='Selvaraju et al. 2017',
+           ranges=dict(grid=None))
 def guided_gradcam(model,     # Model or Learner whose nonlinearities are ReLUs
                    x:Tensor,  # Images [N,C,H,W] in [0,1]
                    target,    # Class of each image, [N]; the predicted classes if not given
