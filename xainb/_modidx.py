@@ -115,6 +115,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                    'xainb/checks/certificates.py'),
                                            'xainb.checks.certificates._telling': ( 'checks/certificates.html#_telling',
                                                                                    'xainb/checks/certificates.py'),
+                                           'xainb.checks.certificates._unmeasured': ( 'checks/certificates.html#_unmeasured',
+                                                                                      'xainb/checks/certificates.py'),
                                            'xainb.checks.certificates._varies': ( 'checks/certificates.html#_varies',
                                                                                   'xainb/checks/certificates.py'),
                                            'xainb.checks.certificates._verdict': ( 'checks/certificates.html#_verdict',

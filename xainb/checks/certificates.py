@@ -345,10 +345,16 @@ def _forward_only(case, name):
     sentence = f'{n.forward//len(a)} forward passes and nothing else' if n.forward else 'does not look at the model'
     return 'exact', sentence, n.forward
 
+def _unmeasured(case, name):
+    case.map(name) # Raises if the explainer is not applicable
+    raise Undecided('what this explainer promises is not measured; a function with the decorator `measures` can do that')
+
 def _measurement(name):
     if name in evidence: return evidence[name]
     f = explainer_registry[name]
-    return _seeds if 'seed' in f.params and f.family != 'control' else _forward_only
+    if f.family == 'control': return _forward_only
+    if 'seed' in f.params: return _seeds
+    return _forward_only if f.needs == 'forward passes' else _unmeasured
 
 # %% ../../nbs/checks/certificates.ipynb #f7c71829
 def _verdict(case:Case, name:str) -> tuple:
