@@ -354,7 +354,7 @@ def _measurement(name):
     f = explainer_registry[name]
     if f.family == 'control': return _forward_only
     if 'seed' in f.params: return _seeds
-    return _forward_only if f.needs == 'forward passes' else _unmeasured
+    return _forward_only if f.facts['needs'] == 'forward passes' else _unmeasured
 
 # %% ../../nbs/checks/certificates.ipynb #f7c71829
 def _verdict(case:Case, name:str) -> tuple:
