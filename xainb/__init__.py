@@ -31,6 +31,7 @@ _public = { # Module -> names; this is the only list of public names
     'explainers.cam': 'cam gradcam gradcam_plus_plus hirescam layercam xgradcam scorecam groupcam',
     'explainers.rules': 'guided_backprop deconvnet guided_gradcam deep_lift deep_lift_shap lrp_epsilon',
     'explainers.lrp_composites': '', # The explainer `lrp`, reached by its registered name
+    'explainers.attn_lrp': '', # The explainer `attn_lrp`
     'explainers.ensembles': 'smoothgrad smoothgrad_squared vargrad',
     'explainers.perturbation': 'occlusion rise lime kernel_shap',
     'explainers.learned_masks': 'meaningful_perturbation extremal_perturbation',

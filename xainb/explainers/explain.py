@@ -24,7 +24,7 @@ from ..store import canonical_json, write_whole
 from ..viz import figure_html, show_maps
 import xainb.explainers.boundary, xainb.explainers.cam, xainb.explainers.controls, xainb.explainers.ensembles
 import xainb.explainers.gradient, xainb.explainers.learned_masks, xainb.explainers.perturbation, xainb.explainers.rules
-import xainb.explainers.lrp_composites
+import xainb.explainers.attn_lrp, xainb.explainers.lrp_composites
 
 # %% ../../nbs/explainers/explain.ipynb #302fa650
 def _config(model):
