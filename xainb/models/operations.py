@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['kinds', 'Call', 'Rules', 'backward_nodes', 'relu_nodes', 'clamps', 'run_with', 'operations', 'straight',
-           'AttentionParts', 'attention_parts']
+           'AttentionParts', 'attention_parts', 'unfused']
 
 # %% ../../nbs/models/operations.ipynb #433465ff
 from collections import Counter
@@ -29,12 +29,16 @@ kinds = dict(
     route='cat concat flatten reshape view permute transpose swapaxes movedim contiguous clone expand expand_as repeat '
           'squeeze unsqueeze getitem chunk split unbind stack narrow select pad roll flip dropout dropout2d feature_dropout '
           'to float double pixel_unshuffle pixel_shuffle channel_shuffle view_as T mT detach alias neg',
-    layer_norm='layer_norm', unit_norm='normalize rms_norm', softmax='softmax', attention='scaled_dot_product_attention multi_head_attention_forward')
+    layer_norm='layer_norm', group_norm='group_norm', unit_norm='normalize rms_norm', homogeneous='norm vector_norm std amax amin',
+    softmax='softmax', attention='scaled_dot_product_attention multi_head_attention_forward')
+kinds['matrix'] += ' addcmul addmm baddbmm'
+kinds['route'] += ' reshape_as type_as unfold fold repeat_interleave masked_fill index_select gather'
 
 # %% ../../nbs/models/operations.ipynb #eee5bdad
 _kind_of_name = {name: kind for kind, names in kinds.items() for name in names.split()}
 # Kinds that a call has only if its first argument, and no other, depends on the image
-_of_first_argument = {'relu', 'linear', 'norm', 'maximum', 'activation', 'layer_norm', 'unit_norm', 'softmax'}
+_of_first_argument = {'relu', 'linear', 'norm', 'maximum', 'activation', 'layer_norm', 'group_norm', 'unit_norm',
+                      'homogeneous', 'softmax'}
 
 # %% ../../nbs/models/operations.ipynb #37818e08
 def _kind(call):
@@ -43,7 +47,7 @@ def _kind(call):
     first = one and bool(call.args) and inputs[0] is call.args[0]
     if kind == 'norm' and call.given('training', 5): return 'unknown' # Statistics of the batch depend on the image, too
     if kind in _of_first_argument and inputs: return kind if first else 'unknown'
-    if kind == 'quotient': return 'constant' if first else 'unknown'
+    if kind == 'quotient': return 'constant' if first else 'quotient' if len(inputs) == 2 else 'unknown'
     if kind == 'matrix': return 'linear' if one else 'product' if call.name in ('matmul', 'bmm') else 'unknown'
     return 'constant' if one and kind in ('add', 'product') else kind
 
@@ -140,7 +144,7 @@ class Rules(TorchFunctionMode):
         return out
 
     def apply(self, rule, call):
-        call.keep, call.position = partial(self.keep, call), self.n_ruled
+        call.keep, call.position, call.rules = partial(self.keep, call), self.n_ruled, self
         self.n_ruled += 1
         return rule(call)
 
@@ -250,3 +254,61 @@ def attention_parts(call:Call) -> AttentionParts:
     if call.given('enable_gqa', default=False):
         k, v = (t.repeat_interleave(q.shape[-3]//t.shape[-3], -3) for t in (k, v))
     return AttentionParts(q, k, v, q.shape[-1]**-.5 if scale is None else scale, mask)
+
+# %% ../../nbs/models/operations.ipynb #0f12f311
+def unfused(call:Call):
+    "The result of a function of attention, from functions that the same rules intercept"
+    if call.name == 'multi_head_attention_forward': return _multi_head(call)
+    q, k, v, scale, mask = attention_parts(call)
+    with call.rules: return _weights(q, k, scale, mask) @ v
+
+def _weights(q, k, scale, mask):
+    logits = scale*(q @ k.mT)
+    if mask is not None: logits = logits + mask.clamp_min(torch.finfo(mask.dtype).min/4)
+    return logits.softmax(-1)
+
+# %% ../../nbs/models/operations.ipynb #2236ad7d
+_multi_head_names = (
+    'query', 'key', 'value', 'embed_dim_to_check', 'num_heads', 'in_proj_weight', 'in_proj_bias', 'bias_k', 'bias_v',
+    'add_zero_attn', 'dropout_p', 'out_proj_weight', 'out_proj_bias', 'training', 'key_padding_mask', 'need_weights', 'attn_mask',
+    'use_separate_proj_weight', 'q_proj_weight', 'k_proj_weight', 'v_proj_weight', 'static_k', 'static_v', 'average_attn_weights')
+
+def _multi_head_arguments(call):
+    a = {name: call.given(name, i) for i, name in enumerate(_multi_head_names)}
+    unusual = [n for n in ('bias_k', 'bias_v', 'add_zero_attn', 'static_k', 'static_v') if a[n] is not None and a[n] is not False]
+    if a['training'] and a['dropout_p']: unusual += ['dropout']
+    if unusual: raise Refused(f"it has no rule for multi_head_attention_forward with {', '.join(unusual)}")
+    return a
+
+def _hidden(mask, dtype):
+    "A mask that is added to the logits; in `nn.MultiheadAttention`, True hides a key"
+    return torch.zeros_like(mask, dtype=dtype).masked_fill(mask, -torch.inf) if mask.dtype == torch.bool else mask
+
+def _multi_head_mask(a, q):
+    "What is added to the logits [N,heads,T,S]"
+    mask, padding = a['attn_mask'], a['key_padding_mask']
+    if mask is not None:
+        mask = _hidden(mask, q.dtype)
+        if mask.ndim == 3: mask = mask.unflatten(0, (-1, a['num_heads']))
+    if padding is None: return mask
+    padding = _hidden(padding, q.dtype).reshape(-1, 1, 1, padding.shape[-1])
+    return padding if mask is None else padding + mask
+
+# %% ../../nbs/models/operations.ipynb #ab7eef0c
+def _multi_head(call):
+    a = _multi_head_arguments(call)
+    separate, heads, is_single = a['use_separate_proj_weight'], a['num_heads'], a['query'].ndim == 2
+    weights = [a[f'{n}_proj_weight'] for n in 'qkv'] if separate else a['in_proj_weight'].chunk(3)
+    biases = (None,)*3 if a['in_proj_bias'] is None else a['in_proj_bias'].chunk(3)
+    def project(t, weight, bias): # [T,N,E] -> [N,heads,T,d]
+        t = F.linear(t.unsqueeze(1) if is_single else t, weight, bias)
+        return t.reshape(*t.shape[:2], heads, -1).permute(1, 2, 0, 3)
+    with call.rules:
+        q, k, v = (project(a[n], w, b) for n, w, b in zip(('query', 'key', 'value'), weights, biases))
+        mask, shown = _multi_head_mask(a, q), None
+        if a['need_weights'] is False: out = F.scaled_dot_product_attention(q, k, v, mask)
+        else: out = (shown := _weights(q, k, q.shape[-1]**-.5, mask)) @ v
+        out = F.linear(out.permute(2, 0, 1, 3).flatten(2), a['out_proj_weight'], a['out_proj_bias'])
+        if shown is not None and a['average_attn_weights'] is not False: shown = shown.mean(1)
+    if not is_single: return out, shown
+    return out.squeeze(1), None if shown is None else shown.squeeze(0)
