@@ -178,8 +178,12 @@ def _target(s):
     n = logits(s.model, s.x).shape[1]
     if n == 1: raise NotApplicable('the network has one class')
     a = steady(s)
-    if all(apart(a, s(target=(s.target + k) % n)) <= same_within for k in range(1, min(n, 4))):
-        raise Failed('the attributions of other classes are the same')
+    others = (s(target=(s.target + k) % n) for k in range(1, min(n, 4)))
+    is_same = all(apart(a, other) <= same_within for other in others)
+    if getattr(s.fn, 'ignores_target', False):
+        if is_same: raise NotApplicable('the same for all classes, as registered by `ignores_target`')
+        raise Failed('`ignores_target` says that all classes have the same attribution, and they differ')
+    if is_same: raise Failed('the attributions of other classes are the same')
     return 'another class, another attribution'
 
 # %% ../../nbs/checks/explainers.ipynb #9b160b88
