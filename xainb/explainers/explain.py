@@ -22,7 +22,8 @@ from .cam import layer_name
 from ..models.zoo import normalized
 from ..store import canonical_json, write_whole
 from ..viz import figure_html, show_maps
-import xainb.explainers.boundary, xainb.explainers.cam, xainb.explainers.controls, xainb.explainers.ensembles
+import xainb.explainers.attention, xainb.explainers.boundary, xainb.explainers.cam
+import xainb.explainers.controls, xainb.explainers.ensembles
 import xainb.explainers.gradient, xainb.explainers.learned_masks, xainb.explainers.perturbation, xainb.explainers.rules
 import xainb.explainers.attn_lrp, xainb.explainers.lrp_composites
 
