@@ -45,7 +45,7 @@ def test_one_class_for_all_images(): assert agree(net, target=3) == []
 
 @pytest.mark.parametrize('kind', [lambda: torch.jit.script(net), lambda: torch.jit.trace(net, x), lambda: torch.jit.freeze(torch.jit.script(net))], ids=['script', 'trace', 'freeze'])
 def test_scripted(kind):
-    hidden = [n for n in of_the_network if 'feature maps' in explainer_registry[n].facts['needs'] or explainer_registry[n].family == 'attention' or n in ('guided_backprop', 'deconvnet', 'deep_lift', 'deep_lift_shap', 'lrp_epsilon', 'lrp', 'boundary_deep_lift')]
+    hidden = [n for n in of_the_network if 'feature maps' in explainer_registry[n].facts['needs'] or explainer_registry[n].family == 'attention' or n in ('guided_backprop', 'deconvnet', 'deep_lift', 'deep_lift_shap', 'lrp_epsilon', 'attn_lrp', 'lrp', 'boundary_deep_lift')]
     searching = ('boundary_saliency_map', 'boundary_integrated_gradients') # A frozen network rounds otherwise, and a search may end at another point of the boundary
     assert agree(kind(), where=[n for n in of_the_network if n not in (*hidden, *searching)]) == []
     assert not [n for n in searching if isinstance(given(n, kind()), str)]

@@ -72,7 +72,7 @@ _parts = [part for layer in layers for part in layer]
 __all__ = list(_module_of)
 
 _registered_in = { # Names that read a registry -> the modules that fill it
-    'list_explainers explainer_table check_explainer': [m for m in _public if m.startswith('explainers.')] + ['explainers.attention'],
+    'list_explainers explainer_table check_explainer': [m for m in _public if m.startswith('explainers.')] + ['explainers.attention', 'explainers.attn_lrp'],
     'list_metrics metric_table check_metric': [m for m in _public if m.startswith('metrics.')],
     'list_datasets dataset_table': [m for m in _public if m.startswith('data.')],
     'customize_profile list_profiles profile_table plan': ['sweeps.evaluate', 'sweeps.roar', 'sweeps.trend'],
