@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Options', 'Entry', 'attn_lrp_rules', 'attn_relevance', 'attn_lrp', 'relevance_flow']
 
-# %% ../../nbs/explainers/attn_lrp.ipynb #821f0830
+# %% ../../nbs/explainers/attn_lrp.ipynb #d94c9657
 import torch, torch.nn.functional as F, pandas as pd
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +15,7 @@ from ..models.operations import *
 from .rules import propagated, norm_slope, mapped_arguments
 from .lrp_composites import Gamma, Layer, Part, distributed, weighted
 
-# %% ../../nbs/explainers/attn_lrp.ipynb #cfae1410
+# %% ../../nbs/explainers/attn_lrp.ipynb #f84bb9ed
 def _halved(call):
     "A product of two activations: half of the derivative for each factor"
     out = call()
@@ -29,14 +29,14 @@ def _product(call):
 
 def _quotient(call): return call(call.args[0], call.args[1].detach())
 
-# %% ../../nbs/explainers/attn_lrp.ipynb #4bfef4d8
+# %% ../../nbs/explainers/attn_lrp.ipynb #46dbcd6c
 def _activation(call):
     "The slope y/z, so that all relevance passes"
     z, kept = call.args[0], call.keep(call.args[0])
     y = call.elementwise(kept)
     return straight(y, (z, torch.where(kept == 0, 0, y/kept)))
 
-# %% ../../nbs/explainers/attn_lrp.ipynb #613e6911
+# %% ../../nbs/explainers/attn_lrp.ipynb #83501095
 def _centered(g, dims, scale):
     "The derivative of `(z - mean)*scale` with a constant scale, applied to `g`"
     g = g*scale
@@ -79,7 +79,7 @@ def _batch_norm(call):
     slope = norm_slope(call)
     return call() if slope is None else straight(call(call.args[0].detach()), (call.args[0], slope))
 
-# %% ../../nbs/explainers/attn_lrp.ipynb #9e369271
+# %% ../../nbs/explainers/attn_lrp.ipynb #05c590c9
 def _with_share(t, share): return straight(t, (t, share))
 
 def _fused(call):
@@ -96,28 +96,32 @@ def _attention(options):
         return unfused(call)
     return rule
 
-# %% ../../nbs/explainers/attn_lrp.ipynb #5ad829d5
+# %% ../../nbs/explainers/attn_lrp.ipynb #3158b110
 _unmoved = {'clone', 'to', 'float', 'double', 'contiguous'}
 
 def _source(call):
     "The images, if the call changes nothing but their scale; else None"
     z, *others = call.inputs()
     if others or call.kind == 'route' and call.name not in _unmoved: return None
-    return z if z.is_leaf else getattr(z, 'image', None)
+    if z.is_leaf: return z
+    node = z.grad_fn
+    while node.name() in ('CloneBackward0', 'ToCopyBackward0'): node = node.next_functions[0][0] # Made by hooks, unseen
+    return getattr(node, 'image', None)
 
 def _scaling(rule):
     "A shift or scale of the images themselves, whose relevance is that of the result; elsewhere the `rule`"
     def scaled(call):
-        if (image := _source(call)) is None: return rule(call)
+        if (image := _source(call)) is None or call.in_place and call.args[0]._is_view(): return rule(call)
         y = call(*[a.detach() if isinstance(a, Tensor) else a for a in call.args])
         if y.shape != image.shape: return rule(call)
-        out = call.answer(straight(y, (image, lambda g: g*kept)))
+        nothing = [(z, lambda g: None) for z in call.inputs() if z is not image] # It stays in the graph, where others look for it
+        out = call.answer(straight(y, (image, lambda g: g*kept), *nothing))
         kept = call.keep(out) # Not before `answer`, which may write it
-        out.image = image
+        out.grad_fn.image = image
         return out
     return scaled
 
-# %% ../../nbs/explainers/attn_lrp.ipynb #4b18d0c8
+# %% ../../nbs/explainers/attn_lrp.ipynb #2cb3bf80
 @dataclass
 class Options:
     "The choices of a pass, and where it takes notes"
@@ -138,7 +142,7 @@ def _stabilized(rule, epsilon):
         return straight(out, (out, y/_moved_from_zero(y, epsilon)))
     return stabilized if epsilon else rule
 
-# %% ../../nbs/explainers/attn_lrp.ipynb #657e2563
+# %% ../../nbs/explainers/attn_lrp.ipynb #da6572ba
 def _with_gamma(rule, options):
     "Linear layers and convolutions with the γ rule"
     def layer(call):
@@ -155,7 +159,7 @@ def _with_gamma(rule, options):
         return straight(y, (z, back))
     return layer
 
-# %% ../../nbs/explainers/attn_lrp.ipynb #c04164a7
+# %% ../../nbs/explainers/attn_lrp.ipynb #1bc4efac
 @dataclass
 class Entry:
     "What happened to relevance at one operation"
@@ -175,7 +179,7 @@ def _watched(call, z):
         return g
     return straight(value.clone() if call.in_place else z, (z, back))
 
-# %% ../../nbs/explainers/attn_lrp.ipynb #e42ecba8
+# %% ../../nbs/explainers/attn_lrp.ipynb #a54e0f34
 _affine = {'linear', 'matrix', 'norm', 'add', 'constant', 'route', 'layer_norm', 'group_norm', 'unit_norm'}
 _with_epsilon = {'linear', 'norm', 'add', 'constant', 'product', 'layer_norm', 'group_norm', 'unit_norm'}
 
@@ -191,7 +195,7 @@ def _constant_part(call):
     if call.kind in ('activation', 'relu'): return torch.where(call.args[0] == 0, call.elementwise(call.args[0]), 0)
     return None
 
-# %% ../../nbs/explainers/attn_lrp.ipynb #de517fa1
+# %% ../../nbs/explainers/attn_lrp.ipynb #6975cb93
 def _tensors(result): return [result] if isinstance(result, Tensor) else [t for t in result if isinstance(t, Tensor)]
 
 def _note(call, out, constant, epsilon):
@@ -230,7 +234,7 @@ def _answered(rule, options):
         return call.answer(out) if call.in_place and out is not call.args[0] else out
     return answered
 
-# %% ../../nbs/explainers/attn_lrp.ipynb #1b7c1f15
+# %% ../../nbs/explainers/attn_lrp.ipynb #6f25329e
 def _as_it_is(call): return call()
 def _constant_softmax(call): return call().detach()
 
@@ -247,7 +251,7 @@ def attn_lrp_rules(options:Options=Options()) -> dict: # Kind of operation -> ru
     rules |= {kind: _scaling(rules[kind]) for kind in ('constant', 'route')}
     return {kind: _answered(rule, options) for kind, rule in rules.items()} | dict(attention=_attention(options))
 
-# %% ../../nbs/explainers/attn_lrp.ipynb #d597ef4e
+# %% ../../nbs/explainers/attn_lrp.ipynb #3bb8b245
 def attn_relevance(model, # Model
                    x:Tensor, # Images [N,C,H,W]
                    target:Tensor, # [N]
@@ -271,7 +275,7 @@ def attn_lrp(model,     # Model or Learner, such as a vision transformer
     if softmax not in ('taylor', 'constant'): raise BadInput(f"attn_lrp: softmax is 'taylor' or 'constant', not {softmax!r:.60}")
     return attn_relevance(model, x, target, Options(epsilon, gamma, conv_gamma, softmax))[0]
 
-# %% ../../nbs/explainers/attn_lrp.ipynb #7bd4512b
+# %% ../../nbs/explainers/attn_lrp.ipynb #af7042c2
 def _in_order(last):
     "The nodes of autograd's graph behind `last`, each before those that it depends on, with the nodes it depends on"
     after, n_before, to_visit = {}, {last: 0}, [last]
@@ -299,7 +303,7 @@ def _bottlenecks(last) -> set:
         reach = max([reach] + [position[n] for n in after])
     return found
 
-# %% ../../nbs/explainers/attn_lrp.ipynb #16aa8cf6
+# %% ../../nbs/explainers/attn_lrp.ipynb #85f76301
 def relevance_flow(model, x:Tensor, target=None, # As for `attn_lrp`
                    **params, # Of `attn_lrp`
                   ) -> pd.DataFrame: # One row for each operation, in forward order, summed over the images
