@@ -8,7 +8,7 @@ __all__ = ['handlers', 'head_fusions', 'attention_weights', 'sees', 'AttentionRe
            'attention_x_gradient', 'gradient_rollout', 'chefer_generic', 'chefer_rules', 'attention_relevance',
            'chefer_lrp']
 
-# %% ../../nbs/explainers/attention.ipynb #925e3395
+# %% ../../nbs/explainers/attention.ipynb #b3b84007
 import inspect, torch
 from collections import deque
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from ..core import *
 from ..models.operations import *
 from .cam import token_layout, upsampled
 
-# %% ../../nbs/explainers/attention.ipynb #69532460
+# %% ../../nbs/explainers/attention.ipynb #5337844c
 def attention_weights(call:Call, # Of `scaled_dot_product_attention`
                      ) -> tuple: # Weights [...,Q,K], and their product with the values [...,Q,d]
     "What a fused attention computes, in steps"
@@ -38,7 +38,7 @@ def _without_empty_rows(A, mask):
     is_empty = (mask == -torch.inf).all(-1, keepdim=True)
     return A.masked_fill(is_empty, 0) if is_empty.any() else A
 
-# %% ../../nbs/explainers/attention.ipynb #80a6fb08
+# %% ../../nbs/explainers/attention.ipynb #3693c753
 handlers = {} # Name of a function -> function of (recorder, function, arguments, keywords) that runs it
 
 def sees(*names):
@@ -71,7 +71,7 @@ class AttentionRecorder(TorchFunctionMode):
         self.shapes.append(list(A.shape))
         self.read = []
 
-# %% ../../nbs/explainers/attention.ipynb #c5bd4b87
+# %% ../../nbs/explainers/attention.ipynb #6471f9be
 @sees('scaled_dot_product_attention')
 def _fused(seen, f, args, kw):
     A, out = attention_weights(Call(f, args, kw))
@@ -94,7 +94,7 @@ def _multi_head(seen, f, args, kw):
     if not a.need_weights: return out, None
     return out, A.mean(1) if a.average_attn_weights else A
 
-# %% ../../nbs/explainers/attention.ipynb #27456558
+# %% ../../nbs/explainers/attention.ipynb #e30e8fed
 def _heads(a):
     "Queries times their scale, keys and values [N,heads,T,d], and the mask"
     q, k, v = (t.unflatten(-1, (a.num_heads, -1)).permute(1, 2, 0, 3) for t in _projected(a))
@@ -117,7 +117,7 @@ def _added(mask, like):
     if mask is None or mask.dtype != torch.bool: return mask
     return torch.zeros_like(mask, dtype=like.dtype).masked_fill(mask, -torch.inf)
 
-# %% ../../nbs/explainers/attention.ipynb #b2df1d01
+# %% ../../nbs/explainers/attention.ipynb #dda99687
 def _argument(args, kw, at, name): return kw[name] if name in kw else args[at] if len(args) > at else None
 
 @sees('softmax')
@@ -145,7 +145,7 @@ def _transposed(seen, f, args, kw):
     is_turned = len(dims) == 2 and {d % t.ndim - t.ndim for d in dims} == {-1, -2}
     return _same_weights(seen, f, args, kw, turned=True) if is_turned else f(*args, **kw)
 
-# %% ../../nbs/explainers/attention.ipynb #60974138
+# %% ../../nbs/explainers/attention.ipynb #a82bad27
 def _used(seen, A):
     seen.note(A)
     seen.unused.pop(id(A), None)
@@ -167,7 +167,7 @@ def _einsum(seen, f, args, kw):
         if A is not None and letters[-2 if is_turned else -1] not in result: _used(seen, A)
     return f(*args, **kw)
 
-# %% ../../nbs/explainers/attention.ipynb #dd0b8ddc
+# %% ../../nbs/explainers/attention.ipynb #483a71c9
 @sees('conv2d')
 def _convolution(seen, f, args, kw):
     out = f(*args, **kw)
@@ -192,7 +192,7 @@ def _place_patches(seen, sizes):
     before = 0 if h*w in sizes else seen.first # Tokens that already stand before the patches in this part
     seen.first, seen.total = before + sum(sizes[:at]), sum(sizes)
 
-# %% ../../nbs/explainers/attention.ipynb #0953d0db
+# %% ../../nbs/explainers/attention.ipynb #56985e66
 def _are_tokens(seen, t): return bool(seen.shapes) and t.ndim == 3 and len(t) == seen.n
 
 @sees('__getitem__', 'select')
@@ -218,7 +218,7 @@ def _mean_token(seen, f, args, kw):
         if start is not None: seen.read.append(slice(start, start + n))
     return f(*args, **kw)
 
-# %% ../../nbs/explainers/attention.ipynb #3d1b6ee0
+# %% ../../nbs/explainers/attention.ipynb #0c80d309
 _instead = 'Grad-CAM, LRP, occlusion and gradients need no such matrix'
 
 def _why_no_matrix(shapes, n):
@@ -242,7 +242,7 @@ def _check_seen(seen):
     if not seen.read and seen.shapes[-1][2] > 1:
         raise Refused('it is not clear which tokens the scores are read from: neither single tokens nor their mean')
 
-# %% ../../nbs/explainers/attention.ipynb #5a49bb04
+# %% ../../nbs/explainers/attention.ipynb #82874c5d
 def _location(seen, model, size):
     "Slice of the tokens with a location, and their grid"
     n = seen.shapes[-1][3]
@@ -277,7 +277,7 @@ class TokenAttention:
         "One value for each token as a saliency map"
         return upsampled(row[:, self.columns].unflatten(1, self.grid)[:, None], x)
 
-# %% ../../nbs/explainers/attention.ipynb #58e1a63f
+# %% ../../nbs/explainers/attention.ipynb #b95408ff
 def token_attention(model, # Model
                     x:Tensor, # Images [N,C,H,W]
                     keep=lambda A: A, # What to keep of the weights [N,heads,T,T] of each layer
@@ -295,7 +295,7 @@ def found_attention(seen:AttentionRecorder, model, x:Tensor) -> TokenAttention:
     rows = seen.read if seen.shapes[-1][2] > 1 else []
     return TokenAttention(list(seen.kept), rows, *_location(seen, model, x.shape[-2:]))
 
-# %% ../../nbs/explainers/attention.ipynb #54e6de27
+# %% ../../nbs/explainers/attention.ipynb #88eb57fe
 head_fusions = dict(mean=lambda A: A.mean(1), max=lambda A: A.amax(1), min=lambda A: A.amin(1)) # [N,heads,T,T] -> [N,T,T]
 
 @explainer(family='attention', cost=lambda: 1, needs='attention weights', per_pixel=True, source='as in Caron et al. 2021')
@@ -307,7 +307,7 @@ def raw_attention(model,     # Model or Learner, a transformer whose tokens all 
     with torch.no_grad(): found, _ = token_attention(model, x, head_fusions['mean'], n_kept=1)
     return found.map(found.read(found.layers[-1]), x)
 
-# %% ../../nbs/explainers/attention.ipynb #123395a2
+# %% ../../nbs/explainers/attention.ipynb #efdbd70b
 def rollout(row:Tensor, # [N,T]
             layers:list, # Matrices [N,T,T], first layer first
             normalize:bool=True, # Whether to divide each row of A + I by its sum
@@ -323,9 +323,10 @@ def _rolled(found, normalize=True):
     if not found.rows: return rollout(found.layers[-1][:, 0], found.layers[:-1], normalize)
     start = torch.zeros_like(found.layers[-1][:, 0])
     for r in found.rows: start[:, r] += 1/(len(found.rows)*(r.stop - r.start))
-    return rollout(start, found.layers, normalize)
+    row = rollout(start, found.layers, normalize)
+    return row if normalize else row - start # Without I, which says of each token that it stands for itself
 
-# %% ../../nbs/explainers/attention.ipynb #9d78b27f
+# %% ../../nbs/explainers/attention.ipynb #402024dd
 @explainer(family='attention', cost=lambda: 1, needs='attention weights', per_pixel=True, source='Abnar & Zuidema 2020')
 def attention_rollout(model,     # Model or Learner, a transformer whose tokens all attend to each other
                       x:Tensor,  # Images [N,C,H,W] in [0,1]
@@ -339,7 +340,7 @@ def attention_rollout(model,     # Model or Learner, a transformer whose tokens 
 
 for f in (raw_attention, attention_rollout): f.ignores_target = True
 
-# %% ../../nbs/explainers/attention.ipynb #ccdd6cb8
+# %% ../../nbs/explainers/attention.ipynb #cfd2c56f
 def attention_and_gradients(model, x:Tensor, # Images [N,C,H,W]
                             target:Tensor, # [N]
                            ) -> tuple: # `TokenAttention`, and a derivative [N,heads,T,T] for each layer
@@ -357,7 +358,7 @@ def _with_gradients(found, G, positive=True):
     found.layers = [(p.relu_() if positive else p).mean(1) for p in products]
     return found
 
-# %% ../../nbs/explainers/attention.ipynb #582a1111
+# %% ../../nbs/explainers/attention.ipynb #64881a00
 _gradients_and_weights = dict(family='attention', needs='gradients and attention weights', per_pixel=True)
 
 @explainer(cost=lambda: 2, source='attention times its derivative; positive part in Barkan et al. 2021', **_gradients_and_weights)
@@ -390,7 +391,7 @@ def chefer_generic(model,     # Model or Learner, a transformer whose tokens all
     found = _with_gradients(*attention_and_gradients(model, x, target))
     return found.map(_rolled(found, normalize=False), x)
 
-# %% ../../nbs/explainers/attention.ipynb #a09223ca
+# %% ../../nbs/explainers/attention.ipynb #1384f862
 def _quotient(R, y):
     "R/y; 0 where y is 0. The summand of the authors' code keeps tiny denominators away from zero"
     return (R/(y + torch.where(y < 0, -1e-9, 1e-9))).masked_fill(y == 0, 0)
@@ -404,7 +405,7 @@ def _proportional(call, y, contributions, share=1.):
     kept = call.keep(contributions)
     return call.answer(straight(y, (contributions, lambda R: share*_quotient(R, kept))))
 
-# %% ../../nbs/explainers/attention.ipynb #6a97a3b4
+# %% ../../nbs/explainers/attention.ipynb #ca5496a3
 def _z_plus(call):
     "The z⁺ rule for linear layers and convolutions; other linear functions in proportion to their inputs"
     if call.name not in ('linear', 'conv2d'): return _linear_in_one(call)
@@ -427,7 +428,7 @@ def _halves(call):
     y = call(*[_times_value(call, a) for a in call.args[:2]])
     return _proportional(call, y.detach(), y, .5)
 
-# %% ../../nbs/explainers/attention.ipynb #a4bfb37f
+# %% ../../nbs/explainers/attention.ipynb #1bbdef2e
 def _summands(call, n):
     "The sum of two activations, for `n` images: in proportion to their values, each rescaled"
     a, b = call.args[:2]
@@ -458,7 +459,7 @@ def _constant(call):
     if y.shape != z.shape: raise Refused(f"it has no rule for {call.name} with a constant of another shape")
     return call.answer(straight(y, (z, _unchanged)))
 
-# %% ../../nbs/explainers/attention.ipynb #b09f90f3
+# %% ../../nbs/explainers/attention.ipynb #5c24d438
 def chefer_rules(n:int) -> dict: # Number of images
     "The rules for `run_with` by which relevance reaches the attention weights"
     unchanged = dict.fromkeys('relu activation layer_norm unit_norm softmax'.split(), _passed_on)
