@@ -25,7 +25,7 @@ from xainb.models.zoo import build_model, demo_nets
 
 columns = ['family', 'model', 'weights', 'method', 'verdict', 'evidence', 'measured', 'seconds', 'checked']
 methods = ['gradient', 'integrated_gradients', 'guided_backprop', 'deconvnet', 'deep_lift', 'lrp_epsilon', 'lrp', 'attn_lrp',
-           'cam', 'gradcam', 'rollout', 'attention_rollout', 'attention_gradcam', 'generic_attention', 'transformer_attribution']
+           'cam', 'gradcam', 'raw_attention', 'attention_rollout', 'gradient_rollout', 'attention_x_gradient', 'chefer_generic', 'chefer_lrp']
 # timm's names with the side of the image; those of variable size without an argument img_size take any side
 of_timm = dict.fromkeys('''resnet10t resnetv2_18 regnetx_002 regnety_002 densenet121 vgg11_bn mobilenetv2_050 mobilenetv3_small_050
     mobilenetv4_conv_small_035 efficientnet_lite0 ghostnet_050 ghostnetv3_050 hrnet_w18_small dla46_c nf_regnet_b0 repvgg_a0

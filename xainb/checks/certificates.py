@@ -19,6 +19,8 @@ from ..explainers.gradient import baseline_image, gray_levels
 from ..explainers.cam import recording, class_map, find_feature_map, layer_name, location_test, map_reader
 from ..explainers.rules import gates, relevance
 from ..explainers.lrp_composites import composite_relevance
+from ..explainers.attention import token_attention
+from ..explainers.attn_lrp import relevance_flow
 from ..explainers.boundary import agi_paths
 from ..explainers.boundary_search import boundary_search
 import xainb.explainers.controls, xainb.explainers.ensembles
@@ -204,6 +206,33 @@ def _rule_counts(layers):
     n_folded = sum(layer['is_folded'] for layer in layers)
     rules = ', '.join(f'{rule} in {n}' for rule, n in counts.items())
     return f"{rules} of {len(layers)} layers, {n_folded} with a batch norm folded in"
+
+# %% ../../nbs/checks/certificates.ipynb #e4a70856
+@measures('attn_lrp')
+def _attn_lrp(case, name):
+    case.map(name) # Raises if the explainer is not applicable
+    case, score, remark = _telling(case, case.scores(), 'score')
+    flow = relevance_flow(case.model, case.x, case.target, **case.params.get(name, {}))
+    total, size, layers = flow.attrs['score'], score.double().abs().sum().item(), flow[flow.is_layer]
+    gap = abs(flow.attrs['attribution'] + flow.kept.sum() - total)/size
+    worst = (layers.received + layers.kept_later - total).abs().max()/size
+    sentence = (f'all but {_as_fraction(gap)} of the score accounted for, and all but {_as_fraction(worst)} at the worst of '
+                f'{len(layers)} layers; biases, softmax and norms keep {_percent(flow.kept.sum()/total)}{remark}')
+    return _exact_if(max(gap, worst) <= tolerance), sentence, worst
+
+# %% ../../nbs/checks/certificates.ipynb #439e4e25
+@measures('raw_attention', 'attention_rollout', 'gradient_rollout', 'attention_x_gradient', 'chefer_generic', 'chefer_lrp')
+def _attention(case, name):
+    case.map(name) # Raises if the explainer is not applicable
+    with frozen(case.model), torch.no_grad(): found, out = token_attention(case.model, case.x)
+    scores, h, w = case.scores(), *found.grid
+    off = ((out - scores).abs().max()/scores.abs().max().clamp(min=1e-30)).item()
+    sums = max((A.sum(-1) - 1).abs().max().item() for A in found.layers)
+    tokens = found.layers[0].shape[-1]
+    sentence = (f'{counted(len(found.layers), "layer")} of attention among {tokens} tokens, {h} × {w} of them patches; '
+                f'in steps, the scores are {_as_fraction(off)} off')
+    if sums > tolerance: sentence += f'; weights add up to 1 only within {_as_fraction(sums)}'
+    return _exact_if(off <= tolerance and sums <= tolerance), sentence, off
 
 # %% ../../nbs/checks/certificates.ipynb #0f6d977d
 @measures('guided_backprop', 'deconvnet', 'guided_gradcam')
