@@ -20,7 +20,7 @@ from .core import explainer_registry, unknown_name, BadInput
 
 # %% ../nbs/viz.ipynb #1de9fbe1
 families = dict(gradient='#0072B2', ensemble='#56B4E9', perturbation='#E69F00', cam='#009E73',
-                boundary='#882255', control='#999999')
+                boundary='#882255', attention='#D55E00', control='#999999')
 trainings = dict(vanilla='#0072B2', robust='#E69F00', advprop='#882255')
 _cycle = ['#0072B2', '#E69F00', '#009E73', '#882255', '#56B4E9', '#D55E00', '#000000', '#999999']
 
