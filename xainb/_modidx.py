@@ -1730,6 +1730,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                 'xainb/explainers/rules.py'),
                                         'xainb.explainers.rules._epsilon_rule': ( 'explainers/rules.html#_epsilon_rule',
                                                                                   'xainb/explainers/rules.py'),
+                                        'xainb.explainers.rules._for_transformers': ( 'explainers/rules.html#_for_transformers',
+                                                                                      'xainb/explainers/rules.py'),
                                         'xainb.explainers.rules._gate_rule': ( 'explainers/rules.html#_gate_rule',
                                                                                'xainb/explainers/rules.py'),
                                         'xainb.explainers.rules._gated': ('explainers/rules.html#_gated', 'xainb/explainers/rules.py'),

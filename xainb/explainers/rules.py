@@ -338,8 +338,10 @@ def relevance(model, # Model
               absorbed:list|None=None, # Receives the relevance that biases and ε keep, one number for each operation
              ) -> tuple: # Relevance [N,C,H,W], and the target's scores [N]
     "LRP-ε together with the scores that it distributes"
-    rules = _lrp_rules(epsilon, absorbed)
+    rules = _lrp_rules(epsilon, absorbed) | dict.fromkeys(('layer_norm', 'softmax', 'attention'), _for_transformers)
     return _backward(model, x, target, rules, {*rules, 'maximum', 'route'}, start=lambda score: score)[:2]
+
+def _for_transformers(call): raise Refused(f"it has no rule for {call.name}, and attn_lrp has one")
 
 @explainer(family='gradient', cost=lambda: 2, needs='gradients',
            source='Bach et al. 2015; gates as in Arras et al. 2017')
