@@ -13,7 +13,7 @@ few = dict(integrated_gradients=dict(n_steps=4), expected_gradients=dict(n_sampl
            smoothgrad=dict(n_samples=3), smoothgrad_squared=dict(n_samples=3), vargrad=dict(n_samples=3), adversarial_gradient_integration=dict(n_steps=3),
            boundary_saliency_map=dict(search=dict(radii=(.25, 1., 4.), n_steps=3, cw=3)), boundary_integrated_gradients=dict(n_steps=3) | search, boundary_deep_lift=search, boundary_smoothgrad=dict(n_samples=2) | search)
 few_of_metric = dict(parameter_randomization=dict(stops=2), max_sensitivity=dict(n_samples=2), infidelity=dict(n_samples=4), insertion=dict(n_steps=3), deletion=dict(n_steps=3), fidelity=dict(n_steps=3), f_fidelity=dict(n_samples=2), single_deletion=dict(patches=2), road=dict(fractions=(.2, .5)), tile_scores=dict(only_decided=False))
-names = [n for n in explainer_registry if explainer_registry[n].__module__.startswith('xainb.')]
+names = [n for n, e in explainer_registry.items() if e.__module__.startswith('xainb.') and e.family != 'attention'] # A CNN has none
 
 x = small_images()
 target = torch.tensor([0, 3, 1])
