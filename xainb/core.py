@@ -7,7 +7,7 @@ __all__ = ['explainer_registry', 'metric_registry', 'zoo_registry', 'dataset_reg
            'reductions', 'not_finite', 'BadInput', 'NotApplicable', 'Refused', 'unknown_name', 'Registry',
            'list_explainers', 'explainer_table', 'list_metrics', 'metric_table', 'list_datasets', 'dataset_table',
            'head_reading', 'as_model', 'device_of', 'exclusive_use', 'Scores', 'head_of', 'as_probabilities',
-           'is_predicted', 'read_scores', 'frozen', 'seeded', 'default_batch_size', 'default_step_batch',
+           'is_predicted', 'tensors_in', 'read_scores', 'frozen', 'seeded', 'default_batch_size', 'default_step_batch',
            'batch_size_for', 'halving_on_oom', 'in_batches', 'to_model_device', 'logits', 'Passes', 'count_passes',
            'count_cost', 'LRUCache', 'at_least_one', 'check_seed', 'chunks', 'check_images', 'check_target', 'Number',
            'Several', 'Kind', 'AnyOf', 'ranges_of', 'check_params', 'dataset', 'target_name', 'with_target',
@@ -303,18 +303,18 @@ def is_predicted(scores:Tensor, # [N, classes]
 # %% ../nbs/core.ipynb #d24d2b09
 _half = torch.float16, torch.bfloat16
 
-def _tensors(out):
+def tensors_in(out):
     "All tensors in an output, also in nested tuples and dictionaries"
     if isinstance(out, Tensor): return [out]
     values = out.values() if isinstance(out, Mapping) else out if isinstance(out, (tuple, list)) else ()
-    return [t for v in values for t in _tensors(v)]
+    return [t for v in values for t in tensors_in(v)]
 
 # %% ../nbs/core.ipynb #c0e01011
 def _scores_among(out, n, name):
     "The one tensor of `out` that holds the scores"
     named = out.get('logits') if isinstance(out, Mapping) else getattr(out, 'logits', None)
     if isinstance(named, Tensor): return named
-    found, kind = _tensors(out), type(out).__name__
+    found, kind = tensors_in(out), type(out).__name__
     if not found: raise BadInput(f"{name} gives {kind}, which holds no tensor, and scores are floats [{n}, classes]")
     possible = [t for t in found if t.ndim == 2 and len(t) == n and t.is_floating_point()]
     if len(possible) == 1 and possible[0] is found[0]: return possible[0]
@@ -602,7 +602,7 @@ def count_passes(model):
     def count_backward(grad): n.backward += len(grad)
     def count_forward(module, args, out):
         n.forward += len(args[0])
-        for t in _tensors(out)[:1]:
+        for t in tensors_in(out)[:1]:
             if t.requires_grad: t.register_hook(count_backward)
     with exclusive_use(model):
         handle = model.register_forward_hook(count_forward)
@@ -924,7 +924,7 @@ def _value(f, out, n):
     return value.float() if value.dtype in _half else value
 
 def _described_output(out):
-    found = ', '.join(str(list(t.shape)) for t in _tensors(out))
+    found = ', '.join(str(list(t.shape)) for t in tensors_in(out))
     return f"an output {found}" if isinstance(out, Tensor) else f"an output {type(out).__name__} of {found or 'no tensor'}"
 
 # %% ../nbs/core.ipynb #6f57b0cd

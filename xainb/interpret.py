@@ -303,6 +303,7 @@ def _sorted_labels(t): return t.argsort(descending=True, stable=True)
 @patch
 def _with_classes(self:AttributionInterpretation, what):
     "Raise an error if the true classes of the images are not known"
+    if head_of(self.model) != 'classes': raise NotApplicable(f"{what} need classes that exclude each other, which labels do not")
     if self.correct is None: raise BadInput(f"{what} compare predictions with true classes, and these images have none: pass y=")
 
 @patch(as_prop=True)
@@ -358,7 +359,8 @@ def _plot_images(self:AttributionInterpretation, at, explainers, true, titles):
 
 @patch
 def _title(self:AttributionInterpretation, i):
-    predicted, true, p = self.predicted[i], self.y[i], self.scores[i].float().softmax(0)[self.predicted[i]]
+    predicted, true = self.predicted[i], self.y[i]
+    p = as_probabilities(self.scores[i][None].float(), self.model)[0, predicted]
     name = f'{self._class_name(predicted)}, {p:.0%}'
     return name if self.correct is None or predicted == true else f'{name}\n(true: {self._class_name(true)})'
 
@@ -498,12 +500,12 @@ def __repr__(self:Audit): return self.recommendation()
 # %% ../nbs/interpret.ipynb #3090be5a
 @patch
 def differences(self:Audit) -> pd.DataFrame: # explainer, mean, low, high, n
-    "How much better each explainer is than the leader on the same images, with the intervals that decide."
+    "How much better each explainer is than the leader on the same images (negative: worse), with the intervals that decide."
     leader, c = self.leader() or self.ranking.explainer[0], self.comparison
     level = 1 - c.alpha/max(1, len(c.names)*(len(c.names) - 1)//2)
     def difference(name):
         common = [i for i in c.scores[name] if i in c.scores[leader]]
-        d = [c.scores[name][i] - c.scores[leader][i] for i in common]
+        d = [c.sign*(c.scores[name][i] - c.scores[leader][i]) for i in common]
         return interval(d, level)._asdict() if name != leader else dict(mean=0., low=0., high=0., n=len(common))
     return pd.DataFrame([dict(explainer=n, **difference(n)) for n in self.ranking.explainer])
 
@@ -512,7 +514,7 @@ def plot(self:Audit): # Figure
     "Plot the mean score of each explainer with its interval, and the differences to the leader that decide."
     leader = self.leader() or self.ranking.explainer[0]
     flag = f', {not_discriminating}'*(self.discriminates().discriminates == 'no')
-    means, minus = f'mean {self.metric}{flag}', f'minus {leader}'
+    means, minus = f'mean {self.metric}{flag}', f'better than {leader} by'
     family = {n: explainer_registry[n].family for n in self.ranking.explainer}
     table = pd.concat([self.ranking.assign(panel=means), self.differences().assign(panel=minus)])
     table = table.assign(family=table.explainer.map(family))

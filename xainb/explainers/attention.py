@@ -18,7 +18,8 @@ from torch.overrides import TorchFunctionMode
 import torch.nn.functional as F
 from ..core import *
 from ..models.operations import *
-from .cam import token_layout, upsampled
+from .cam import prefix_tokens, token_layout, upsampled
+from .rules import lrp_rules
 
 # %% ../../nbs/explainers/attention.ipynb #5337844c
 def attention_weights(call:Call, # Of `scaled_dot_product_attention`
@@ -247,17 +248,12 @@ def _location(seen, model, size):
     "Slice of the tokens with a location, and their grid"
     n = seen.shapes[-1][3]
     if seen.grid and seen.total == n: return slice(seen.first, seen.first + seen.grid[0]*seen.grid[1]), seen.grid
-    (H, W), prefix = size, _prefix_tokens(model)
+    (H, W), prefix = size, prefix_tokens(model) or 0
     grids = [seen.grid] if seen.grid else [(H//s, W//s) for s in range(2, min(H, W) + 1) if H % s == 0 == W % s]
     layout = token_layout(n, grids, size, prefix)
     if layout is None or layout.others != prefix:
         raise Refused(f'it is not clear where its {n} tokens lie: no grid of patches with {prefix} other tokens was seen')
     return slice(prefix, n), layout.grid
-
-def _prefix_tokens(model):
-    "How many tokens belong to no location, if the model says so, otherwise none"
-    numbers = (getattr(m, 'num_prefix_tokens', None) for m in model.modules())
-    return next((n for n in numbers if isinstance(n, int)), 0)
 
 @dataclass
 class TokenAttention:
@@ -447,23 +443,12 @@ def _rescaled(R, parts):
     shares = [_quotient(s.abs(), sum(s.abs() for s in sums))*total(R) for s in sums]
     return [p*_quotient(share, s) for p, share, s in zip(parts, shares, sums)]
 
-def _unchanged(relevance): return relevance
-def _passed_on(call):
-    z = call.args[0]
-    return call.answer(straight(call(z.detach()), (z, _unchanged)))
-
-def _constant(call):
-    z, = call.inputs()
-    args = [a.detach().clone() if a is z else a for a in call.args]
-    y = call(*args)
-    if y.shape != z.shape: raise Refused(f"it has no rule for {call.name} with a constant of another shape")
-    return call.answer(straight(y, (z, _unchanged)))
-
 # %% ../../nbs/explainers/attention.ipynb #5c24d438
 def chefer_rules(n:int) -> dict: # Number of images
     "The rules for `run_with` by which relevance reaches the attention weights"
-    unchanged = dict.fromkeys('relu activation layer_norm unit_norm softmax'.split(), _passed_on)
-    return unchanged | dict(linear=_z_plus, product=_halves, add=lambda call: _summands(call, n), constant=_constant)
+    of_lrp = lrp_rules(epsilon=0., absorbed=None) # Of which two pass relevance on unchanged
+    unchanged = dict.fromkeys('relu activation layer_norm unit_norm softmax'.split(), of_lrp['activation'])
+    return unchanged | dict(linear=_z_plus, product=_halves, add=lambda call: _summands(call, n), constant=of_lrp['constant'])
 
 def attention_relevance(model, x:Tensor, # Images [N,C,H,W]
                         target:Tensor, # [N]

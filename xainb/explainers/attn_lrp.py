@@ -196,8 +196,6 @@ def _constant_part(call):
     return None
 
 # %% ../../nbs/explainers/attn_lrp.ipynb #6975cb93
-def _tensors(result): return [result] if isinstance(result, Tensor) else [t for t in result if isinstance(t, Tensor)]
-
 def _note(call, out, constant, epsilon):
     "Note what arrives at one result in the backward pass, and how much of it the operation keeps"
     y, entry = call.keep(out), call.entry
@@ -216,8 +214,8 @@ def _accounted(rule, options):
         with torch.no_grad(): constants = _constant_part(call)
         call.args, call.kw = mapped_arguments(call, partial(_watched, call))
         out = rule(call)
-        call.args, results = original, _tensors(out)
-        constants = _tensors(constants) if constants is not None else [0.]*len(results)
+        call.args, results = original, tensors_in(out)
+        constants = tensors_in(constants) if constants is not None else [0.]*len(results)
         for t, constant in zip(results, constants):
             if t.requires_grad: _note(call, t, constant, options.epsilon*(call.kind in _with_epsilon))
         options.log.append(call.entry)
