@@ -8,7 +8,7 @@ $(READY): constraints.txt settings.ini setup.py pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 10) and 'xainb needs Python 3.10 or newer, not ' + sys.version.split()[0])"
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt uv
-	$(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[dev,oracles]'
+	$(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[dev,oracles,browser]'
 	touch $@
 
 .PHONY: sweep test test-all test-lowest matrix docs
