@@ -7,7 +7,7 @@ repo = Path(__file__).parent.parent
 def _cell(cell):
     source = ''.join(cell['source'])
     if cell['cell_type'] == 'markdown':
-        return [re.sub(r'\]\(([\w/]+)\.html\)', r'](nbs/\1.ipynb)', source.replace('](images/', '](nbs/images/'))]
+        return [re.sub(r'\]\((?=[\w/]+\.ipynb|images/)', '](nbs/', source)]
     if source.startswith('#| hide'): return []
     texts = [''.join(o.get('text') or o.get('data', {}).get('text/plain', '')) for o in cell['outputs']]
     return [f'```python\n{source}\n```'] + [f'```\n{t.rstrip()}\n```' for t in texts if t]
