@@ -76,8 +76,8 @@ class Registry(dict):
         return self[today]
 
     def match(self, pattern:str='*') -> list:
-        "The names that match a shell-style `pattern`"
-        return [n for n in self if fnmatch.fnmatch(n, pattern)]
+        "The names that match a shell-style `pattern`, in alphabetical order: the order of registration depends on the imports"
+        return sorted(n for n in self if fnmatch.fnmatch(n, pattern))
 
     def table(self, pattern:str='*') -> pd.DataFrame:
         "One row for each entry that matches `pattern`, one column for each fact"
