@@ -158,11 +158,11 @@ class MixBN(nn.Module):
 def _swap(net, kind, f):
     for name, child in net.named_children():
         if isinstance(child, kind): setattr(net, name, f(child))
-        else: _swap(child, kind, f)
+        elif not isinstance(child, MixBN): _swap(child, kind, f)
     return net
 
 def mix_bn(net:nn.Module) -> nn.Module:
-    "Give each batch norm of `net` a second set of parameters and statistics"
+    "Give each batch norm of `net` a second set of parameters and statistics, unless it has one"
     return _swap(net, nn.BatchNorm2d, MixBN)
 
 # %% ../../nbs/models/training.ipynb #3d44811a
@@ -173,7 +173,10 @@ def main_bn(net:nn.Module) -> nn.Module:
 # %% ../../nbs/models/training.ipynb #4422c4bc
 class AdvProp(PGDTraining):
     "Train on the mean of the clean and the attacked loss, each with its own batch norm (Xie et al. 2020)"
-    def before_fit(self): mix_bn(self.model)
+    def before_fit(self):
+        known = any(isinstance(m, MixBN) for m in self.model.modules())
+        mix_bn(self.model)
+        if not known: self.learn.create_opt() # The optimizer moves the parameters of the second set, too
     def after_fit(self): main_bn(self.model)
     def before_batch(self): pass
     def _route(self, attacked):
