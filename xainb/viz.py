@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['families', 'trainings', 'colors', 'style', 'CompactFigure', 'canvas', 'as_picture', 'draw_ground_truth', 'show_maps',
            'plot_curves', 'plot_bands', 'plot_intervals', 'plot_ranks', 'plot_critical_difference', 'heat_table',
-           'scatter_fit', 'shared_legend', 'verdict_html', 'counted', 'figure_html']
+           'label_points', 'scatter_fit', 'shared_legend', 'verdict_html', 'counted', 'figure_html']
 
 # %% ../nbs/viz.ipynb #c79d02b0
 import base64, html, io
@@ -418,7 +418,8 @@ def _number(ax, i, j, value, fmt, im, best):
 
 # %% ../nbs/viz.ipynb #bb8b7540
 _label_offsets = [(7, 0, 'left'), (-7, 0, 'right'), (0, 9, 'center'), (0, -10, 'center'),
-                  (6, 7, 'left'), (-6, -8, 'right'), (6, -8, 'left'), (-6, 7, 'right')] # In points, with the alignment
+                  (6, 7, 'left'), (-6, -8, 'right'), (6, -8, 'left'), (-6, 7, 'right'),
+                  (6, 18, 'left'), (6, -19, 'left'), (-6, 18, 'right'), (-6, -19, 'right')] # In points, with the alignment
 
 # %% ../nbs/viz.ipynb #71a01015
 def _clashes(extent, labels, points, panel):
@@ -428,8 +429,10 @@ def _clashes(extent, labels, points, panel):
     return covered + sum(not panel.contains(*c) for c in corners)
 
 # %% ../nbs/viz.ipynb #71a01016
-def _annotate(ax, x, y, labels):
-    "Writes each label next to its point, where it covers the fewest others"
+def label_points(ax, # Panel with the points, with its final scales and limits
+                 x, y, # [N] coordinates
+                 labels): # [N] texts
+    "Write each label next to its point, where it covers the fewest others"
     ax.figure.draw_without_rendering() # Lays out the axes, so that positions in pixels exist
     points, taken = [ax.transData.transform((a, b)) for a, b in zip(x, y)], []
     kw = dict(textcoords='offset points', va='center', fontsize=8, color='#333333')
@@ -462,7 +465,7 @@ def scatter_fit(x, y,         # [N] coordinates, one point for each model
         ax.plot(ends, line, color='#888888', linewidth=1, linestyle='--', zorder=1)
     ax.set(xlabel=xlabel, ylabel=ylabel, title=note)
     ax.margins(.12)
-    if labels is not None: _annotate(ax, x[keep], y[keep], np.asarray(labels, dtype=object)[keep])
+    if labels is not None: label_points(ax, x[keep], y[keep], np.asarray(labels, dtype=object)[keep])
     if len(tint) > 1: _legend(ax.figure, tint)
     return ax.figure
 
