@@ -4230,6 +4230,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                        'xainb.sweeps.evaluate._measured_where': ( 'sweeps/evaluate.html#_measured_where',
                                                                                   'xainb/sweeps/evaluate.py'),
                                        'xainb.sweeps.evaluate._members': ('sweeps/evaluate.html#_members', 'xainb/sweeps/evaluate.py'),
+                                       'xainb.sweeps.evaluate._new_cifar_network': ( 'sweeps/evaluate.html#_new_cifar_network',
+                                                                                     'xainb/sweeps/evaluate.py'),
                                        'xainb.sweeps.evaluate._outlined': ('sweeps/evaluate.html#_outlined', 'xainb/sweeps/evaluate.py'),
                                        'xainb.sweeps.evaluate._passes_in_vain': ( 'sweeps/evaluate.html#_passes_in_vain',
                                                                                   'xainb/sweeps/evaluate.py'),

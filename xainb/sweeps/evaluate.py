@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['nine_explainers', 'control_explainers', 'published_settings', 'demo_settings', 'photo_settings', 'smoke_settings',
            'on_grids', 'four_metrics', 'four_metrics_and_fidelity', 'scene_metrics', 'boundary_pairs',
-           'transformer_settings', 'paper_models', 'EvaluationProfile', 'with_samples', 'load_images', 'accuracy_units',
-           'explainer_units', 'map_names', 'evaluation_id', 'evaluation_work', 'undefined_on', 'check_model',
-           'network_of', 'with_checksum', 'check_profile', 'plan_evaluation', 'blank_network', 'outline_evaluation',
-           'forward_passes', 'tuned_for', 'device_name', 'facts', 'measure_accuracy', 'evaluate']
+           'transformer_settings', 'paper_models', 'cifar_settings', 'cifar_metrics', 'EvaluationProfile',
+           'with_samples', 'load_images', 'accuracy_units', 'explainer_units', 'map_names', 'evaluation_id',
+           'evaluation_work', 'undefined_on', 'check_model', 'network_of', 'with_checksum', 'check_profile',
+           'plan_evaluation', 'blank_network', 'outline_evaluation', 'forward_passes', 'tuned_for', 'device_name',
+           'facts', 'measure_accuracy', 'evaluate']
 
 # %% ../../nbs/sweeps/evaluate.ipynb #99b6b460
 from contextlib import contextmanager
@@ -325,11 +326,15 @@ def blank_network(spec:str) -> torch.nn.Module:
     "The network that a model string names, with random weights if it comes from torchvision or timm"
     library, net, _, options = split_model_string(spec)
     builder = dict(torchvision=torchvision_network, timm=timm_network).get(library)
+    if library == 'cifar10': return _new_cifar_network(spec)
     if not builder: return build_model(spec)
     normal = normalization_of(library, net, options)
     passed_on = {k: v for k, v in options.items() if k not in ('sha256', 'training', 'name', 'classes')}
     with seeded(0):
         return normalized(builder(net, int(options.get('classes', 1000)), passed_on), normal.mean, normal.std).eval()
+
+def _new_cifar_network(spec): # The zoo may not be trained yet
+    with seeded(0): return new_network(f'cifar10/{model_card(spec).arch}')().eval()
 
 # %% ../../nbs/sweeps/evaluate.ipynb #e5a10004
 def outline_evaluation(p:EvaluationProfile) -> Plan|None:
@@ -337,7 +342,8 @@ def outline_evaluation(p:EvaluationProfile) -> Plan|None:
     takes = inspect.signature(dataset_registry[p.dataset]).parameters
     missing = dict(networks=not p.models, images='folder' in takes and not p.data.get('folder'))
     if not any(missing.values()): return
-    side = p.data.get('crop', takes['crop'].default) if 'crop' in takes else load_images(p, 1).x.shape[-1]
+    sized = next((k for k in ('crop', 'size') if k in takes), None)
+    side = p.data.get(sized, takes[sized].default) if sized else load_images(p, 1).x.shape[-1]
     found = _outlined(p, side)
     accuracy = accuracy_units(p, range(max(p.images, p.accuracy_images, p.shift_images)))
     runs, work = _runs_of(p, found, accuracy, p.images, '')
@@ -379,6 +385,17 @@ add_profile(EvaluationProfile('photos', 'your photographs and your networks, wit
 add_profile(EvaluationProfile('imagenet', 'the published protocol at full size: give --models and --data',
     published_settings, 'photos', metrics=on_grids | four_metrics,
     images=2000, accuracy_images=50000, shift_images=2000));
+
+# %% ../../nbs/sweeps/evaluate.ipynb #3fb6428b
+cifar_settings = demo_settings | dict(guided_backprop={}, smoothgrad=dict(n_samples=10, noise=.034))
+cifar_metrics = on_grids | dict(insertion=dict(n_steps=10), deletion=dict(n_steps=10), single_deletion={},
+                                fidelity=dict(n_steps=10, read='probability'))
+add_profile(EvaluationProfile('cifar10-zoo', 'twelve small networks on CIFAR-10, trained by xainb.models.cifar_zoo: give its folder as --data',
+    cifar_settings, 'image_folder', models=['cifar10/*'], metrics=cifar_metrics, images=320, accuracy_images=10000,
+    shift_images=1000, chunk=40))
+add_profile(EvaluationProfile('photos-300', '300 photographs and your networks, with enough samples for intervals that decide: a night',
+    with_samples(16, 20, 200, 40, n_masks=800, p=.5), 'photos', images=300, shift_images=100, chunk=10,
+    metrics=on_grids | four_metrics | dict(insertion=dict(n_steps=8), deletion=dict(n_steps=8))));
 
 # %% ../../nbs/sweeps/evaluate.ipynb #dd0a561f
 def _score_cost(m, params):
