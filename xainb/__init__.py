@@ -45,7 +45,7 @@ _public = { # Module -> names; this is the only list of public names
                             'top_k_intersection pxap',
     'metrics.perturbation': 'deletion insertion road perturbation_curves reduction_test synthesis_test augmentation_test single_deletion',
     'metrics.fidelity': 'fidelity plot_fidelity',
-    'metrics.conventions': 'list_conventions convention_table compare_conventions',
+    'metrics.conventions': 'list_conventions compare_conventions',
     'metrics.sanity': 'parameter_randomization random_logit max_sensitivity infidelity',
     'metrics.complexity': 'complexity sparseness',
     'checks.explainers': 'check_explainer',
@@ -63,6 +63,7 @@ _public = { # Module -> names; this is the only list of public names
     'reports.evaluate': 'EvaluationReport',
     'reports.roar': 'RoarReport',
     'reports.trend': 'TrendReport',
+    'explorer.explore': 'explore',
 }
 _module_of = {name: f'xainb.{module}' for module, names in _public.items() for name in names.split()}
 layers = ( # The parts of the package, lowest first; a part imports only from layers below its own

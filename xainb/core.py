@@ -986,7 +986,7 @@ def explainer(family:str, # gradient, perturbation, cam, boundary, control, …
             a = _explain(f, checked(kw), needs, per_image or {}, model, x, target, batch_size)
             one_channel = a.shape[1] == 1 and x.shape[1] == 1
             return a.as_subclass(SaliencyMap) if one_channel and call.per_pixel(**kw) else a
-        call.checked, call.cost = checked, _cost_of(f, cost, params, allowed)
+        call.checked, call.ranges, call.cost = checked, allowed, _cost_of(f, cost, params, allowed)
         call.per_pixel = _per_pixel_of(per_pixel, family, params)
         call.params, call.family = params, family
         call.facts = dict(family=family, passes=call.cost(), needs=needs, source=source)

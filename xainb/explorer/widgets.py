@@ -181,7 +181,7 @@ def _run(self:Worker):
     while job := self._next():
         try:
             with _collecting_warnings(job.warnings): job.work(job)
-            status, failure = Status('idle'), None
+            status, failure = Status('idle', '; '.join(job.warnings[:2])), None
         except Cancelled: continue
         except Exception as e: status, failure = Status('failed', sentence_of(e)), e
         self.report(job, status, failure)
@@ -264,7 +264,9 @@ def legend_html(scale:float, sign:str='both') -> str:
     span = np.linspace(0, 1, 9) if sign == 'magnitude' else (np.linspace(low, high, 9)/scale + 1)/2
     stops = ', '.join('#' + bytes(int(255*v) for v in cmap(t)[:3]).hex() for t in span)
     bar = f'<span class="xainb-scale" style="background:linear-gradient(to right, {stops})"></span>'
-    return f'<span class="xainb-legend">{low:.2g} {bar} {high:.2g}</span>'
+    return f'<span class="xainb-legend">{_minus(low)} {bar} {_minus(high)}</span>'
+
+def _minus(v): return f'{v:.2g}'.replace('-', '−')
 
 def panel_html(title:str, picture:str, note:str='', width:int=192) -> str: # Parts of HTML, `note` in at most two lines
     "A picture between its title and a note, in a box of fixed size"
@@ -276,9 +278,9 @@ css = """
 .xainb-explorer{--xb-ink:var(--jp-ui-font-color1,#222);--xb-soft:var(--jp-ui-font-color2,#5b6470);--xb-line:var(--jp-border-color2,#d5d9de);
   --xb-focus:#0072B2;color:var(--xb-ink);font:13px/1.45 system-ui,sans-serif;max-width:1080px}
 .xainb-explorer .xainb-row{display:flex;flex-flow:row wrap;gap:8px 16px;align-items:flex-start}
-.xainb-explorer .xainb-panels{display:flex;flex-wrap:wrap;gap:12px;overflow:visible}
-.xainb-panel{margin:0;display:flex;flex-direction:column;gap:4px}
-.xainb-title{font-weight:600;white-space:nowrap;overflow:hidden;text-overflow:ellipsis;height:1.45em}
+.xainb-explorer .xainb-panels{display:flex;flex-wrap:wrap;gap:12px;margin:0 0 14px;overflow:visible}
+.xainb-panel{margin:0;font-size:13px;display:flex;flex-direction:column;gap:4px}
+.xainb-title{font-weight:600;line-height:20px;height:20px;white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
 .xainb-note{color:var(--xb-soft,#5b6470);font-size:12px;line-height:1.4;min-height:2.8em}
 .xainb-picture{display:block;border-radius:4px;image-rendering:pixelated;max-width:100%}
 .xainb-legend{display:inline-flex;gap:6px;align-items:center;font-variant-numeric:tabular-nums}
@@ -414,6 +416,7 @@ class Explorer:
     def compute(self, job): "Compute the view, and show it inside `job.showing()`"
     def body_html(self) -> str: return '' # The present view
     def ranges(self) -> dict: return {} # Field of the state -> range
+    def check_values(self, values:dict): "Raise `BadInput` if values of a state do not fit together"
     def lay_out(self, *children): self.widget.children = [W.HTML(style_html, layout=W.Layout(display='none')), *children]
 
     def watch(self, **controls): # Field of the state -> widget with a `value`
@@ -432,13 +435,19 @@ class Explorer:
 # %% ../../nbs/explorer/widgets.ipynb #e7w00060
 @patch
 @contextmanager
-def together(self:Explorer):
-    "Inside the block, controls may change without a request; one follows at its end"
+def quietly(self:Explorer):
+    "Inside the block, controls may change without a request"
     with self.worker.lock:
         self.held += 1
         try: yield
         finally: self.held -= 1
-        self.refresh()
+
+@patch
+@contextmanager
+def together(self:Explorer):
+    "Inside the block, controls may change without a request; one follows at its end"
+    with self.quietly(): yield
+    self.refresh()
 
 @patch
 def wait(self:Explorer, timeout:float|None=None) -> bool: # Seconds; whether the view is complete
@@ -460,8 +469,15 @@ def state(self:Explorer) -> dict:
 def load_state(self:Explorer, state:dict):
     "Show what a state says; nothing changes if it is not a state of this explorer"
     values = StateForm(self.kind, self.version, self.ranges()).read(state)
+    self.check_values(values)
     with self.together():
-        for name, value in values.items(): self.controls[name].value = value
+        for name in self.controls: # In their order, since some controls depend on earlier ones
+            if name in values: self.controls[name].value = values[name]
+
+@patch
+def set(self:Explorer, **values): # Field of the state -> value
+    "Choose several things at once, for example `explorer.set(image=3, sign='positive')`"
+    self.load_state(StateForm(self.kind, self.version, {}).write(**values))
 
 @patch
 def save_html(self:Explorer, path) -> Path: # Ends in .html
