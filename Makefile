@@ -1,4 +1,4 @@
-# make sweep: the twelve-network demo and its report.  make docs: the site (needs Quarto).
+# make sweep: the twelve-network demo and its report.  make docs: the site (needs Quarto).  make preview: the same pages without it, in _preview.
 # make test: notebooks and tests, in minutes.  make test-all: the slow ones too.  make test-lowest and make matrix: other versions and processors.
 PYTHON ?= python3
 BIN = .venv/bin
@@ -11,7 +11,7 @@ $(READY): constraints.txt settings.ini setup.py pyproject.toml
 	$(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[dev,oracles,browser]'
 	touch $@
 
-.PHONY: sweep test test-all test-lowest matrix docs
+.PHONY: sweep test test-all test-lowest matrix docs preview
 sweep: $(READY)
 	$(BIN)/xainb-sweep --profile demo
 
@@ -31,5 +31,8 @@ matrix: $(READY)
 	$(BIN)/python tests/matrix.py
 
 docs: $(READY)
-	@command -v quarto >/dev/null || { echo 'the site needs Quarto: https://quarto.org/docs/get-started/'; exit 1; }
-	$(BIN)/nbdev-docs
+	@command -v quarto >/dev/null || { echo 'the site needs Quarto: https://quarto.org/docs/get-started/ (make preview does without)'; exit 1; }
+	PYTHONPATH=docs $(BIN)/nbdev-docs
+
+preview: $(READY)
+	$(BIN)/python docs/preview.py

@@ -8,7 +8,7 @@ from filelock import FileLock
 import children
 
 # The longest first, so that no worker is left with one of them at the end. The others follow in any order.
-long = ['test_every_docs_page', 'test_load', 'test_roar_command', 'test_trend_command', 'test_cluster', 'runs_on_photographs', 'reports/evaluate', 'interpret', 'holds_and_imports_everything',
+long = ['test_site', 'test_load', 'test_roar_command', 'test_trend_command', 'test_cluster', 'runs_on_photographs', 'reports/evaluate', 'interpret', 'holds_and_imports_everything',
         'same_seed_same_rows', 'killed_sweep', 'checks/explainers', 'templates/report', 'tutorials/', 'studies/roar', 'metrics/fidelity', 'metrics/conventions', 'papers/', 'roar_on_images']
 
 def _rank(item): return next((i for i, name in enumerate(long) if name in item.nodeid), len(long))
