@@ -16,7 +16,7 @@ from ..core import *
 from ..checks.certificates import certify_exactness
 from ..data.images import Images
 from ..explainers.cam import recording
-from ..explainers.explain import class_names, images_for
+from ..explainers.explain import class_names, images_for, with_unit_range
 from .widgets import *
 from ..interpret import AttributionInterpretation, affordable_explainers, learner_images
 from ..metrics.perturbation import filled, fills, perturbation_curves, pixel_order, step_counts
@@ -40,7 +40,11 @@ def _bounded(value, allowed, note):
     low = allowed.low + step*allowed.above
     return W.FloatSlider(value=value, min=low, max=allowed.high, step=step, **note)
 
-def parameter_control(name:str, value, allowed): # Parameter, its value, and its range; None if there is no control for it
+# %% ../../nbs/explorer/model.ipynb #e7m00012
+def parameter_control(name:str, # Of a parameter
+                      value,    # Its present value
+                      allowed,  # Its range
+                     ):         # None if there is no control for it
     "A widget for one parameter of an explainer"
     style = dict(description=name, continuous_update=False, layout=W.Layout(width='98%'))
     if isinstance(value, bool): return W.Checkbox(value, description=name, indent=True)
@@ -51,9 +55,10 @@ def parameter_control(name:str, value, allowed): # Parameter, its value, and its
         return W.IntSlider(value=value, min=int(allowed.low), max=top, step=max(1, top//100), **style)
     if np.isfinite([allowed.low, allowed.high]).all(): return _bounded(value, allowed, style)
     if value <= 0: return W.FloatSlider(value=value, min=min(0, value), max=1, step=.01, **style)
-    return W.FloatLogSlider(value=value, min=np.log10(value) - 1.5, max=np.log10(value) + 1.5, step=.05, readout_format='.2g', **style)
+    low, high = np.log10(value) - 1.5, np.log10(value) + 1.5
+    return W.FloatLogSlider(value=value, min=low, max=high, step=.05, readout_format='.2g', **style)
 
-# %% ../../nbs/explorer/model.ipynb #e7m00013
+# %% ../../nbs/explorer/model.ipynb #e7m00015
 class ParameterBox(W.VBox):
     "The parameters of one explainer; `value` is the dictionary that it is called with"
     value = traitlets.Dict()
@@ -62,30 +67,36 @@ class ParameterBox(W.VBox):
         self.sliders, self.busy = {}, False
         self.observe(self._set, 'value')
 
-    def show(self, name:str): # Of an explainer; '' for none
-        "Start with the parameters of this explainer"
-        f = explainer_registry[name] if name else None
-        values = (f.params | affordable_explainers.get(name, {})) if f else {}
-        controls = {k: parameter_control(k, v, f.ranges.get(k)) for k, v in values.items()}
-        self.sliders = {k: w for k, w in controls.items() if w}
-        for k, w in self.sliders.items(): w.observe(lambda change, k=k: self._moved(k, change['new']), 'value')
-        self.children = [*self.sliders.values()]
-        self.value = dict(affordable_explainers.get(name, {}))
-
-    def _moved(self, name, value):
-        if not self.busy: self.value = self.value | {name: value}
-
-    def _set(self, change):
-        "Move the sliders to values that were set from elsewhere"
-        self.busy = True
-        try:
-            for k, v in change['new'].items():
-                if k not in self.sliders: continue
-                if hasattr(self.sliders[k], 'max') and v > self.sliders[k].max: self.sliders[k].max = v
-                self.sliders[k].value = v
-        finally: self.busy = False
-
 # %% ../../nbs/explorer/model.ipynb #e7m00016
+@patch
+def show(self:ParameterBox, name:str): # Of an explainer; '' for none
+    "Start with the parameters of this explainer"
+    f = explainer_registry[name] if name else None
+    values = (f.params | affordable_explainers.get(name, {})) if f else {}
+    controls = {k: parameter_control(k, v, f.ranges.get(k)) for k, v in values.items()}
+    self.sliders = {k: w for k, w in controls.items() if w}
+    for k, w in self.sliders.items(): w.observe(lambda change, k=k: self._moved(k, change['new']), 'value')
+    self.children = [*self.sliders.values()]
+    self.value = dict(affordable_explainers.get(name, {}))
+
+# %% ../../nbs/explorer/model.ipynb #e7m00018
+@patch
+def _moved(self:ParameterBox, name, value):
+    if not self.busy: self.value = self.value | {name: value}
+
+# %% ../../nbs/explorer/model.ipynb #e7m00019
+@patch
+def _set(self:ParameterBox, change):
+    "Move the sliders to values that were set from elsewhere"
+    self.busy = True
+    try:
+        for k, v in change['new'].items():
+            if k not in self.sliders: continue
+            if hasattr(self.sliders[k], 'max') and v > self.sliders[k].max: self.sliders[k].max = v
+            self.sliders[k].value = v
+    finally: self.busy = False
+
+# %% ../../nbs/explorer/model.ipynb #e7m00022
 @dataclass
 class Row:
     "One explainer in the view, with what is known so far"
@@ -101,6 +112,7 @@ class Row:
     verdict:str = ''       # Of the certificate
     evidence:str = ''      # The sentence that it is based on
 
+# %% ../../nbs/explorer/model.ipynb #e7m00024
 @dataclass
 class View:
     "One image, what is explained, and the rows of explainers"
@@ -111,10 +123,11 @@ class View:
     replaced:Tensor|None = None # [C,H,W], what removed pixels are replaced by
     note:str = ''
 
-# %% ../../nbs/explorer/model.ipynb #e7m00018
+# %% ../../nbs/explorer/model.ipynb #e7m00026
 _tints = '#0072B2', '#D55E00' # Of the first and the second explainer
 _width = 176 # Of a panel, in pixels of the page
 
+# %% ../../nbs/explorer/model.ipynb #e7m00027
 def without_top(image:Tensor,    # [C,H,W]
                 replaced:Tensor, # [C,H,W]
                 order:Tensor,    # [P] pixel numbers
@@ -125,10 +138,11 @@ def without_top(image:Tensor,    # [C,H,W]
     removed[order[:n].cpu()] = True
     return torch.where(removed.view(1, *image.shape[1:]), replaced, image)
 
-# %% ../../nbs/explorer/model.ipynb #e7m00020
+# %% ../../nbs/explorer/model.ipynb #e7m00029
 def _points(at, values, low, high):
     return ' '.join(f'{40 + 300*a:.1f},{150 - 140*(v - low)/(high - low):.1f}' for a, v in zip(at, values))
 
+# %% ../../nbs/explorer/model.ipynb #e7m00031
 def curve_svg(lines:dict,   # Name -> (fractions [S+1], values [S+1])
               mark:float,   # Fraction to mark
               label:str='probability',
@@ -137,7 +151,8 @@ def curve_svg(lines:dict,   # Name -> (fractions [S+1], values [S+1])
     values = [v for _, y in lines.values() for v in y] or [0.]
     low, high = min(0., *values), max(1., *values)
     named = list(zip(lines.items(), _tints))
-    drawn = ''.join(f'<polyline fill="none" stroke="{c}" stroke-width="2" points="{_points(*line, low, high)}"/>' for (_, line), c in named)
+    def drawn_line(line, c): return f'<polyline fill="none" stroke="{c}" stroke-width="2" points="{_points(*line, low, high)}"/>'
+    drawn = ''.join(drawn_line(line, c) for (_, line), c in named)
     x = 40 + 300*mark
     keys = ' '.join(f'<span style="color:{c};font-weight:600">{html.escape(n)}</span>' for (n, _), c in named)
     axes = (f'<g font-size="10" fill="currentColor"><text x="34" y="14" text-anchor="end">{high:.2g}</text>'
@@ -146,32 +161,35 @@ def curve_svg(lines:dict,   # Name -> (fractions [S+1], values [S+1])
     grid = '<path d="M40 10V150H340" fill="none" stroke="currentColor" stroke-opacity=".35"/>'
     dashes = f'<path d="M{x:.1f} 10V150" stroke="currentColor" stroke-dasharray="3 3"/>'
     described = html.escape(f'{label} while pixels are removed, for {", ".join(lines) or "no explainer yet"}')
-    return (f'<figure class="xainb-panel" style="width:360px"><figcaption class="xainb-title">{html.escape(label)} {keys}</figcaption>'
+    caption = f'<figcaption class="xainb-title">{html.escape(label)} {keys}</figcaption>'
+    return (f'<figure class="xainb-panel" style="width:360px">{caption}'
             f'<svg width="360" height="172" role="img" aria-label="{described}">{grid}{dashes}{drawn}{axes}</svg></figure>')
 
-# %% ../../nbs/explorer/model.ipynb #e7m00023
+# %% ../../nbs/explorer/model.ipynb #e7m00034
 def _choices(names, n): # Class number -> name
     return [(f'{k}: {names[k]}' if names.get(k, str(k)) != str(k) else f'class {k}', k) for k in range(n)]
 
+# %% ../../nbs/explorer/model.ipynb #e7m00036
 def _explainer_choices():
     "All registered explainers, controls last, the cheapest first, with their passes"
-    found = [(explainer_registry[n].family == 'control', explainer_registry[n].cost(**affordable_explainers.get(n, {})), n)
-             for n in explainer_registry]
+    found = [(f.family == 'control', f.cost(**affordable_explainers.get(n, {})), n) for n, f in explainer_registry.items()]
     return [(f'{n} · {"control" if control else f"{passes:,} passes"}', n) for control, passes, n in sorted(found)]
 
+# %% ../../nbs/explorer/model.ipynb #e7m00038
 def layers_with_maps(model, x:Tensor) -> list: # Pairs (text, name), the last layer first
     "The layers of a model that give a feature map of at least 2 × 2 locations"
     with frozen(model), torch.no_grad(), recording(model) as seen: model(to_model_device(x[:1], model))
     found = {name: maps.shape[-2:] for name, maps in reversed(seen.features()) if name}
-    return [('the last feature map', '')] + [(f'{name} · {h} × {w}', name) for name, (h, w) in reversed(found.items())]
+    named = [(f'{name} · {h} × {w}', name) for name, (h, w) in reversed(found.items())]
+    return [('the last feature map', ''), *named]
 
-# %% ../../nbs/explorer/model.ipynb #e7m00025
+# %% ../../nbs/explorer/model.ipynb #e7m00040
 class ModelExplorer(Explorer):
     "Images of a model and their explanations"
     kind, version, title = 'model', 1, 'Explanations of a model'
     def __init__(self, model,      # Model or Learner
-                 images=None,      # [N,C,H,W] in [0,1], `Images`, paths or pictures; for a Learner, its validation images if None
-                 target=None,      # What is explained: a class by number or name, or a function of the output; the predicted class if None
+                 images=None,      # [N,C,H,W] in [0,1], `Images`, paths or pictures; a Learner has its own
+                 target=None,      # A class by number or name, or a function of the output; the predicted class if None
                  y=None,           # True classes [N], where they are known
                  classes=None,     # Names of the classes, a list or a dictionary
                  explainers=('gradcam', ''), # The first and the second explainer; '' for none
@@ -182,64 +200,88 @@ class ModelExplorer(Explorer):
         self._take(model, images, y, classes, n)
         self.function = target if callable(target) else None
         self.view = self.interpretation = self.weights = None
-        self.reasons, self.chosen = {}, False # Explainer that is not applicable -> why; whether somebody has chosen an image
+        self.reasons = {} # Explainer that is not applicable -> why
+        self.chosen = False # Whether somebody has chosen an image
         self._make_controls(explainers)
         self._make_views()
         self.controls['why'].value = self._start_with(target)
         self.refresh()
 
-    def _take(self, model, images, y, classes, n):
-        "Model, images, true classes and names, from whatever holds them"
-        named = model
-        if images is None: model, images, y, *_ = learner_images(model, n)
-        elif isinstance(images, Images): images, y, classes = images.x, images.y if y is None else y, classes or images.classes
-        self.model = as_model(model)
-        self.x = images_for(named, images)[:n].detach().cpu().as_subclass(Tensor)
-        check_images(self.x)
-        self.n_classes = logits(self.model, self.x[:1]).shape[1]
-        self.y = None if y is None else check_target(torch.as_tensor(y)[:n], self.x, self.n_classes)
-        self.names = {k: str(v) for k, v in class_names(named, self.n_classes, classes).items()}
-        self.n_steps = min(50, self.x.shape[-2]*self.x.shape[-1])
+# %% ../../nbs/explorer/model.ipynb #e7m00042
+@patch
+def _take(self:ModelExplorer, model, images, y, classes, n):
+    "Model, images, true classes and names, from whatever holds them"
+    named = model
+    if images is None: model, images, y, *_ = learner_images(model, n)
+    elif isinstance(images, Images):
+        y, classes = images.y if y is None else y, classes or images.classes
+        images = images.x
+    self.model = as_model(with_unit_range(model))
+    self.x = images_for(named, images)[:n].detach().cpu().as_subclass(Tensor)
+    check_images(self.x)
+    self.n_classes = logits(self.model, self.x[:1]).shape[1]
+    self.y = None if y is None else check_target(torch.as_tensor(y)[:n], self.x, self.n_classes)
+    self.names = {k: str(v) for k, v in class_names(named, self.n_classes, classes).items()}
+    self.n_steps = min(50, self.x.shape[-2]*self.x.shape[-1])
 
-# %% ../../nbs/explorer/model.ipynb #e7m00027
+# %% ../../nbs/explorer/model.ipynb #e7m00044
 _drawn_only = 'opacity', 'removed', 'scale'
-_sorts = dict(loss='misclassified first', certainty='least certain first', disagreement='explainers disagree', given='as given')
+_sorts = dict(loss='misclassified first', certainty='least certain first', disagreement='explainers disagree',
+              given='as given')
 _scales = [('of each explainer', 'relative'), ('the same for both', 'absolute')]
 
 def _control(kind, description, **kw):
     style = dict(description_width='84px')
     return kind(description=description, style=style, layout=W.Layout(width='290px'), **kw)
 
+# %% ../../nbs/explorer/model.ipynb #e7m00045
+def _thumbnail(image):
+    "A small picture of an image [C,H,W], of every second pixel, every third one, …"
+    step = max(1, min(image.shape[1:])//60)
+    return png_bytes(as_picture(image[:, ::step, ::step]), 60)
+
+# %% ../../nbs/explorer/model.ipynb #e7m00046
+@patch
+def _class_choices(self:ModelExplorer):
+    "What can be explained, and against what"
+    if self.function: return [(target_name(self.function), 'function')], [('nothing', 'nothing')]
+    classes = _choices(self.names, self.n_classes)
+    special = [('the predicted class', 'predicted')] + [('the true class', 'true')]*(self.y is not None)
+    return special + classes, [('nothing', 'nothing'), ('its rival', 'rival'), *classes]
+
+# %% ../../nbs/explorer/model.ipynb #e7m00048
 @patch
 def _make_controls(self:ModelExplorer, explainers):
     names = [self.names.get(int(k), f'class {int(k)}') for k in self.y] if self.y is not None else ['']*len(self.x)
-    self.strip = Strip([png_bytes(as_picture(image), 60) for image in self.x], [f'image {i}  {n}' for i, n in enumerate(names)])
-    layers, classes = layers_with_maps(self.model, self.x), _choices(self.names, self.n_classes)
+    self.strip = Strip([_thumbnail(image) for image in self.x], [f'image {i}  {n}' for i, n in enumerate(names)])
+    self.boxes, options, layers = [ParameterBox(), ParameterBox()], _explainer_choices(), layers_with_maps(self.model, self.x)
+    why, against = self._class_choices()
     sorts = [(text, k) for k, text in _sorts.items() if k != 'loss' or self.y is not None]
-    why = [('the predicted class', 'predicted')] + [('the true class', 'true')]*(self.y is not None)
-    if self.function: why = [(target_name(self.function), 'function')]
-    against = [('nothing', 'nothing'), ('its rival', 'rival'), *classes] if not self.function else [('nothing', 'nothing')]
-    options = _explainer_choices()
-    self.boxes = [ParameterBox(), ParameterBox()]
     self.watch(image=self.strip, sort=_control(W.Dropdown, 'sort by', options=sorts),
                explainer=_control(W.Dropdown, 'explainer', options=options),
                layer=_control(W.Dropdown, 'layer', options=layers), params=self.boxes[0],
-               why=_control(W.Dropdown, 'why', options=why + classes*(not self.function)),
+               why=_control(W.Dropdown, 'why', options=why),
                against=_control(W.Dropdown, 'not', options=against),
                explainer2=_control(W.Dropdown, 'explainer', options=[('no other', ''), *options]),
                layer2=_control(W.Dropdown, 'layer', options=layers), params2=self.boxes[1],
                opacity=_control(W.FloatSlider, 'opacity', value=.85, min=0, max=1, step=.05, continuous_update=True),
-               sign=_control(W.Dropdown, 'sign', options=signs), scale=_control(W.Dropdown, 'color scale', options=_scales),
+               sign=_control(W.Dropdown, 'sign', options=signs),
+               scale=_control(W.Dropdown, 'color scale', options=_scales),
                fill=_control(W.Dropdown, 'replace by', options=list(fills)),
-               removed=W.FloatSlider(value=10, min=0, max=100, step=100/self.n_steps, description='remove top %', readout_format='.0f',
-                                     style=dict(description_width='96px'), layout=W.Layout(width='330px')))
+               removed=_control(W.FloatSlider, 'remove top %', value=10, min=0, max=100, step=100/self.n_steps, readout_format='.0f'))
+    self._choose(explainers)
+
+# %% ../../nbs/explorer/model.ipynb #e7m00049
+@patch
+def _choose(self:ModelExplorer, explainers):
+    "Begin with these explainers"
     with self.quietly():
         for field, name in zip(('explainer', 'explainer2'), explainers):
             if name: explainer_registry[name] # Raises an error with the nearest name
             self.controls[field].value = name
             self._explainer_changed(field)
 
-# %% ../../nbs/explorer/model.ipynb #e7m00028
+# %% ../../nbs/explorer/model.ipynb #e7m00051
 @patch
 def changed(self:ModelExplorer, name):
     if name in ('explainer', 'explainer2'):
@@ -248,6 +290,7 @@ def changed(self:ModelExplorer, name):
     if name in _drawn_only: self.draw()
     else: self.refresh()
 
+# %% ../../nbs/explorer/model.ipynb #e7m00052
 @patch
 def _explainer_changed(self:ModelExplorer, field):
     "Show the parameters of another explainer; only some have a layer"
@@ -257,16 +300,17 @@ def _explainer_changed(self:ModelExplorer, field):
     layer.disabled = not name or 'layer' not in explainer_registry[name].params
     if layer.disabled: layer.value = ''
 
-# %% ../../nbs/explorer/model.ipynb #e7m00030
+# %% ../../nbs/explorer/model.ipynb #e7m00054
 @patch
 def _make_views(self:ModelExplorer):
     self.parts = {k: W.HTML() for k in ('header', 'top', 'rows', 'notes')}
     self.parts['top'].layout.min_height, self.parts['rows'].layout.min_height = '244px', '262px'
     c = self.controls
     def heading(text): return W.HTML(f'<b>{text}</b>')
-    left = W.VBox([heading('Explain'), *(c[k] for k in 'explainer layer params why against'.split()), heading('Second explainer'),
-                   *(c[k] for k in 'explainer2 layer2 params2'.split()), heading('Picture'),
-                   *(c[k] for k in 'opacity sign scale fill'.split())], layout=W.Layout(width='310px', flex='0 0 auto'))
+    groups = {'Explain': 'explainer layer params why against', 'Second explainer': 'explainer2 layer2 params2',
+              'Picture': 'opacity sign scale fill'}
+    stacked = [w for text, names in groups.items() for w in (heading(text), *(c[k] for k in names.split()))]
+    left = W.VBox(stacked, layout=W.Layout(width='310px', flex='0 0 auto'))
     right = W.VBox([self.parts['header'], self.parts['top'], c['removed'], self.parts['rows'], self.parts['notes']],
                    layout=W.Layout(flex='1 1 420px', min_width='0'))
     columns = W.Box([left, right], layout=W.Layout(display='flex', flex_flow='row wrap')).add_class('xainb-row')
@@ -274,6 +318,7 @@ def _make_views(self:ModelExplorer):
     for name, w in self.parts.items(): w.add_class(f'xainb-view-{name}')
     self.lay_out(c['sort'], self.strip, self.status, columns)
 
+# %% ../../nbs/explorer/model.ipynb #e7m00056
 @patch
 def _start_with(self:ModelExplorer, target):
     "The value of the control `why` for a target"
@@ -285,7 +330,7 @@ def _start_with(self:ModelExplorer, target):
         return numbers[target]
     return int(check_target(target, self.x[:1], self.n_classes))
 
-# %% ../../nbs/explorer/model.ipynb #e7m00032
+# %% ../../nbs/explorer/model.ipynb #e7m00058
 @patch
 def compute(self:ModelExplorer, job):
     job.step('looking at the model')
@@ -304,13 +349,14 @@ def compute(self:ModelExplorer, job):
     self._find_applicable(job)
     self._show(job, view)
 
+# %% ../../nbs/explorer/model.ipynb #e7m00060
 @patch
 def _show(self:ModelExplorer, job, view):
     with job.showing():
         self.view = view
         self.draw()
 
-# %% ../../nbs/explorer/model.ipynb #e7m00033
+# %% ../../nbs/explorer/model.ipynb #e7m00061
 @patch
 def _score_images(self:ModelExplorer, job):
     "Predictions of all images, and what follows from them, again if the weights have changed"
@@ -320,12 +366,15 @@ def _score_images(self:ModelExplorer, job):
     with job.cancellable(self.model): found = AttributionInterpretation(self.model, self.x, self.y, explainers={})
     with job.showing():
         is_first, self.interpretation, self.weights = self.weights is None, found, weights
-        self.probabilities, self.predicted = as_probabilities(found.scores.float(), self.model).cpu(), found.predicted.cpu()
-        self.strip.mark([] if self.y is None else (self.predicted != self.y).nonzero()[:, 0].tolist())
+        self.probabilities = as_probabilities(found.scores.float(), self.model).cpu()
+        self.predicted = found.predicted.cpu()
+        is_wrong = torch.zeros(len(self.x)) if self.y is None else self.predicted != self.y
+        self.strip.mark(is_wrong.nonzero()[:, 0].tolist())
         with self.quietly():
             self._arrange(self.controls['sort'].value)
             if is_first and not self.chosen: self.strip.value = self.strip.order[0]
 
+# %% ../../nbs/explorer/model.ipynb #e7m00063
 @patch
 def _order(self:ModelExplorer, sort):
     "The numbers of the images in one of the orders; None for the present one"
@@ -338,15 +387,17 @@ def _order(self:ModelExplorer, sort):
     if head_of(self.model) == 'classes': losses = self.interpretation.losses.cpu()
     return (right*1e6 - losses).argsort(stable=True).tolist()
 
+# %% ../../nbs/explorer/model.ipynb #e7m00064
 @patch
 def _arrange(self:ModelExplorer, sort):
     order = self._order(sort)
     if order is not None and order != self.strip.order: self.strip.arrange(order)
 
-# %% ../../nbs/explorer/model.ipynb #e7m00035
+# %% ../../nbs/explorer/model.ipynb #e7m00066
 @patch
 def class_name(self:ModelExplorer, k:int) -> str: return self.names.get(k, f'class {k}')
 
+# %% ../../nbs/explorer/model.ipynb #e7m00068
 @patch
 def _rival(self:ModelExplorer, i, a):
     if self.y is not None and self.y[i] != a: return int(self.y[i])
@@ -354,6 +405,7 @@ def _rival(self:ModelExplorer, i, a):
     others[a] = -1
     return int(others.argmax())
 
+# %% ../../nbs/explorer/model.ipynb #e7m00069
 @patch
 def _targets(self:ModelExplorer, i, why, against):
     "(title, target, key) of all maps in a row"
@@ -364,6 +416,7 @@ def _targets(self:ModelExplorer, i, why, against):
     both = f'why {self.class_name(a)}, not {self.class_name(b)}'
     return [(f'why {self.class_name(k)}', k, k) for k in (a, b)] + [(both, margin(a, b), [a, b])]
 
+# %% ../../nbs/explorer/model.ipynb #e7m00071
 @patch
 def _new_view(self:ModelExplorer, choice):
     i = choice['image']
@@ -375,7 +428,7 @@ def _new_view(self:ModelExplorer, choice):
         if name: rows.append(Row(name, params | (dict(layer=layer) if layer else {})))
     return View(i, self._header(i), [t for t, *_ in targets], rows, note=note), targets
 
-# %% ../../nbs/explorer/model.ipynb #e7m00036
+# %% ../../nbs/explorer/model.ipynb #e7m00073
 @patch
 def _header(self:ModelExplorer, i):
     if head_of(self.model) == 'labels' or self.function: return f'image {i}'
@@ -384,7 +437,7 @@ def _header(self:ModelExplorer, i):
     if self.y is None: return said
     return f'{said}, correct' if p == self.y[i] else f'{said}, but it is {self.class_name(int(self.y[i]))}'
 
-# %% ../../nbs/explorer/model.ipynb #e7m00038
+# %% ../../nbs/explorer/model.ipynb #e7m00075
 @patch
 def _map(self:ModelExplorer, job, name, params, i, target, key):
     "The saliency map [H,W] of one image and its cost, or a sentence about why there is none"
@@ -392,13 +445,15 @@ def _map(self:ModelExplorer, job, name, params, i, target, key):
     def explain():
         job.step(f'{name} for image {i}', f.cost(**params))
         try:
-            with job.cancellable(self.model), count_cost(self.model, 1) as cost: a = f(self.model, image, target, **params)
+            with job.cancellable(self.model), count_cost(self.model, 1) as cost:
+                a = f(self.model, image, target, **params)
         except (NotApplicable, BadInput) as e: return sentence_of(e)
         m = pixel_map(a, 'sum', image.shape[1])[0].float().cpu()
         return (m, cost) if m.isfinite().all() else not_finite
     try: return job.once(['map', self.weights, name, params, image, key], explain)
     except BadInput as e: return sentence_of(e)
 
+# %% ../../nbs/explorer/model.ipynb #e7m00077
 @patch
 def _explain(self:ModelExplorer, job, view, row, targets):
     for _, target, key in targets:
@@ -412,11 +467,12 @@ def _explain(self:ModelExplorer, job, view, row, targets):
         a, b, both = row.maps
         row.gap = float((both - (a - b)).abs().max()/(a - b).abs().max().clamp(min=1e-30))
 
-# %% ../../nbs/explorer/model.ipynb #e7m00040
+# %% ../../nbs/explorer/model.ipynb #e7m00079
 def _ranked(m, sign):
     "What pixels are sorted by"
     return dict(negative=-m, magnitude=m.abs()).get(sign, m)
 
+# %% ../../nbs/explorer/model.ipynb #e7m00081
 @patch
 def _remove(self:ModelExplorer, job, view, row, choice):
     if not row.maps: return
@@ -433,7 +489,7 @@ def _remove(self:ModelExplorer, job, view, row, choice):
     row.at, row.curve = job.once(key, read)
     row.order, view.replaced = pixel_order(maps)[0], filled(image, fill, self.model)[0].cpu()
 
-# %% ../../nbs/explorer/model.ipynb #e7m00042
+# %% ../../nbs/explorer/model.ipynb #e7m00083
 @patch
 def _certify(self:ModelExplorer, job, row):
     x, target = self.x[:2], self.predicted[:2]
@@ -445,6 +501,7 @@ def _certify(self:ModelExplorer, job, row):
     try: row.verdict, row.evidence = job.once(['certificate', self.weights, row.name, row.params, x], certify)
     except (BadInput, NotApplicable) as e: row.verdict, row.evidence = 'none', sentence_of(e)
 
+# %% ../../nbs/explorer/model.ipynb #e7m00085
 @patch
 def _sort_by_disagreement(self:ModelExplorer, job, view):
     if len(view.rows) < 2:
@@ -458,6 +515,7 @@ def _sort_by_disagreement(self:ModelExplorer, job, view):
         if r.isfinite().all(): agreement[i] = r
     with job.showing(): self.strip.arrange(agreement.argsort(stable=True).tolist())
 
+# %% ../../nbs/explorer/model.ipynb #e7m00087
 _cheap = 10 # Passes
 
 @patch
@@ -466,7 +524,7 @@ def _find_applicable(self:ModelExplorer, job):
     tried = {n: self._map(job, n, {}, 0, int(self.predicted[0]), int(self.predicted[0])) for n in names}
     self.reasons = {n: found for n, found in tried.items() if isinstance(found, str)}
 
-# %% ../../nbs/explorer/model.ipynb #e7m00044
+# %% ../../nbs/explorer/model.ipynb #e7m00089
 @patch
 def draw(self:ModelExplorer):
     "Draw the present view with the present opacity, sign, scale and removal"
@@ -476,11 +534,11 @@ def draw(self:ModelExplorer):
         for k, text in parts.items():
             if self.parts[k].value != text: self.parts[k].value = text
 
+# %% ../../nbs/explorer/model.ipynb #e7m00091
 @patch
 def body_html(self:ModelExplorer):
     self.draw()
-    percent = f"<p>The {self.controls['removed'].value:.0f} % of the pixels with the largest values are removed in the last column.</p>"
-    return ''.join(self.parts[k].value for k in ('header', 'top', 'rows', 'notes')) + percent*bool(self.view)
+    return ''.join(self.parts[k].value for k in ('header', 'top', 'rows', 'notes'))
 
 @patch
 def _header_html(self:ModelExplorer):
@@ -488,6 +546,7 @@ def _header_html(self:ModelExplorer):
     style = 'color:#a3190f;' if is_wrong else ''
     return f'<p style="{style}font-size:15px;font-weight:600;margin:4px 0">{html.escape(self.view.header)}</p>'
 
+# %% ../../nbs/explorer/model.ipynb #e7m00093
 @patch
 def _picture(self:ModelExplorer, picture, alt):
     h, w = self.x.shape[-2:]
@@ -496,14 +555,18 @@ def _picture(self:ModelExplorer, picture, alt):
 @patch
 def _step(self:ModelExplorer): return round(self.controls['removed'].value/100*self.n_steps)
 
+# %% ../../nbs/explorer/model.ipynb #e7m00094
 @patch
 def _top_html(self:ModelExplorer):
     v, label = self.view, 'value of the target' if self.function else 'probability'
     image = panel_html('image', self._picture(as_picture(self.x[v.image]), v.header), self._probabilities_html(), _width)
-    lines = {row.name if row.name not in [r.name for r in v.rows[:k]] else f'{row.name} (second)': (row.at.tolist(), row.curve.tolist())
-             for k, row in enumerate(v.rows) if row.curve is not None}
+    lines = {}
+    for row in v.rows:
+        name = f'{row.name} (second)' if row.name in lines else row.name
+        if row.curve is not None: lines[name] = row.at.tolist(), row.curve.tolist()
     return f'<div class="xainb-panels">{image}{curve_svg(lines, self._step()/self.n_steps, label)}</div>'
 
+# %% ../../nbs/explorer/model.ipynb #e7m00096
 @patch
 def _probabilities_html(self:ModelExplorer):
     "The two most probable classes"
@@ -511,28 +574,33 @@ def _probabilities_html(self:ModelExplorer):
     p, k = self.probabilities[self.view.image].topk(min(2, self.n_classes))
     return '<br>'.join(f'{html.escape(self.class_name(int(c)))}: {v:.1%}' for v, c in zip(p.tolist(), k))
 
-# %% ../../nbs/explorer/model.ipynb #e7m00045
+# %% ../../nbs/explorer/model.ipynb #e7m00097
 @patch
 def _scale_of(self:ModelExplorer, row):
     "The value with the strongest color: of all maps of the explainer, or of all maps in the view"
     rows = self.view.rows if self.controls['scale'].value == 'absolute' else [row]
     return map_scale([m for r in rows for m in r.maps], self.controls['sign'].value)
 
+# %% ../../nbs/explorer/model.ipynb #e7m00099
 @patch
 def _rows_html(self:ModelExplorer):
     return ''.join(f'<div class="xainb-panels">{self._facts_html(row, tint)}{self._maps_html(row)}</div>'
                    for row, tint in zip(self.view.rows, _tints))
 
+# %% ../../nbs/explorer/model.ipynb #e7m00100
 @patch
 def _facts_html(self:ModelExplorer, row, tint):
     "Name, parameters, cost and certificate of one explainer"
     params = ', '.join(f'{k}={v:.3g}' if isinstance(v, float) else f'{k}={v}' for k, v in row.params.items())
     facts = [html.escape(params)] if params else []
-    if row.cost: facts.append(f"{row.cost['forward']:g} forward and {row.cost['backward']:g} backward passes, {row.cost['seconds']:.2g} s")
+    if row.cost:
+        forward, backward, seconds = (row.cost[k] for k in ('forward', 'backward', 'seconds'))
+        facts.append(f'{forward:g} forward and {backward:g} backward passes, {seconds:.2g} s')
     if row.verdict: facts.append(f'certificate: <b>{html.escape(row.verdict)}</b>; {html.escape(row.evidence)}')
     title = f'<span style="color:{tint}">{html.escape(row.name)}</span>'
     return panel_html(title, '', '<br>'.join(facts), _width)
 
+# %% ../../nbs/explorer/model.ipynb #e7m00102
 @patch
 def _maps_html(self:ModelExplorer, row):
     if row.reason: return panel_html('no map', '', html.escape(row.reason), 2*_width)
@@ -545,7 +613,7 @@ def _maps_html(self:ModelExplorer, row):
         panels.append(panel_html(html.escape(title), self._picture(picture, f'{row.name}: {title}'), note, _width))
     return ''.join(panels) + self._removed_html(row)
 
-# %% ../../nbs/explorer/model.ipynb #e7m00046
+# %% ../../nbs/explorer/model.ipynb #e7m00103
 @patch
 def _removed_html(self:ModelExplorer, row):
     if row.curve is None: return ''
@@ -557,21 +625,25 @@ def _removed_html(self:ModelExplorer, row):
     title = f'without the top {100*row.at[step]:.0f} %'
     return panel_html(title, self._picture(picture, f'{title} by {row.name}'), note, _width)
 
+# %% ../../nbs/explorer/model.ipynb #e7m00105
 @patch
 def _notes_html(self:ModelExplorer):
     notes = f'<p>{html.escape(self.view.note)}</p>' if self.view.note else ''
     if not self.reasons: return notes
     listed = ''.join(f'<li><b>{html.escape(n)}</b>: {html.escape(why)}</li>' for n, why in self.reasons.items())
-    return f'{notes}<details><summary>{len(self.reasons)} explainers are not applicable to this model</summary><ul>{listed}</ul></details>'
+    summary = f'<summary>{len(self.reasons)} explainers are not applicable to this model</summary>'
+    return f'{notes}<details>{summary}<ul>{listed}</ul></details>'
 
-# %% ../../nbs/explorer/model.ipynb #e7m00048
+# %% ../../nbs/explorer/model.ipynb #e7m00107
 @patch
 def ranges(self:ModelExplorer):
-    found = {k: OneOf([v for _, v in w.options]) for k, w in self.controls.items() if isinstance(w, W.Dropdown) and k not in ('sign', 'fill')}
-    found |= dict(image=Number(0, len(self.x) - 1, integer=True), params=Kind((dict,), 'a dictionary'), params2=Kind((dict,), 'a dictionary'))
-    found |= dict(opacity=Number(0, 1), sign=OneOf(signs), fill=OneOf(fills), removed=Number(0, 100))
+    lists = {k: w for k, w in self.controls.items() if isinstance(w, W.Dropdown) and k not in ('sign', 'fill')}
+    found, parameters = {k: OneOf(v for _, v in w.options) for k, w in lists.items()}, Kind((dict,), 'a dictionary')
+    found |= dict(image=Number(0, len(self.x) - 1, integer=True), params=parameters, params2=parameters, opacity=Number(0, 1),
+                  sign=OneOf(signs), fill=OneOf(fills), removed=Number(0, 100))
     return {k: found[k] for k in self.controls}
 
+# %% ../../nbs/explorer/model.ipynb #e7m00108
 @patch
 def check_values(self:ModelExplorer, values):
     "Raise `BadInput` unless the explainers take their parameters"

@@ -45,38 +45,48 @@ class Job:
         self.text, self.done, self.total, self.told = '', 0, 0, 0.
         self.warnings = [] # The texts of warnings that were raised meanwhile
 
-    def check(self):
-        "Raise `Cancelled` if a newer request has come"
-        if not self.wanted: raise Cancelled
-
-    def once(self, key, compute): # Everything that the result depends on, and a function without arguments
-        "The result of `compute()`, from the cache if it was computed for the same `key` before"
-        self.check()
-        name = canonical_json(key)
-        box = self.worker.cache.get(name)
-        if box is None: self.worker.cache.put(name, box := _Box(compute()))
-        return box.value
-
-    def step(self, text:str, total:int=0): # What is done now, and the number of images in all its forward passes, if known
-        "Say what is being computed"
-        self.check()
-        self.text, self.done, self.total, self.told = text, 0, total, 0.
-        self.tell()
-
-    def tell(self):
-        "Report the progress, at most five times in a second"
-        if time.monotonic() - self.told < .2: return
-        self.told = time.monotonic()
-        self.worker.report(self, Status('busy', self.text, min(1., self.done/self.total) if self.total else 0.))
-
 # %% ../../nbs/explorer/widgets.ipynb #e7w00011
+@patch
+def check(self:Job):
+    "Raise `Cancelled` if a newer request has come"
+    if not self.wanted: raise Cancelled
+
+# %% ../../nbs/explorer/widgets.ipynb #e7w00013
+@patch
+def once(self:Job, key, compute): # Everything that the result depends on, and a function without arguments
+    "The result of `compute()`, from the cache if it was computed for the same `key` before"
+    self.check()
+    name = canonical_json(key)
+    box = self.worker.cache.get(name)
+    if box is None: self.worker.cache.put(name, box := _Box(compute()))
+    return box.value
+
+# %% ../../nbs/explorer/widgets.ipynb #e7w00015
+@patch
+def step(self:Job, text:str, # What is done now
+         total:int=0,    # Number of images in all its forward passes, if known
+        ):
+    "Say what is being computed"
+    self.check()
+    self.text, self.done, self.total, self.told = text, 0, total, 0.
+    self.tell()
+
+# %% ../../nbs/explorer/widgets.ipynb #e7w00016
+@patch
+def tell(self:Job):
+    "Report the progress, at most five times in a second"
+    if time.monotonic() - self.told < .2: return
+    self.told = time.monotonic()
+    self.worker.report(self, Status('busy', self.text, min(1., self.done/self.total) if self.total else 0.))
+
+# %% ../../nbs/explorer/widgets.ipynb #e7w00017
 class Status(NamedTuple):
     "What a worker is doing"
     kind:str        # 'idle', 'busy' or 'failed'
     text:str=''     # What is computed, or what went wrong, in one sentence
     done:float=0.   # How much of it, from 0 to 1
 
-# %% ../../nbs/explorer/widgets.ipynb #e7w00013
+# %% ../../nbs/explorer/widgets.ipynb #e7w00019
 @patch
 @contextmanager
 def cancellable(self:Job, model):
@@ -91,6 +101,7 @@ def cancellable(self:Job, model):
     try: yield
     finally: handle.remove()
 
+# %% ../../nbs/explorer/widgets.ipynb #e7w00021
 @patch
 @contextmanager
 def showing(self:Job):
@@ -99,15 +110,16 @@ def showing(self:Job):
         self.check()
         yield
 
-# %% ../../nbs/explorer/widgets.ipynb #e7w00015
+# %% ../../nbs/explorer/widgets.ipynb #e7w00023
 def sentence_of(e:BaseException) -> str:
     "An exception as one sentence for people who do not see its traceback"
     if isinstance(e, (BadInput, NotApplicable)): return str(e)
     text = ' '.join(str(e).split())
-    if isinstance(e, (MemoryError, torch.OutOfMemoryError)): return f'memory ran out; fewer images or samples need less ({text:.120})'
+    if isinstance(e, (MemoryError, torch.OutOfMemoryError)):
+        return f'memory ran out; fewer images or samples need less ({text:.120})'
     return f'{type(e).__name__}: {text:.240}' if text else type(e).__name__
 
-# %% ../../nbs/explorer/widgets.ipynb #e7w00018
+# %% ../../nbs/explorer/widgets.ipynb #e7w00026
 @contextmanager
 def _collecting_warnings(texts):
     "Inside the block, warnings of this thread are added to `texts` and those of other threads are shown as before"
@@ -120,9 +132,10 @@ def _collecting_warnings(texts):
     finally:
         if warnings.showwarning is show: warnings.showwarning = before
 
-# %% ../../nbs/explorer/widgets.ipynb #e7w00019
+# %% ../../nbs/explorer/widgets.ipynb #e7w00027
 _seconds_to_wait = 5. # Of a thread without work, before it ends
 
+# %% ../../nbs/explorer/widgets.ipynb #e7w00028
 class Worker:
     "Runs one request at a time in a thread of its own; a new request cancels the one that runs"
     def __init__(self, max_bytes:int=2**28, # Of the results that are kept
@@ -135,27 +148,33 @@ class Worker:
         self.status = Status('idle')
         _workers.add(self)
 
-    def submit(self, work): # Function of a `Job`
-        "Run `work(job)` in the background, instead of what is running now"
-        with self.lock:
-            if self.job: self.job.wanted = False
-            self.waiting = Job(self, work)
-            if self.thread is None:
-                self.thread = threading.Thread(target=self._run, name='xainb-explorer', daemon=True)
-                self.thread.start()
-            self.changed.notify_all()
+# %% ../../nbs/explorer/widgets.ipynb #e7w00030
+@patch
+def submit(self:Worker, work): # Function of a `Job`
+    "Run `work(job)` in the background, instead of what is running now"
+    with self.lock:
+        if self.job: self.job.wanted = False
+        self.waiting = Job(self, work)
+        if self.thread is None:
+            self.thread = threading.Thread(target=self._run, name='xainb-explorer', daemon=True)
+            self.thread.start()
+        self.changed.notify_all()
 
-    def cancel(self):
-        "Give up what runs and what waits"
-        with self.lock:
-            if self.job: self.job.wanted = False
-            self.waiting = None
+# %% ../../nbs/explorer/widgets.ipynb #e7w00032
+@patch
+def cancel(self:Worker):
+    "Give up what runs and what waits"
+    with self.lock:
+        if self.job: self.job.wanted = False
+        self.waiting = None
 
-    def wait(self, timeout:float|None=None) -> bool: # Seconds; whether all is done
-        "Wait until there is nothing left to do"
-        with self.lock: return self.changed.wait_for(lambda: not self.waiting and not self.job, timeout)
+# %% ../../nbs/explorer/widgets.ipynb #e7w00033
+@patch
+def wait(self:Worker, timeout:float|None=None) -> bool: # Seconds; whether all is done
+    "Wait until there is nothing left to do"
+    with self.lock: return self.changed.wait_for(lambda: not self.waiting and not self.job, timeout)
 
-# %% ../../nbs/explorer/widgets.ipynb #e7w00020
+# %% ../../nbs/explorer/widgets.ipynb #e7w00034
 _workers = WeakSet()
 
 @atexit.register
@@ -164,7 +183,7 @@ def _end_all():
     for worker in list(_workers): worker.cancel()
     for worker in list(_workers): worker.wait(2)
 
-# %% ../../nbs/explorer/widgets.ipynb #e7w00021
+# %% ../../nbs/explorer/widgets.ipynb #e7w00035
 @patch
 def _next(self:Worker):
     "The next job, or None after some seconds without one"
@@ -176,6 +195,7 @@ def _next(self:Worker):
         if not self.job: self.thread = None
         return self.job
 
+# %% ../../nbs/explorer/widgets.ipynb #e7w00037
 @patch
 def _run(self:Worker):
     while job := self._next():
@@ -186,6 +206,7 @@ def _run(self:Worker):
         except Exception as e: status, failure = Status('failed', sentence_of(e)), e
         self.report(job, status, failure)
 
+# %% ../../nbs/explorer/widgets.ipynb #e7w00038
 @patch
 def report(self:Worker, job, status, failure=None):
     "Pass on the status of a job, if it is still wanted"
@@ -194,7 +215,7 @@ def report(self:Worker, job, status, failure=None):
         self.status, self.failure = status, failure
         if self.on_status: self.on_status(status)
 
-# %% ../../nbs/explorer/widgets.ipynb #e7w00031
+# %% ../../nbs/explorer/widgets.ipynb #e7w00048
 def png_bytes(picture,         # Array [H,W] or [H,W,3] of floats in [0,1]
               side:int=192,    # Enlarge by the largest whole factor with which the longer side has at most so many pixels
              ) -> bytes:
@@ -205,6 +226,7 @@ def png_bytes(picture,         # Array [H,W] or [H,W,3] of floats in [0,1]
     Image.fromarray(pixels).save(buffer, 'PNG', optimize=True)
     return buffer.getvalue()
 
+# %% ../../nbs/explorer/widgets.ipynb #e7w00049
 def picture_html(png:bytes,       # From `png_bytes`
                  alt:str,         # What the picture shows, for readers who cannot see it
                  width:int=192,   # In pixels of the page
@@ -214,17 +236,19 @@ def picture_html(png:bytes,       # From `png_bytes`
     data, size = base64.b64encode(png).decode(), f'width="{width}" height="{round(width*aspect)}"'
     return f'<img class="xainb-picture" {size} alt="{html.escape(alt)}" src="data:image/png;base64,{data}">'
 
-# %% ../../nbs/explorer/widgets.ipynb #e7w00034
+# %% ../../nbs/explorer/widgets.ipynb #e7w00052
 signs = 'both', 'positive', 'negative', 'magnitude'
 
 def _signed(m, sign):
     "The part of a map that is shown"
     return dict(both=m, positive=m.clip(min=0), negative=m.clip(max=0), magnitude=np.abs(m))[sign]
 
+# %% ../../nbs/explorer/widgets.ipynb #e7w00054
 def _plain_map(m):
     m = m.detach().float().cpu().numpy() if hasattr(m, 'detach') else np.asarray(m, dtype=float)
     return np.nan_to_num(m, posinf=0, neginf=0)
 
+# %% ../../nbs/explorer/widgets.ipynb #e7w00055
 def map_scale(maps,           # Saliency maps [H,W], tensors or arrays
               sign:str='both', # One of `signs`
              ) -> float:      # The value with the strongest color; 0 if no map has a signal
@@ -234,7 +258,7 @@ def map_scale(maps,           # Saliency maps [H,W], tensors or arrays
     tops = [np.quantile(m, .995) or m.max() for m in found]
     return float(max(tops, default=0.))
 
-# %% ../../nbs/explorer/widgets.ipynb #e7w00035
+# %% ../../nbs/explorer/widgets.ipynb #e7w00056
 def map_picture(image,              # [C,H,W] in [0,1]
                 m,                  # Saliency map [H,W]
                 scale:float,        # From `map_scale`
@@ -249,13 +273,14 @@ def map_picture(image,              # [C,H,W] in [0,1]
     cover = opacity*np.abs(strength)[..., None]
     return gray*(1 - cover) + color[..., :3]*cover
 
+# %% ../../nbs/explorer/widgets.ipynb #e7w00058
 def _hatched(gray):
     "A pale picture with diagonal lines"
     y, x = np.indices(gray.shape[:2])
     width = max(2, min(gray.shape[:2])//24)
     return .75 + .25*gray - .18*((x + y)//width % 4 == 0)[..., None]
 
-# %% ../../nbs/explorer/widgets.ipynb #e7w00039
+# %% ../../nbs/explorer/widgets.ipynb #e7w00062
 def legend_html(scale:float, sign:str='both') -> str:
     "The color scale of maps, with the values at its ends"
     if not scale: return '<span class="xainb-note">no signal: the map is zero everywhere</span>'
@@ -266,17 +291,19 @@ def legend_html(scale:float, sign:str='both') -> str:
     bar = f'<span class="xainb-scale" style="background:linear-gradient(to right, {stops})"></span>'
     return f'<span class="xainb-legend">{_minus(low)} {bar} {_minus(high)}</span>'
 
+# %% ../../nbs/explorer/widgets.ipynb #e7w00063
 def _minus(v): return f'{v:.2g}'.replace('-', '−')
 
+# %% ../../nbs/explorer/widgets.ipynb #e7w00065
 def panel_html(title:str, picture:str, note:str='', width:int=192) -> str: # Parts of HTML, `note` in at most two lines
     "A picture between its title and a note, in a box of fixed size"
     return (f'<figure class="xainb-panel" style="width:{width}px"><figcaption class="xainb-title">{title}</figcaption>'
             f'{picture}<div class="xainb-note">{note}</div></figure>')
 
-# %% ../../nbs/explorer/widgets.ipynb #e7w00043
+# %% ../../nbs/explorer/widgets.ipynb #e7w00069
 css = """
-.xainb-explorer{--xb-ink:var(--jp-ui-font-color1,#222);--xb-soft:var(--jp-ui-font-color2,#5b6470);--xb-line:var(--jp-border-color2,#d5d9de);
-  --xb-focus:#0072B2;color:var(--xb-ink);font:13px/1.45 system-ui,sans-serif;max-width:1080px}
+.xainb-explorer{--xb-ink:var(--jp-ui-font-color1,#222);--xb-soft:var(--jp-ui-font-color2,#5b6470);
+  --xb-line:var(--jp-border-color2,#d5d9de);--xb-focus:#0072B2;color:var(--xb-ink);font:13px/1.45 system-ui,sans-serif;max-width:1080px}
 .xainb-explorer .xainb-row{display:flex;flex-flow:row wrap;gap:8px 16px;align-items:flex-start}
 .xainb-explorer .xainb-panels{display:flex;flex-wrap:wrap;gap:12px;margin:0 0 14px;overflow:visible}
 .xainb-panel{margin:0;font-size:13px;display:flex;flex-direction:column;gap:4px}
@@ -291,8 +318,8 @@ css = """
 .xainb-facts td,.xainb-facts th{padding:2px 12px 2px 0;text-align:left;vertical-align:top;font-weight:400}
 .xainb-facts th{color:var(--xb-soft,#5b6470)}
 .xainb-strip{overflow-x:auto;overflow-y:hidden;padding:4px}
-.xainb-strip .xainb-thumb{flex:0 0 auto;width:60px;height:60px;margin:0 3px 0 0;padding:0;border:2px solid transparent;border-radius:6px;
-  background-size:cover;background-position:center;image-rendering:pixelated;background-color:transparent}
+.xainb-strip .xainb-thumb{flex:0 0 auto;width:60px;height:60px;margin:0 3px 0 0;padding:0;border:2px solid transparent;
+  border-radius:6px;  background-size:cover;background-position:center;image-rendering:pixelated;background-color:transparent}
 .xainb-strip .xainb-wrong{border-bottom-color:#D55E00}
 .xainb-strip .xainb-on{border-color:var(--xb-focus)}
 .xainb-explorer :focus-visible{outline:3px solid var(--xb-focus)!important;outline-offset:1px}
@@ -300,7 +327,7 @@ css = """
 """
 style_html = f'<style>{css}</style>'
 
-# %% ../../nbs/explorer/widgets.ipynb #e7w00046
+# %% ../../nbs/explorer/widgets.ipynb #e7w00072
 def save_page(path,      # Ends in .html
               title:str, # Of the page
               body:str,  # HTML
@@ -308,13 +335,14 @@ def save_page(path,      # Ends in .html
     "Write one self-contained HTML page"
     path = Path(path).expanduser()
     if path.suffix.lower() not in ('.html', '.htm'): raise BadInput(f"a page is a file that ends in .html, not '{path.name}'")
-    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{html.escape(title)}</title>'
+    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width">' + f'<title>{html.escape(title)}</title>'
     page = f'<!doctype html><html lang="en"><head>{head}{style_html}</head>'
-    page += f'<body style="margin:24px"><main class="xainb-explorer"><h1>{html.escape(title)}</h1>{body}</main></body></html>'
+    main = f'<main class="xainb-explorer"><h1>{html.escape(title)}</h1>{body}</main>'
+    page += f'<body style="margin:24px">{main}</body></html>'
     write_whole(path, lambda part: part.write_text(page, encoding='utf-8'))
     return path
 
-# %% ../../nbs/explorer/widgets.ipynb #e7w00049
+# %% ../../nbs/explorer/widgets.ipynb #e7w00075
 class OneOf:
     "Values from a list"
     def __init__(self, values): self.values = list(values)
@@ -325,29 +353,40 @@ class OneOf:
         shown = ', '.join(map(repr, self.values[:12]))
         return f"one of {shown}{', …' if len(self.values) > 12 else ''}"
 
+# %% ../../nbs/explorer/widgets.ipynb #e7w00077
 class StateForm:
     "Which fields a state has, and which values they may have"
     def __init__(self, kind:str, version:int, ranges:dict): # Field -> range
         self.kind, self.version, self.ranges = kind, version, ranges
 
-    def write(self, **values) -> dict:
-        "A state with these values"
-        return dict(kind=self.kind, version=self.version) | json.loads(json.dumps(values))
+@patch
+def write(self:StateForm, **values) -> dict:
+    "A state with these values"
+    return dict(kind=self.kind, version=self.version) | json.loads(json.dumps(values))
 
-    def read(self, state) -> dict: # Field -> value, of the fields that the state has
-        "The values in a state; `BadInput` unless all of it is known and allowed"
-        if not isinstance(state, dict): raise BadInput(f"a state is a dictionary, not a {type(state).__name__}")
-        given = state.get('kind'), state.get('version')
-        if given != (self.kind, self.version):
-            raise BadInput(f"this is a state of kind {given[0]!r}, version {given[1]!r}, and not of kind {self.kind!r}, version {self.version}")
-        return {k: self._value(k, v) for k, v in state.items() if k not in ('kind', 'version')}
+# %% ../../nbs/explorer/widgets.ipynb #e7w00079
+@patch
+def read(self:StateForm, state) -> dict: # Field -> value, of the fields that the state has
+    "The values in a state; `BadInput` unless all of it is known and allowed"
+    if not isinstance(state, dict): raise BadInput(f"a state is a dictionary, not a {type(state).__name__}")
+    given = state.get('kind'), state.get('version')
+    if given != (self.kind, self.version):
+        own = f'kind {self.kind!r}, version {self.version}'
+        raise BadInput(f'this is a state of kind {given[0]!r}, version {given[1]!r}, and not of {own}')
+    return {k: self._value(k, v) for k, v in state.items() if k not in ('kind', 'version')}
 
-    def _value(self, name, value):
-        if name not in self.ranges: raise unknown_name('field of a state', name, self.ranges)
-        try: return self.ranges[name](value)
-        except (ValueError, TypeError): raise BadInput(f"the field {name} of a state is {self.ranges[name]}, not {value!r}") from None
+# %% ../../nbs/explorer/widgets.ipynb #e7w00080
+@patch
+def _value(self:StateForm, name, value):
+    if name not in self.ranges: raise unknown_name('field of a state', name, self.ranges)
+    try: return self.ranges[name](value)
+    except (ValueError, TypeError):
+        raise BadInput(f'the field {name} of a state is {self.ranges[name]}, not {value!r}') from None
 
-# %% ../../nbs/explorer/widgets.ipynb #e7w00052
+# %% ../../nbs/explorer/widgets.ipynb #e7w00083
+def _set_class(widget, name, on): (widget.add_class if on else widget.remove_class)(name)
+
+# %% ../../nbs/explorer/widgets.ipynb #e7w00084
 class Strip(W.VBox):
     "Images as a row of buttons, and a slider to move through them; `value` is the number of the chosen image"
     value = traitlets.Int(0)
@@ -359,7 +398,8 @@ class Strip(W.VBox):
         self.buttons = [W.Button(tooltip=n, layout=W.Layout(width='60px', height='60px')) for n in self.names]
         for i, (button, png) in enumerate(zip(self.buttons, pictures)):
             button.add_class('xainb-thumb').add_class(f'{mark}-{i}').on_click(lambda _, i=i: self.set_trait('value', i))
-            css += f'.{mark}-{i}{{background-image:url(data:image/png;base64,{base64.b64encode(png).decode()})!important}}'
+            data = base64.b64encode(png).decode()
+            css += f'.{mark}-{i}{{background-image:url(data:image/png;base64,{data})!important}}'
         self.row = W.HBox(layout=W.Layout(height='76px', flex_flow='row nowrap')).add_class('xainb-strip')
         self.slider = W.IntSlider(0, 0, len(pictures) - 1, description='image', continuous_update=False, readout=False)
         super().__init__([W.HTML(f'<style>{css}</style>', layout=W.Layout(display='none')), self.row, self.slider])
@@ -367,30 +407,35 @@ class Strip(W.VBox):
         self.observe(self._chosen, 'value')
         self.arrange(self.order)
 
-    def arrange(self, order): # Numbers of the images
-        "Show the images in this order"
-        self.order = [int(i) for i in order]
-        self.row.children = [self.buttons[i] for i in self.order]
-        self._chosen()
+# %% ../../nbs/explorer/widgets.ipynb #e7w00086
+@patch
+def arrange(self:Strip, order): # Numbers of the images
+    "Show the images in this order"
+    self.order = [int(i) for i in order]
+    self.row.children = [self.buttons[i] for i in self.order]
+    self._chosen()
 
-    def mark(self, wrong): # Numbers of images
-        "Mark images, for example those that are misclassified"
-        for i, button in enumerate(self.buttons): (button.add_class if i in wrong else button.remove_class)('xainb-wrong')
+# %% ../../nbs/explorer/widgets.ipynb #e7w00087
+@patch
+def mark(self:Strip, wrong): # Numbers of images
+    "Mark images, for example those that are misclassified"
+    for i, button in enumerate(self.buttons): _set_class(button, 'xainb-wrong', i in wrong)
 
-# %% ../../nbs/explorer/widgets.ipynb #e7w00054
+# %% ../../nbs/explorer/widgets.ipynb #e7w00089
 @patch
 def _moved(self:Strip, change):
     if not self.busy: self.value = self.order[change['new']]
 
+# %% ../../nbs/explorer/widgets.ipynb #e7w00090
 @patch
 def _chosen(self:Strip, change=None):
     "Mark the chosen image, and move the slider to it"
-    for i, button in enumerate(self.buttons): (button.add_class if i == self.value else button.remove_class)('xainb-on')
+    for i, button in enumerate(self.buttons): _set_class(button, 'xainb-on', i == self.value)
     self.busy = True
     try: self.slider.value = self.order.index(self.value) if self.value in self.order else 0
     finally: self.busy = False
 
-# %% ../../nbs/explorer/widgets.ipynb #e7w00057
+# %% ../../nbs/explorer/widgets.ipynb #e7w00093
 class StatusLine(W.HBox):
     "One line that says what is being computed or what went wrong; it keeps its height"
     def __init__(self):
@@ -404,7 +449,7 @@ class StatusLine(W.HBox):
         self.text.value = f'<span role="status" class="xainb-{kind}">{html.escape(status.text)}</span>'
         self.bar.value, self.bar.layout.visibility = status.done, 'visible' if status.kind == 'busy' else 'hidden'
 
-# %% ../../nbs/explorer/widgets.ipynb #e7w00058
+# %% ../../nbs/explorer/widgets.ipynb #e7w00094
 class Explorer:
     "Controls, a view that is computed in the background, state, and a saved page"
     kind, version, title = 'explorer', 1, 'Explorer'
@@ -412,27 +457,36 @@ class Explorer:
         self.status, self.controls, self.held = StatusLine(), {}, 0
         self.worker = Worker(max_bytes, self.status.show)
         self.widget = W.VBox().add_class('xainb-explorer') # Subclasses give it children with `lay_out`
-
     def compute(self, job): "Compute the view, and show it inside `job.showing()`"
     def body_html(self) -> str: return '' # The present view
     def ranges(self) -> dict: return {} # Field of the state -> range
     def check_values(self, values:dict): "Raise `BadInput` if values of a state do not fit together"
-    def lay_out(self, *children): self.widget.children = [W.HTML(style_html, layout=W.Layout(display='none')), *children]
 
-    def watch(self, **controls): # Field of the state -> widget with a `value`
-        "Ask for the view again whenever one of these widgets changes"
-        self.controls |= controls
-        for name, widget in controls.items(): widget.observe(lambda change, name=name: self.changed(name), 'value')
+# %% ../../nbs/explorer/widgets.ipynb #e7w00095
+@patch
+def lay_out(self:Explorer, *children):
+    hidden = W.Layout(display='none')
+    self.widget.children = [W.HTML(style_html, layout=hidden), *children]
 
-    def changed(self, name:str): # Of a control
-        "What follows from the change of a control; subclasses may do more"
-        self.refresh()
+# %% ../../nbs/explorer/widgets.ipynb #e7w00097
+@patch
+def watch(self:Explorer, **controls): # Field of the state -> widget with a `value`
+    "Ask for the view again whenever one of these widgets changes"
+    self.controls |= controls
+    for name, widget in controls.items(): widget.observe(lambda change, name=name: self.changed(name), 'value')
 
-    def refresh(self):
-        "Compute the view in the background"
-        if not self.held: self.worker.submit(self.compute)
+@patch
+def changed(self:Explorer, name:str): # Of a control
+    "What follows from the change of a control; subclasses may do more"
+    self.refresh()
 
-# %% ../../nbs/explorer/widgets.ipynb #e7w00060
+# %% ../../nbs/explorer/widgets.ipynb #e7w00098
+@patch
+def refresh(self:Explorer):
+    "Compute the view in the background"
+    if not self.held: self.worker.submit(self.compute)
+
+# %% ../../nbs/explorer/widgets.ipynb #e7w00100
 @patch
 @contextmanager
 def quietly(self:Explorer):
@@ -442,6 +496,7 @@ def quietly(self:Explorer):
         try: yield
         finally: self.held -= 1
 
+# %% ../../nbs/explorer/widgets.ipynb #e7w00101
 @patch
 @contextmanager
 def together(self:Explorer):
@@ -449,6 +504,7 @@ def together(self:Explorer):
     with self.quietly(): yield
     self.refresh()
 
+# %% ../../nbs/explorer/widgets.ipynb #e7w00103
 @patch
 def wait(self:Explorer, timeout:float|None=None) -> bool: # Seconds; whether the view is complete
     "Wait until the view is complete"
@@ -459,12 +515,13 @@ def error(self:Explorer) -> str:
     "What went wrong with the present view, in one sentence; empty if nothing did"
     return self.worker.status.text if self.worker.status.kind == 'failed' else ''
 
-# %% ../../nbs/explorer/widgets.ipynb #e7w00061
+# %% ../../nbs/explorer/widgets.ipynb #e7w00104
 @patch
 def state(self:Explorer) -> dict:
     "What is shown, as a small dictionary that JSON can hold"
     return StateForm(self.kind, self.version, self.ranges()).write(**{k: w.value for k, w in self.controls.items()})
 
+# %% ../../nbs/explorer/widgets.ipynb #e7w00105
 @patch
 def load_state(self:Explorer, state:dict):
     "Show what a state says; nothing changes if it is not a state of this explorer"
@@ -474,11 +531,13 @@ def load_state(self:Explorer, state:dict):
         for name in self.controls: # In their order, since some controls depend on earlier ones
             if name in values: self.controls[name].value = values[name]
 
+# %% ../../nbs/explorer/widgets.ipynb #e7w00106
 @patch
 def set(self:Explorer, **values): # Field of the state -> value
     "Choose several things at once, for example `explorer.set(image=3, sign='positive')`"
     self.load_state(StateForm(self.kind, self.version, {}).write(**values))
 
+# %% ../../nbs/explorer/widgets.ipynb #e7w00108
 @patch
 def save_html(self:Explorer, path) -> Path: # Ends in .html
     "Write the present view to one HTML file"
