@@ -268,7 +268,7 @@ def _make_controls(self:ModelExplorer, explainers):
                sign=_control(W.Dropdown, 'sign', options=signs),
                scale=_control(W.Dropdown, 'color scale', options=_scales),
                fill=_control(W.Dropdown, 'replace by', options=list(fills)),
-               removed=_control(W.FloatSlider, 'remove top %', value=10, min=0, max=100, step=100/self.n_steps, readout_format='.0f'))
+               removed=_control(W.FloatSlider, 'remove %', value=10, min=0, max=100, step=100/self.n_steps, readout_format='.0f'))
     self._choose(explainers)
 
 # %% ../../nbs/explorer/model.ipynb #e7m00049
@@ -304,7 +304,7 @@ def _explainer_changed(self:ModelExplorer, field):
 @patch
 def _make_views(self:ModelExplorer):
     self.parts = {k: W.HTML() for k in ('header', 'top', 'rows', 'notes')}
-    self.parts['top'].layout.min_height, self.parts['rows'].layout.min_height = '244px', '262px'
+    self.parts['top'].layout.min_height, self.parts['rows'].layout.min_height = '244px', '330px'
     c = self.controls
     def heading(text): return W.HTML(f'<b>{text}</b>')
     groups = {'Explain': 'explainer layer params why against', 'Second explainer': 'explainer2 layer2 params2',
@@ -447,11 +447,11 @@ def _map(self:ModelExplorer, job, name, params, i, target, key):
         try:
             with job.cancellable(self.model), count_cost(self.model, 1) as cost:
                 a = f(self.model, image, target, **params)
-        except (NotApplicable, BadInput) as e: return sentence_of(e)
+        except NotApplicable as e: return sentence_of(e)
         m = pixel_map(a, 'sum', image.shape[1])[0].float().cpu()
         return (m, cost) if m.isfinite().all() else not_finite
     try: return job.once(['map', self.weights, name, params, image, key], explain)
-    except BadInput as e: return sentence_of(e)
+    except Exception as e: return sentence_of(e) # Not kept, since the next attempt may succeed
 
 # %% ../../nbs/explorer/model.ipynb #e7m00077
 @patch
@@ -497,9 +497,10 @@ def _certify(self:ModelExplorer, job, row):
         job.step(f'certificate of {row.name}')
         with job.cancellable(self.model):
             found = certify_exactness(self.model, x, target, names=[row.name], params={row.name: row.params})[row.name]
+        if found.verdict == 'failed': raise BadInput(found.evidence) # Not kept
         return str(found.verdict), str(found.evidence)
     try: row.verdict, row.evidence = job.once(['certificate', self.weights, row.name, row.params, x], certify)
-    except (BadInput, NotApplicable) as e: row.verdict, row.evidence = 'none', sentence_of(e)
+    except BadInput as e: row.verdict, row.evidence = 'failed', sentence_of(e)
 
 # %% ../../nbs/explorer/model.ipynb #e7m00085
 @patch
@@ -543,7 +544,7 @@ def body_html(self:ModelExplorer):
 @patch
 def _header_html(self:ModelExplorer):
     is_wrong = ', but it is' in self.view.header
-    style = 'color:#a3190f;' if is_wrong else ''
+    style = 'color:#D0402B;' if is_wrong else ''
     return f'<p style="{style}font-size:15px;font-weight:600;margin:4px 0">{html.escape(self.view.header)}</p>'
 
 # %% ../../nbs/explorer/model.ipynb #e7m00093
@@ -584,7 +585,7 @@ def _scale_of(self:ModelExplorer, row):
 # %% ../../nbs/explorer/model.ipynb #e7m00099
 @patch
 def _rows_html(self:ModelExplorer):
-    return ''.join(f'<div class="xainb-panels">{self._facts_html(row, tint)}{self._maps_html(row)}</div>'
+    return ''.join(f'{self._facts_html(row, tint)}<div class="xainb-panels">{self._maps_html(row)}</div>'
                    for row, tint in zip(self.view.rows, _tints))
 
 # %% ../../nbs/explorer/model.ipynb #e7m00100
@@ -596,9 +597,9 @@ def _facts_html(self:ModelExplorer, row, tint):
     if row.cost:
         forward, backward, seconds = (row.cost[k] for k in ('forward', 'backward', 'seconds'))
         facts.append(f'{forward:g} forward and {backward:g} backward passes, {seconds:.2g} s')
-    if row.verdict: facts.append(f'certificate: <b>{html.escape(row.verdict)}</b>; {html.escape(row.evidence)}')
-    title = f'<span style="color:{tint}">{html.escape(row.name)}</span>'
-    return panel_html(title, '', '<br>'.join(facts), _width)
+    if row.verdict: facts.append(f'certificate: <b>{html.escape(row.verdict)}</b>, {html.escape(row.evidence)}')
+    title = f'<div class="xainb-title" style="color:{tint}">{html.escape(row.name)}</div>'
+    return f'<div class="xainb-about">{title}<div class="xainb-note">{"; ".join(facts)}</div></div>'
 
 # %% ../../nbs/explorer/model.ipynb #e7m00102
 @patch

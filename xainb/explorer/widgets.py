@@ -312,8 +312,9 @@ css = """
 .xainb-picture{display:block;border-radius:4px;image-rendering:pixelated;max-width:100%}
 .xainb-legend{display:inline-flex;gap:6px;align-items:center;font-variant-numeric:tabular-nums}
 .xainb-scale{display:inline-block;width:84px;height:8px;border-radius:4px}
+.xainb-about{margin:10px 0 6px;max-width:90ch}
 .xainb-status{height:28px;overflow:hidden}
-.xainb-failed{color:#a3190f;font-weight:600}
+.xainb-failed{color:#D0402B;font-weight:600}
 .xainb-facts{border-collapse:collapse;font-variant-numeric:tabular-nums}
 .xainb-facts td,.xainb-facts th{padding:2px 12px 2px 0;text-align:left;vertical-align:top;font-weight:400}
 .xainb-facts th{color:var(--xb-soft,#5b6470)}
