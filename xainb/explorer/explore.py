@@ -6,7 +6,7 @@
 __all__ = ['explore']
 
 # %% ../../nbs/explorer/explore.ipynb #e7x00003
-import os
+import inspect, os
 from ..core import *
 
 # %% ../../nbs/explorer/explore.ipynb #e7x00005
@@ -24,9 +24,16 @@ def explore(what,         # Learner, model, or a name of the zoo such as 'demo/r
     if images is None and not hasattr(what, 'dls'):
         as_model(what) # Raises an error if it is no model at all
         raise BadInput("a model is explored on images: explore(model, images); only a fastai Learner brings its own")
-    return ModelExplorer(what, images, **options)
+    return ModelExplorer(what, images, **_checked(options, ModelExplorer))
 
 # %% ../../nbs/explorer/explore.ipynb #e7x00006
 def _sweep_explorer(place, options):
     from xainb.explorer.sweep import SweepExplorer
-    return SweepExplorer(place, **options)
+    return SweepExplorer(place, **_checked(options, SweepExplorer))
+
+def _checked(options, kind):
+    "The options, if an explorer of this kind has all of them"
+    known = list(inspect.signature(kind).parameters)[1:]
+    for name in options:
+        if name not in known: raise unknown_name(f'option of {kind.__name__}', name, known)
+    return options

@@ -192,17 +192,18 @@ class ModelExplorer(Explorer):
                  target=None,      # A class by number or name, or a function of the output; the predicted class if None
                  y=None,           # True classes [N], where they are known
                  classes=None,     # Names of the classes, a list or a dictionary
-                 explainers=('gradcam', ''), # The first and the second explainer; '' for none
+                 explainers=('gradcam',), # Names of one or two explainers
                  n:int=24,         # Number of images, at most
                  max_bytes:int=2**28, # Of the results that are kept
                 ):
         super().__init__(max_bytes)
+        check_params(ModelExplorer, dict(n=Number(1, integer=True)), ['n'], dict(n=n))
         self._take(model, images, y, classes, n)
         self.function = target if callable(target) else None
         self.view = self.interpretation = self.weights = None
         self.reasons = {} # Explainer that is not applicable -> why
         self.chosen = False # Whether somebody has chosen an image
-        self._make_controls(explainers)
+        self._make_controls(_two(explainers))
         self._make_views()
         self.controls['why'].value = self._start_with(target)
         self.refresh()
@@ -225,16 +226,22 @@ def _take(self:ModelExplorer, model, images, y, classes, n):
     self.n_steps = min(50, self.x.shape[-2]*self.x.shape[-1])
 
 # %% ../../nbs/explorer/model.ipynb #e7m00044
+def _two(explainers):
+    "The names of two explainers; '' for none"
+    names = [explainers] if isinstance(explainers, str) else list(explainers)
+    if not 1 <= len(names) <= 2: raise BadInput(f'explainers are one or two names, not {len(names)}')
+    return [*names, ''][:2]
+
 _drawn_only = 'opacity', 'removed', 'scale'
 _sorts = dict(loss='misclassified first', certainty='least certain first', disagreement='explainers disagree',
               given='as given')
 _scales = [('of each explainer', 'relative'), ('the same for both', 'absolute')]
 
+# %% ../../nbs/explorer/model.ipynb #e7m00045
 def _control(kind, description, **kw):
     style = dict(description_width='84px')
     return kind(description=description, style=style, layout=W.Layout(width='290px'), **kw)
 
-# %% ../../nbs/explorer/model.ipynb #e7m00045
 def _thumbnail(image):
     "A small picture of an image [C,H,W], of every second pixel, every third one, …"
     step = max(1, min(image.shape[1:])//60)
