@@ -24,7 +24,7 @@ from ..models.inference import map_agreement
 from ..models.zoo import state_digest
 from ..viz import as_picture
 
-# %% ../../nbs/explorer/model.ipynb #e7m00006
+# %% ../../nbs/explorer/model.ipynb #e7m00013
 def margin(a:int, b:int): # Classes; gives a function from outputs to [N] numbers
     "The target function 'score of class a minus score of class b'"
     def difference(out):
@@ -33,14 +33,14 @@ def margin(a:int, b:int): # Classes; gives a function from outputs to [N] number
     difference.target_name = f'class {a} rather than {b}'
     return difference
 
-# %% ../../nbs/explorer/model.ipynb #e7m00010
+# %% ../../nbs/explorer/model.ipynb #e7m00017
 def _bounded(value, allowed, note):
     "A slider for numbers between two finite limits"
     step = (allowed.high - allowed.low)/100
     low = allowed.low + step*allowed.above
     return W.FloatSlider(value=value, min=low, max=allowed.high, step=step, **note)
 
-# %% ../../nbs/explorer/model.ipynb #e7m00012
+# %% ../../nbs/explorer/model.ipynb #e7m00019
 def parameter_control(name:str, # Of a parameter
                       value,    # Its present value
                       allowed,  # Its range
@@ -58,7 +58,7 @@ def parameter_control(name:str, # Of a parameter
     low, high = np.log10(value) - 1.5, np.log10(value) + 1.5
     return W.FloatLogSlider(value=value, min=low, max=high, step=.05, readout_format='.2g', **style)
 
-# %% ../../nbs/explorer/model.ipynb #e7m00015
+# %% ../../nbs/explorer/model.ipynb #e7m00022
 class ParameterBox(W.VBox):
     "The parameters of one explainer; `value` is the dictionary that it is called with"
     value = traitlets.Dict()
@@ -67,7 +67,7 @@ class ParameterBox(W.VBox):
         self.sliders, self.busy = {}, False
         self.observe(self._set, 'value')
 
-# %% ../../nbs/explorer/model.ipynb #e7m00016
+# %% ../../nbs/explorer/model.ipynb #e7m00023
 @patch
 def show(self:ParameterBox, name:str): # Of an explainer; '' for none
     "Start with the parameters of this explainer"
@@ -79,12 +79,12 @@ def show(self:ParameterBox, name:str): # Of an explainer; '' for none
     self.children = [*self.sliders.values()]
     self.value = dict(affordable_explainers.get(name, {}))
 
-# %% ../../nbs/explorer/model.ipynb #e7m00018
+# %% ../../nbs/explorer/model.ipynb #e7m00025
 @patch
 def _moved(self:ParameterBox, name, value):
     if not self.busy: self.value = self.value | {name: value}
 
-# %% ../../nbs/explorer/model.ipynb #e7m00019
+# %% ../../nbs/explorer/model.ipynb #e7m00026
 @patch
 def _set(self:ParameterBox, change):
     "Move the sliders to values that were set from elsewhere"
@@ -96,7 +96,7 @@ def _set(self:ParameterBox, change):
             self.sliders[k].value = v
     finally: self.busy = False
 
-# %% ../../nbs/explorer/model.ipynb #e7m00022
+# %% ../../nbs/explorer/model.ipynb #e7m00029
 @dataclass
 class Row:
     "One explainer in the view, with what is known so far"
@@ -112,7 +112,7 @@ class Row:
     verdict:str = ''       # Of the certificate
     evidence:str = ''      # The sentence that it is based on
 
-# %% ../../nbs/explorer/model.ipynb #e7m00024
+# %% ../../nbs/explorer/model.ipynb #e7m00031
 @dataclass
 class View:
     "One image, what is explained, and the rows of explainers"
@@ -123,11 +123,11 @@ class View:
     replaced:Tensor|None = None # [C,H,W], what removed pixels are replaced by
     note:str = ''
 
-# %% ../../nbs/explorer/model.ipynb #e7m00026
+# %% ../../nbs/explorer/model.ipynb #e7m00033
 _tints = '#0072B2', '#D55E00' # Of the first and the second explainer
 _width = 176 # Of a panel, in pixels of the page
 
-# %% ../../nbs/explorer/model.ipynb #e7m00027
+# %% ../../nbs/explorer/model.ipynb #e7m00034
 def without_top(image:Tensor,    # [C,H,W]
                 replaced:Tensor, # [C,H,W]
                 order:Tensor,    # [P] pixel numbers
@@ -138,11 +138,11 @@ def without_top(image:Tensor,    # [C,H,W]
     removed[order[:n].cpu()] = True
     return torch.where(removed.view(1, *image.shape[1:]), replaced, image)
 
-# %% ../../nbs/explorer/model.ipynb #e7m00029
+# %% ../../nbs/explorer/model.ipynb #e7m00036
 def _points(at, values, low, high):
     return ' '.join(f'{40 + 300*a:.1f},{150 - 140*(v - low)/(high - low):.1f}' for a, v in zip(at, values))
 
-# %% ../../nbs/explorer/model.ipynb #e7m00031
+# %% ../../nbs/explorer/model.ipynb #e7m00038
 def curve_svg(lines:dict,   # Name -> (fractions [S+1], values [S+1])
               mark:float,   # Fraction to mark
               label:str='probability',
@@ -165,17 +165,17 @@ def curve_svg(lines:dict,   # Name -> (fractions [S+1], values [S+1])
     return (f'<figure class="xainb-panel" style="width:360px">{caption}'
             f'<svg width="360" height="172" role="img" aria-label="{described}">{grid}{dashes}{drawn}{axes}</svg></figure>')
 
-# %% ../../nbs/explorer/model.ipynb #e7m00034
+# %% ../../nbs/explorer/model.ipynb #e7m00041
 def _choices(names, n): # Class number -> name
     return [(f'{k}: {names[k]}' if names.get(k, str(k)) != str(k) else f'class {k}', k) for k in range(n)]
 
-# %% ../../nbs/explorer/model.ipynb #e7m00036
+# %% ../../nbs/explorer/model.ipynb #e7m00043
 def _explainer_choices():
     "All registered explainers, controls last, the cheapest first, with their passes"
     found = [(f.family == 'control', f.cost(**affordable_explainers.get(n, {})), n) for n, f in explainer_registry.items()]
     return [(f'{n} · {"control" if control else f"{passes:,} passes"}', n) for control, passes, n in sorted(found)]
 
-# %% ../../nbs/explorer/model.ipynb #e7m00038
+# %% ../../nbs/explorer/model.ipynb #e7m00045
 def layers_with_maps(model, x:Tensor) -> list: # Pairs (text, name), the last layer first
     "The layers of a model that give a feature map of at least 2 × 2 locations"
     with frozen(model), torch.no_grad(), recording(model) as seen: model(to_model_device(x[:1], model))
@@ -183,7 +183,7 @@ def layers_with_maps(model, x:Tensor) -> list: # Pairs (text, name), the last la
     named = [(f'{name} · {h} × {w}', name) for name, (h, w) in reversed(found.items())]
     return [('the last feature map', ''), *named]
 
-# %% ../../nbs/explorer/model.ipynb #e7m00040
+# %% ../../nbs/explorer/model.ipynb #e7m00047
 class ModelExplorer(Explorer):
     "Images of a model and their explanations"
     kind, version, title = 'model', 1, 'Explanations of a model'
@@ -208,7 +208,7 @@ class ModelExplorer(Explorer):
         self.controls['why'].value = self._start_with(target)
         self.refresh()
 
-# %% ../../nbs/explorer/model.ipynb #e7m00042
+# %% ../../nbs/explorer/model.ipynb #e7m00049
 @patch
 def _take(self:ModelExplorer, model, images, y, classes, n):
     "Model, images, true classes and names, from whatever holds them"
@@ -225,7 +225,7 @@ def _take(self:ModelExplorer, model, images, y, classes, n):
     self.names = {k: str(v) for k, v in class_names(named, self.n_classes, classes).items()}
     self.n_steps = min(50, self.x.shape[-2]*self.x.shape[-1])
 
-# %% ../../nbs/explorer/model.ipynb #e7m00044
+# %% ../../nbs/explorer/model.ipynb #e7m00051
 def _two(explainers):
     "The names of two explainers; '' for none"
     names = [explainers] if isinstance(explainers, str) else list(explainers)
@@ -237,7 +237,7 @@ _sorts = dict(loss='misclassified first', certainty='least certain first', disag
               given='as given')
 _scales = [('of each explainer', 'relative'), ('the same for both', 'absolute')]
 
-# %% ../../nbs/explorer/model.ipynb #e7m00045
+# %% ../../nbs/explorer/model.ipynb #e7m00052
 def _control(kind, description, **kw):
     style = dict(description_width='84px')
     return kind(description=description, style=style, layout=W.Layout(width='290px'), **kw)
@@ -247,7 +247,7 @@ def _thumbnail(image):
     step = max(1, min(image.shape[1:])//60)
     return png_bytes(as_picture(image[:, ::step, ::step]), 60)
 
-# %% ../../nbs/explorer/model.ipynb #e7m00046
+# %% ../../nbs/explorer/model.ipynb #e7m00053
 @patch
 def _class_choices(self:ModelExplorer):
     "What can be explained, and against what"
@@ -256,7 +256,7 @@ def _class_choices(self:ModelExplorer):
     special = [('the predicted class', 'predicted')] + [('the true class', 'true')]*(self.y is not None)
     return special + classes, [('nothing', 'nothing'), ('its rival', 'rival'), *classes]
 
-# %% ../../nbs/explorer/model.ipynb #e7m00048
+# %% ../../nbs/explorer/model.ipynb #e7m00055
 @patch
 def _make_controls(self:ModelExplorer, explainers):
     names = [self.names.get(int(k), f'class {int(k)}') for k in self.y] if self.y is not None else ['']*len(self.x)
@@ -278,7 +278,7 @@ def _make_controls(self:ModelExplorer, explainers):
                removed=_control(W.FloatSlider, 'remove %', value=10, min=0, max=100, step=100/self.n_steps, readout_format='.0f'))
     self._choose(explainers)
 
-# %% ../../nbs/explorer/model.ipynb #e7m00049
+# %% ../../nbs/explorer/model.ipynb #e7m00056
 @patch
 def _choose(self:ModelExplorer, explainers):
     "Begin with these explainers"
@@ -288,7 +288,7 @@ def _choose(self:ModelExplorer, explainers):
             self.controls[field].value = name
             self._explainer_changed(field)
 
-# %% ../../nbs/explorer/model.ipynb #e7m00051
+# %% ../../nbs/explorer/model.ipynb #e7m00058
 @patch
 def changed(self:ModelExplorer, name):
     if name in ('explainer', 'explainer2'):
@@ -297,7 +297,7 @@ def changed(self:ModelExplorer, name):
     if name in _drawn_only: self.draw()
     else: self.refresh()
 
-# %% ../../nbs/explorer/model.ipynb #e7m00052
+# %% ../../nbs/explorer/model.ipynb #e7m00059
 @patch
 def _explainer_changed(self:ModelExplorer, field):
     "Show the parameters of another explainer; only some have a layer"
@@ -307,7 +307,7 @@ def _explainer_changed(self:ModelExplorer, field):
     layer.disabled = not name or 'layer' not in explainer_registry[name].params
     if layer.disabled: layer.value = ''
 
-# %% ../../nbs/explorer/model.ipynb #e7m00054
+# %% ../../nbs/explorer/model.ipynb #e7m00061
 @patch
 def _make_views(self:ModelExplorer):
     self.parts = {k: W.HTML() for k in ('header', 'top', 'rows', 'notes')}
@@ -325,7 +325,7 @@ def _make_views(self:ModelExplorer):
     for name, w in self.parts.items(): w.add_class(f'xainb-view-{name}')
     self.lay_out(c['sort'], self.strip, self.status, columns)
 
-# %% ../../nbs/explorer/model.ipynb #e7m00056
+# %% ../../nbs/explorer/model.ipynb #e7m00063
 @patch
 def _start_with(self:ModelExplorer, target):
     "The value of the control `why` for a target"
@@ -337,7 +337,7 @@ def _start_with(self:ModelExplorer, target):
         return numbers[target]
     return int(check_target(target, self.x[:1], self.n_classes))
 
-# %% ../../nbs/explorer/model.ipynb #e7m00058
+# %% ../../nbs/explorer/model.ipynb #e7m00065
 @patch
 def compute(self:ModelExplorer, job):
     job.step('looking at the model')
@@ -356,14 +356,14 @@ def compute(self:ModelExplorer, job):
     self._find_applicable(job)
     self._show(job, view)
 
-# %% ../../nbs/explorer/model.ipynb #e7m00060
+# %% ../../nbs/explorer/model.ipynb #e7m00067
 @patch
 def _show(self:ModelExplorer, job, view):
     with job.showing():
         self.view = view
         self.draw()
 
-# %% ../../nbs/explorer/model.ipynb #e7m00061
+# %% ../../nbs/explorer/model.ipynb #e7m00068
 @patch
 def _score_images(self:ModelExplorer, job):
     "Predictions of all images, and what follows from them, again if the weights have changed"
@@ -381,7 +381,7 @@ def _score_images(self:ModelExplorer, job):
             self._arrange(self.controls['sort'].value)
             if is_first and not self.chosen: self.strip.value = self.strip.order[0]
 
-# %% ../../nbs/explorer/model.ipynb #e7m00063
+# %% ../../nbs/explorer/model.ipynb #e7m00070
 @patch
 def _order(self:ModelExplorer, sort):
     "The numbers of the images in one of the orders; None for the present one"
@@ -394,17 +394,17 @@ def _order(self:ModelExplorer, sort):
     if head_of(self.model) == 'classes': losses = self.interpretation.losses.cpu()
     return (right*1e6 - losses).argsort(stable=True).tolist()
 
-# %% ../../nbs/explorer/model.ipynb #e7m00064
+# %% ../../nbs/explorer/model.ipynb #e7m00071
 @patch
 def _arrange(self:ModelExplorer, sort):
     order = self._order(sort)
     if order is not None and order != self.strip.order: self.strip.arrange(order)
 
-# %% ../../nbs/explorer/model.ipynb #e7m00066
+# %% ../../nbs/explorer/model.ipynb #e7m00073
 @patch
 def class_name(self:ModelExplorer, k:int) -> str: return self.names.get(k, f'class {k}')
 
-# %% ../../nbs/explorer/model.ipynb #e7m00068
+# %% ../../nbs/explorer/model.ipynb #e7m00075
 @patch
 def _rival(self:ModelExplorer, i, a):
     if self.y is not None and self.y[i] != a: return int(self.y[i])
@@ -412,7 +412,7 @@ def _rival(self:ModelExplorer, i, a):
     others[a] = -1
     return int(others.argmax())
 
-# %% ../../nbs/explorer/model.ipynb #e7m00069
+# %% ../../nbs/explorer/model.ipynb #e7m00076
 @patch
 def _targets(self:ModelExplorer, i, why, against):
     "(title, target, key) of all maps in a row"
@@ -423,7 +423,7 @@ def _targets(self:ModelExplorer, i, why, against):
     both = f'why {self.class_name(a)}, not {self.class_name(b)}'
     return [(f'why {self.class_name(k)}', k, k) for k in (a, b)] + [(both, margin(a, b), [a, b])]
 
-# %% ../../nbs/explorer/model.ipynb #e7m00071
+# %% ../../nbs/explorer/model.ipynb #e7m00078
 @patch
 def _new_view(self:ModelExplorer, choice):
     i = choice['image']
@@ -435,7 +435,7 @@ def _new_view(self:ModelExplorer, choice):
         if name: rows.append(Row(name, params | (dict(layer=layer) if layer else {})))
     return View(i, self._header(i), [t for t, *_ in targets], rows, note=note), targets
 
-# %% ../../nbs/explorer/model.ipynb #e7m00073
+# %% ../../nbs/explorer/model.ipynb #e7m00080
 @patch
 def _header(self:ModelExplorer, i):
     if head_of(self.model) == 'labels' or self.function: return f'image {i}'
@@ -444,7 +444,7 @@ def _header(self:ModelExplorer, i):
     if self.y is None: return said
     return f'{said}, correct' if p == self.y[i] else f'{said}, but it is {self.class_name(int(self.y[i]))}'
 
-# %% ../../nbs/explorer/model.ipynb #e7m00075
+# %% ../../nbs/explorer/model.ipynb #e7m00082
 @patch
 def _map(self:ModelExplorer, job, name, params, i, target, key):
     "The saliency map [H,W] of one image and its cost, or a sentence about why there is none"
@@ -460,7 +460,7 @@ def _map(self:ModelExplorer, job, name, params, i, target, key):
     try: return job.once(['map', self.weights, name, params, image, key], explain)
     except Exception as e: return sentence_of(e) # Not kept, since the next attempt may succeed
 
-# %% ../../nbs/explorer/model.ipynb #e7m00077
+# %% ../../nbs/explorer/model.ipynb #e7m00084
 @patch
 def _explain(self:ModelExplorer, job, view, row, targets):
     for _, target, key in targets:
@@ -474,12 +474,12 @@ def _explain(self:ModelExplorer, job, view, row, targets):
         a, b, both = row.maps
         row.gap = float((both - (a - b)).abs().max()/(a - b).abs().max().clamp(min=1e-30))
 
-# %% ../../nbs/explorer/model.ipynb #e7m00079
+# %% ../../nbs/explorer/model.ipynb #e7m00086
 def _ranked(m, sign):
     "What pixels are sorted by"
     return dict(negative=-m, magnitude=m.abs()).get(sign, m)
 
-# %% ../../nbs/explorer/model.ipynb #e7m00081
+# %% ../../nbs/explorer/model.ipynb #e7m00088
 @patch
 def _remove(self:ModelExplorer, job, view, row, choice):
     if not row.maps: return
@@ -496,7 +496,7 @@ def _remove(self:ModelExplorer, job, view, row, choice):
     row.at, row.curve = job.once(key, read)
     row.order, view.replaced = pixel_order(maps)[0], filled(image, fill, self.model)[0].cpu()
 
-# %% ../../nbs/explorer/model.ipynb #e7m00083
+# %% ../../nbs/explorer/model.ipynb #e7m00090
 @patch
 def _certify(self:ModelExplorer, job, row):
     x, target = self.x[:2], self.predicted[:2]
@@ -509,7 +509,7 @@ def _certify(self:ModelExplorer, job, row):
     try: row.verdict, row.evidence = job.once(['certificate', self.weights, row.name, row.params, x], certify)
     except BadInput as e: row.verdict, row.evidence = 'failed', sentence_of(e)
 
-# %% ../../nbs/explorer/model.ipynb #e7m00085
+# %% ../../nbs/explorer/model.ipynb #e7m00092
 @patch
 def _sort_by_disagreement(self:ModelExplorer, job, view):
     if len(view.rows) < 2:
@@ -523,7 +523,7 @@ def _sort_by_disagreement(self:ModelExplorer, job, view):
         if r.isfinite().all(): agreement[i] = r
     with job.showing(): self.strip.arrange(agreement.argsort(stable=True).tolist())
 
-# %% ../../nbs/explorer/model.ipynb #e7m00087
+# %% ../../nbs/explorer/model.ipynb #e7m00094
 _cheap = 10 # Passes
 
 @patch
@@ -532,7 +532,7 @@ def _find_applicable(self:ModelExplorer, job):
     tried = {n: self._map(job, n, {}, 0, int(self.predicted[0]), int(self.predicted[0])) for n in names}
     self.reasons = {n: found for n, found in tried.items() if isinstance(found, str)}
 
-# %% ../../nbs/explorer/model.ipynb #e7m00089
+# %% ../../nbs/explorer/model.ipynb #e7m00096
 @patch
 def draw(self:ModelExplorer):
     "Draw the present view with the present opacity, sign, scale and removal"
@@ -542,7 +542,7 @@ def draw(self:ModelExplorer):
         for k, text in parts.items():
             if self.parts[k].value != text: self.parts[k].value = text
 
-# %% ../../nbs/explorer/model.ipynb #e7m00091
+# %% ../../nbs/explorer/model.ipynb #e7m00098
 @patch
 def body_html(self:ModelExplorer):
     self.draw()
@@ -554,7 +554,7 @@ def _header_html(self:ModelExplorer):
     style = 'color:#D0402B;' if is_wrong else ''
     return f'<p style="{style}font-size:15px;font-weight:600;margin:4px 0">{html.escape(self.view.header)}</p>'
 
-# %% ../../nbs/explorer/model.ipynb #e7m00093
+# %% ../../nbs/explorer/model.ipynb #e7m00100
 @patch
 def _picture(self:ModelExplorer, picture, alt):
     h, w = self.x.shape[-2:]
@@ -563,7 +563,7 @@ def _picture(self:ModelExplorer, picture, alt):
 @patch
 def _step(self:ModelExplorer): return round(self.controls['removed'].value/100*self.n_steps)
 
-# %% ../../nbs/explorer/model.ipynb #e7m00094
+# %% ../../nbs/explorer/model.ipynb #e7m00101
 @patch
 def _top_html(self:ModelExplorer):
     v, label = self.view, 'value of the target' if self.function else 'probability'
@@ -574,7 +574,7 @@ def _top_html(self:ModelExplorer):
         if row.curve is not None: lines[name] = row.at.tolist(), row.curve.tolist()
     return f'<div class="xainb-panels">{image}{curve_svg(lines, self._step()/self.n_steps, label)}</div>'
 
-# %% ../../nbs/explorer/model.ipynb #e7m00096
+# %% ../../nbs/explorer/model.ipynb #e7m00103
 @patch
 def _probabilities_html(self:ModelExplorer):
     "The two most probable classes"
@@ -582,20 +582,20 @@ def _probabilities_html(self:ModelExplorer):
     p, k = self.probabilities[self.view.image].topk(min(2, self.n_classes))
     return '<br>'.join(f'{html.escape(self.class_name(int(c)))}: {v:.1%}' for v, c in zip(p.tolist(), k))
 
-# %% ../../nbs/explorer/model.ipynb #e7m00097
+# %% ../../nbs/explorer/model.ipynb #e7m00104
 @patch
 def _scale_of(self:ModelExplorer, row):
     "The value with the strongest color: of all maps of the explainer, or of all maps in the view"
     rows = self.view.rows if self.controls['scale'].value == 'absolute' else [row]
     return map_scale([m for r in rows for m in r.maps], self.controls['sign'].value)
 
-# %% ../../nbs/explorer/model.ipynb #e7m00099
+# %% ../../nbs/explorer/model.ipynb #e7m00106
 @patch
 def _rows_html(self:ModelExplorer):
     return ''.join(f'{self._facts_html(row, tint)}<div class="xainb-panels">{self._maps_html(row)}</div>'
                    for row, tint in zip(self.view.rows, _tints))
 
-# %% ../../nbs/explorer/model.ipynb #e7m00100
+# %% ../../nbs/explorer/model.ipynb #e7m00107
 @patch
 def _facts_html(self:ModelExplorer, row, tint):
     "Name, parameters, cost and certificate of one explainer"
@@ -608,7 +608,7 @@ def _facts_html(self:ModelExplorer, row, tint):
     title = f'<div class="xainb-title" style="color:{tint}">{html.escape(row.name)}</div>'
     return f'<div class="xainb-about">{title}<div class="xainb-note">{"; ".join(facts)}</div></div>'
 
-# %% ../../nbs/explorer/model.ipynb #e7m00102
+# %% ../../nbs/explorer/model.ipynb #e7m00109
 @patch
 def _maps_html(self:ModelExplorer, row):
     if row.reason: return panel_html('no map', '', html.escape(row.reason), 2*_width)
@@ -621,7 +621,7 @@ def _maps_html(self:ModelExplorer, row):
         panels.append(panel_html(html.escape(title), self._picture(picture, f'{row.name}: {title}'), note, _width))
     return ''.join(panels) + self._removed_html(row)
 
-# %% ../../nbs/explorer/model.ipynb #e7m00103
+# %% ../../nbs/explorer/model.ipynb #e7m00110
 @patch
 def _removed_html(self:ModelExplorer, row):
     if row.curve is None: return ''
@@ -633,7 +633,7 @@ def _removed_html(self:ModelExplorer, row):
     title = f'without the top {100*row.at[step]:.0f} %'
     return panel_html(title, self._picture(picture, f'{title} by {row.name}'), note, _width)
 
-# %% ../../nbs/explorer/model.ipynb #e7m00105
+# %% ../../nbs/explorer/model.ipynb #e7m00112
 @patch
 def _notes_html(self:ModelExplorer):
     notes = f'<p>{html.escape(self.view.note)}</p>' if self.view.note else ''
@@ -642,7 +642,7 @@ def _notes_html(self:ModelExplorer):
     summary = f'<summary>{len(self.reasons)} explainers are not applicable to this model</summary>'
     return f'{notes}<details>{summary}<ul>{listed}</ul></details>'
 
-# %% ../../nbs/explorer/model.ipynb #e7m00107
+# %% ../../nbs/explorer/model.ipynb #e7m00114
 @patch
 def ranges(self:ModelExplorer):
     lists = {k: w for k, w in self.controls.items() if isinstance(w, W.Dropdown) and k not in ('sign', 'fill')}
@@ -651,7 +651,7 @@ def ranges(self:ModelExplorer):
                   sign=OneOf(signs), fill=OneOf(fills), removed=Number(0, 100))
     return {k: found[k] for k in self.controls}
 
-# %% ../../nbs/explorer/model.ipynb #e7m00108
+# %% ../../nbs/explorer/model.ipynb #e7m00115
 @patch
 def check_values(self:ModelExplorer, values):
     "Raise `BadInput` unless the explainers take their parameters"
