@@ -159,7 +159,7 @@ class NotebookPage:
         "The texts that the notebook's cells have printed as errors or on stderr"
         return self.page.locator('[data-mime-type="application/vnd.jupyter.stderr"], [data-mime-type="application/vnd.jupyter.error"]').all_inner_texts()
 
-    def save_picture(self, path, at=None, colors=64, largest=120_000):
+    def save_picture(self, path, at=None, colors=256, largest=120_000):
         "Write a screenshot of the output, or of another element, as a PNG with few colors"
         from PIL import Image
         shot = Image.open(io.BytesIO((at or self.output).screenshot())).convert('RGB')

@@ -438,7 +438,7 @@ def label_points(ax, # Panel with the points, with its final scales and limits
     kw = dict(textcoords='offset points', va='center', fontsize=8, color='#333333')
     for a, b, label in zip(x, y, labels):
         tries = [ax.annotate(label, (a, b), (dx, dy), ha=ha, **kw) for dx, dy, ha in _label_offsets]
-        extents = [t.get_window_extent().padded(4) for t in tries]
+        extents = [t.get_window_extent().padded(2) for t in tries]
         clashes = [_clashes(e, taken, points, ax.bbox) for e in extents]
         best = clashes.index(min(clashes))
         taken.append(extents[best])
