@@ -6,11 +6,21 @@ repo = Path(__file__).parent.parent
 
 def _cell(cell):
     source = ''.join(cell['source'])
-    if cell['cell_type'] == 'markdown':
-        return [re.sub(r'\]\((?=[\w/]+\.ipynb|images/)', '](nbs/', source)]
+    if cell['cell_type'] == 'markdown': return [_linked(source)]
     if source.startswith('#| hide'): return []
-    texts = [''.join(o.get('text') or o.get('data', {}).get('text/plain', '')) for o in cell['outputs']]
-    return [f'```python\n{source}\n```'] + [f'```\n{t.rstrip()}\n```' for t in texts if t]
+    code = [] if source.startswith('#| echo: false') else [f'```python\n{source}\n```']
+    return code + [text for o in cell['outputs'] if (text := _output(o))]
+
+def _output(output):
+    "One output as Markdown; a table that was made as Markdown stays what it is"
+    data = output.get('data', {})
+    if 'text/markdown' in data: return _linked(''.join(data['text/markdown']))
+    text = ''.join(output.get('text') or data.get('text/plain', '')).rstrip()
+    return f'```\n{text}\n```' if text else ''
+
+def _linked(markdown):
+    "Links of the notebook, which is in nbs/, as links from the folder above"
+    return re.sub(r'\]\((?=[\w/]+\.ipynb|images/)', '](nbs/', markdown).replace('](../', '](')
 
 def render():
     cells = json.loads((repo/'nbs'/'index.ipynb').read_text())['cells']
