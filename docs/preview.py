@@ -46,7 +46,7 @@ class PageRenderer(IPythonRenderer):
     "Markdown to HTML, with MathML, and with the headings of a page gathered in `headings`"
     def __init__(self, headings): super().__init__(escape=False, exclude_anchor_links=True); self.headings = headings
     def block_math(self, body): return f'<div class="math">{mathml(body, "block")}</div>\n'
-    def inline_math(self, body): return mathml(body)
+    def inline_math(self, body): return f'<span class="long">{mathml(body)}</span>' if len(body) > 40 else mathml(body)
     def link(self, text, url, title=None): return super().link(text, page_link(url), title)
     def table(self, text): return f'<div class="wide">{render_table(self, text)}</div>\n'
 

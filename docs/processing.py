@@ -94,7 +94,7 @@ class AddLinks(Processor):
         if cell.cell_type == 'markdown': cell.source = linked(cell.source, self.page)
         for output in cell.get('outputs', []):
             text = output.get('data', {}).get('text/markdown')
-            if text: output['data']['text/markdown'] = without_dead_source(linked(''.join(text), self.page))
+            if text: output['data']['text/markdown'] = without_dead_source(linked(as_written(''.join(text)), self.page))
 
 def linked(text, page):
     "`text` of the notebook `page` with links; code, headings and what is a link already stay as they are"
@@ -109,6 +109,10 @@ def linked(text, page):
         if line.lstrip().startswith('```'): fenced = not fenced
         elif not fenced and not re.match(r'#|    ', line): lines[i] = re.sub(r'(?<![\[`])`([A-Za-z][\w.]*)(\(\))?`(?![\]`])', link, line)
     return '\n'.join(lines)
+
+def as_written(text):
+    "A signature without the module in which the page was run, and without the type of `None` where none was declared"
+    return text.replace('__main__.', '').replace(':NoneType=None', '=None')
 
 def without_dead_source(text):
     "Without the link to the source if pyproject.toml names no repository (`Repository` in `[project.urls]`) that has it"

@@ -136,6 +136,10 @@ def test_source_is_linked_where_a_repository_is_named(processing, monkeypatch):
     monkeypatch.setattr(processing, 'get_config', lambda: type('Config', (), dict(git_url='https://example.org/xainb')))
     assert processing.without_dead_source(text) == text
 
+def test_signatures_are_as_written(processing):
+    shown = 'def f(\n    target:NoneType=None, n:int=3\n)->__main__.Learned:'
+    assert processing.as_written(shown) == 'def f(\n    target=None, n:int=3\n)->Learned:'
+
 def test_pages_link_no_source_that_is_nowhere(pages):
     from nbdev.config import get_config
     linked = [l for p in pages.values() for l in p.links if '/blob/' in (l or '') and l.endswith('.py')]
