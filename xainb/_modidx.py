@@ -1819,6 +1819,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                           'xainb/explorer/model.py'),
                                       'xainb.explorer.model.ModelExplorer._order': ( 'explorer/model.html#modelexplorer._order',
                                                                                      'xainb/explorer/model.py'),
+                                      'xainb.explorer.model.ModelExplorer._panels_html': ( 'explorer/model.html#modelexplorer._panels_html',
+                                                                                           'xainb/explorer/model.py'),
                                       'xainb.explorer.model.ModelExplorer._picture': ( 'explorer/model.html#modelexplorer._picture',
                                                                                        'xainb/explorer/model.py'),
                                       'xainb.explorer.model.ModelExplorer._probabilities_html': ( 'explorer/model.html#modelexplorer._probabilities_html',

@@ -111,6 +111,7 @@ class Row:
     order:Tensor|None = None # [P] pixels, those to remove first in front
     verdict:str = ''       # Of the certificate
     evidence:str = ''      # The sentence that it is based on
+    drawn:dict = field(default_factory=dict) # How the maps were drawn last -> HTML
 
 # %% ../../nbs/explorer/model.ipynb #e7m00031
 @dataclass
@@ -612,16 +613,22 @@ def _facts_html(self:ModelExplorer, row, tint):
 @patch
 def _maps_html(self:ModelExplorer, row):
     if row.reason: return panel_html('no map', '', html.escape(row.reason), 2*_width)
-    scale, opacity, sign = self._scale_of(row), self.controls['opacity'].value, self.controls['sign'].value
+    key = self._scale_of(row), self.controls['opacity'].value, self.controls['sign'].value
+    if key not in row.drawn or len(row.maps) < len(self.view.titles): row.drawn = {key: self._panels_html(row, *key)}
+    return row.drawn[key] + self._removed_html(row)
+
+# %% ../../nbs/explorer/model.ipynb #e7m00110
+@patch
+def _panels_html(self:ModelExplorer, row, scale, opacity, sign):
     panels = []
     for k, (title, m) in enumerate(zip(self.view.titles, row.maps)):
         picture = map_picture(self.x[self.view.image], m, scale, opacity, sign)
         note = legend_html(scale if m.any() else 0, sign)
         if k == 2: note += f'<br>{row.gap:.0%} off the difference'
         panels.append(panel_html(html.escape(title), self._picture(picture, f'{row.name}: {title}'), note, _width))
-    return ''.join(panels) + self._removed_html(row)
+    return ''.join(panels)
 
-# %% ../../nbs/explorer/model.ipynb #e7m00110
+# %% ../../nbs/explorer/model.ipynb #e7m00111
 @patch
 def _removed_html(self:ModelExplorer, row):
     if row.curve is None: return ''
@@ -633,7 +640,7 @@ def _removed_html(self:ModelExplorer, row):
     title = f'without the top {100*row.at[step]:.0f} %'
     return panel_html(title, self._picture(picture, f'{title} by {row.name}'), note, _width)
 
-# %% ../../nbs/explorer/model.ipynb #e7m00112
+# %% ../../nbs/explorer/model.ipynb #e7m00113
 @patch
 def _notes_html(self:ModelExplorer):
     notes = f'<p>{html.escape(self.view.note)}</p>' if self.view.note else ''
@@ -642,7 +649,7 @@ def _notes_html(self:ModelExplorer):
     summary = f'<summary>{len(self.reasons)} explainers are not applicable to this model</summary>'
     return f'{notes}<details>{summary}<ul>{listed}</ul></details>'
 
-# %% ../../nbs/explorer/model.ipynb #e7m00114
+# %% ../../nbs/explorer/model.ipynb #e7m00115
 @patch
 def ranges(self:ModelExplorer):
     lists = {k: w for k, w in self.controls.items() if isinstance(w, W.Dropdown) and k not in ('sign', 'fill')}
@@ -651,7 +658,7 @@ def ranges(self:ModelExplorer):
                   sign=OneOf(signs), fill=OneOf(fills), removed=Number(0, 100))
     return {k: found[k] for k in self.controls}
 
-# %% ../../nbs/explorer/model.ipynb #e7m00115
+# %% ../../nbs/explorer/model.ipynb #e7m00116
 @patch
 def check_values(self:ModelExplorer, values):
     "Raise `BadInput` unless the explainers take their parameters"

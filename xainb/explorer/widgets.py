@@ -217,13 +217,14 @@ def report(self:Worker, job, status, failure=None):
 
 # %% ../../nbs/explorer/widgets.ipynb #e7w00048
 def png_bytes(picture,         # Array [H,W] or [H,W,3] of floats in [0,1]
-              side:int=192,    # Enlarge by the largest whole factor with which the longer side has at most so many pixels
+              side:int=192,    # Pixels of the longer side: enlarged to at most so many, reduced if it has several times as many
              ) -> bytes:
     "A picture as a PNG file"
     pixels = (np.nan_to_num(np.asarray(picture, dtype=float)).clip(0, 1)*255).round().astype('uint8')
     times, buffer = max(1, side//max(pixels.shape[:2])), io.BytesIO()
-    pixels = pixels.repeat(times, 0).repeat(times, 1)
-    Image.fromarray(pixels).save(buffer, 'PNG', optimize=True)
+    image, smaller = Image.fromarray(pixels.repeat(times, 0).repeat(times, 1)), max(pixels.shape[:2])//(2*side)
+    if smaller > 1: image = image.reduce(smaller)
+    image.save(buffer, 'PNG', optimize=True)
     return buffer.getvalue()
 
 # %% ../../nbs/explorer/widgets.ipynb #e7w00049
