@@ -1,5 +1,5 @@
 "README.md is the notebook nbs/index.ipynb in Markdown. `python tests/readme.py` writes it; a test checks that the two agree."
-import json, re
+import json, re, textwrap
 from pathlib import Path
 
 repo = Path(__file__).parent.parent
@@ -12,11 +12,12 @@ def _cell(cell):
     return code + [text for o in cell['outputs'] if (text := _output(o))]
 
 def _output(output):
-    "One output as Markdown; a table that was made as Markdown stays what it is"
+    "One output as Markdown, with lines that fit; a table that was made as Markdown stays what it is"
     data = output.get('data', {})
     if 'text/markdown' in data: return _linked(''.join(data['text/markdown']))
     text = ''.join(output.get('text') or data.get('text/plain', '')).rstrip()
-    return f'```\n{text}\n```' if text else ''
+    lines = [part for line in text.splitlines() for part in textwrap.wrap(line, 110, subsequent_indent='  ') or ['']]
+    return '\n'.join(['```', *lines, '```']) if text else ''
 
 def _linked(markdown):
     "Links of the notebook, which is in nbs/, as links from the folder above"
