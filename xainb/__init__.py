@@ -67,7 +67,7 @@ _public = { # Module -> names; this is the only list of public names
 }
 _module_of = {name: f'xainb.{module}' for module, names in _public.items() for name in names.split()}
 layers = ( # The parts of the package, lowest first; a part imports only from layers below its own
-    ('core',), ('store', 'stats', 'viz'), ('data',), ('models',), ('explainers',), ('metrics',), ('checks', 'studies'),
+    ('core',), ('store', 'stats', 'viz', 'html_page'), ('data',), ('models',), ('explainers',), ('metrics',), ('checks', 'studies'),
     ('interpret', 'sweeps', 'reports'), ('explorer',))
 _parts = [part for layer in layers for part in layer]
 __all__ = list(_module_of)

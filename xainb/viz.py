@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['families', 'trainings', 'colors', 'contrast', 'style', 'CompactFigure', 'canvas', 'has_signal', 'as_picture',
            'draw_ground_truth', 'show_maps', 'plot_curves', 'plot_bands', 'plot_intervals', 'plot_ranks',
-           'plot_critical_difference', 'heat_table', 'label_points', 'scatter_fit', 'shared_legend', 'verdict_html',
-           'counted', 'figure_html']
+           'plot_critical_difference', 'heat_table', 'best_in_row', 'label_points', 'scatter_fit', 'shared_legend',
+           'verdict_html', 'counted', 'figure_html']
 
 # %% ../nbs/viz.ipynb #c79d02b0
 import base64, html, io
@@ -417,7 +417,7 @@ def heat_table(frame,          # DataFrame of numbers; NaN means not applicable
     low, high = limits or ((np.nanmin(v), np.nanmax(v)) if np.isfinite(v).any() else (0, 1))
     cmap = 'cividis' if better != 'lower' else 'cividis_r'
     im = ax.imshow(np.ma.masked_invalid(v), cmap=cmap, vmin=low, vmax=high, aspect='auto')
-    for (i, j), value in np.ndenumerate(v): _number(ax, i, j, value, fmt, im, _best(v[i], better)[j])
+    for (i, j), value in np.ndenumerate(v): _number(ax, i, j, value, fmt, im, best_in_row(v[i], better)[j])
     ax.set(xticks=range(v.shape[1]), yticks=range(v.shape[0]), yticklabels=frame.index, title=title)
     ax.set_xticklabels(frame.columns, rotation=35, ha='right', rotation_mode='anchor')
     ax.tick_params(length=0)
@@ -425,7 +425,9 @@ def heat_table(frame,          # DataFrame of numbers; NaN means not applicable
     return ax.figure
 
 # %% ../nbs/viz.ipynb #55f38565
-def _best(row, better):
+def best_in_row(row,    # [n] numbers; NaN where there is none
+                better, # 'higher', 'lower', or None if no number is better than another
+               ) -> np.ndarray: # [n] bools
     "Which numbers of a row are the best, ties included"
     if better is None or not np.isfinite(row).any(): return np.zeros(len(row), bool)
     return np.isclose(row, np.nanmax(row) if better == 'higher' else np.nanmin(row), rtol=0, atol=1e-9)
