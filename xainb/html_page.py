@@ -40,7 +40,7 @@ _css += """.scroll{overflow-x:auto;max-width:100%} .card{background:#fff;color:#
 table{border-collapse:collapse;font-size:.85em;margin:.6em 0}
 thead th{border-bottom:2px solid var(--edge);vertical-align:bottom}
 th,td{padding:.3em .6em;border-bottom:1px solid var(--line);text-align:left;vertical-align:top}
-tbody th{font-weight:600;position:sticky;left:0;background:var(--page)} .answer tbody th{background:var(--answer)}
+td:last-child{min-width:9em} tbody th{font-weight:600;position:sticky;left:0;background:var(--page)} .answer tbody th{background:var(--answer)}
 th button{all:unset;cursor:pointer;white-space:nowrap} th button::after{content:' ↕';color:var(--soft)}
 th[aria-sort=ascending] button::after{content:' ↑'} th[aria-sort=descending] button::after{content:' ↓'}
 button:focus-visible,a:focus-visible,summary:focus-visible,select:focus-visible,

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['schema_version', 'schema', 'new_names', 'with_new_names', 'versions', 'plain_value', 'canonical_json', 'source_of',
            'is_own', 'own_code', 'slug', 'digest', 'unit_name', 'run_name', 'all_params', 'as_path', 'write_whole',
-           'hidden_name', 'is_abandoned', 'Store', 'Damaged', 'same_rows', 'cache_folder', 'file_digests']
+           'hidden_name', 'is_abandoned', 'Store', 'Damaged', 'same_rows', 'maps_to_keep', 'kept_maps', 'cache_folder',
+           'file_digests']
 
 # %% ../nbs/store.ipynb #089c4acd
 import hashlib, inspect, io, json, os, platform, re, shutil, sys, tempfile, time, unicodedata, uuid
@@ -516,6 +517,21 @@ def load_plan(self:Store, default=None):
     maps = plan.get('maps') or {e: e for e in plan['profile'].get('explainers', ())}
     maps = {new_names.get(e, e): file for e, file in maps.items()}
     return plan | dict(profile=with_new_names(plan['profile']), maps=maps)
+
+# %% ../nbs/store.ipynb #753897f9
+def maps_to_keep(maps # Array or tensor [N,H,W]
+                ) -> dict: # For `Store.save_arrays`: map [N,H,W] within -1 and 1 in 16 bits, scale [N]
+    "Saliency maps in half of the bytes, without loss of small numbers"
+    maps = np.asarray(_to_numpy(maps) if hasattr(maps, 'detach') else maps, dtype=np.float32)
+    finite = np.where(np.isfinite(maps), np.abs(maps), 0).reshape(len(maps), -1)
+    scale = finite.max(axis=1, initial=0)
+    return dict(map=(maps/np.where(scale > 0, scale, 1)[:, None, None]).astype(np.float16), scale=scale)
+
+def kept_maps(arrays:dict # From `Store.load_arrays`
+             ) -> np.ndarray: # [N,H,W]
+    "Saliency maps as they were before `maps_to_keep`, or as earlier versions kept them; none if there are none"
+    maps = arrays.get('map', np.zeros((0, 1, 1))).astype(np.float32)
+    return maps*arrays['scale'][:, None, None] if 'scale' in arrays else maps
 
 # %% ../nbs/store.ipynb #765a413f
 def _is_damaged(read):

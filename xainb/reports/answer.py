@@ -6,7 +6,7 @@
 __all__ = ['Answer', 'answer_from', 'best_explainer', 'decides_text', 'answer_text', 'SweepAnswers']
 
 # %% ../../nbs/reports/answer.ipynb #82b4d627
-import html
+import html, re
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 import numpy as np, pandas as pd
@@ -26,7 +26,7 @@ class Answer:
     runner_up:str        # The next best mean of the other explainers; '' if there is none
     ahead:Interval       # How much better the leader is than the runner-up on the same images
     separated:bool       # Is that difference significant, with Holm's correction?
-    equals:list          # Explainers that may be as good: better than every control, and beaten by none
+    equals:list          # As good: better than every control, and not certainly worse by more than the margin
     excluded:bool        # Is the leader significantly better than every control?
     open_controls:list   # The controls for which this is not certain
     needed:float = np.inf # Number of images that would decide about these; infinite if the leader is not ahead of one
@@ -69,6 +69,7 @@ def answer_from(names,      # Of the explainers
                 score,      # Name -> its `Interval`
                 higher=True, # Is a larger score better?
                 alpha=.05,  # Level of the tests, over all pairs
+                margin=.05, # Smallest difference that matters
                ) -> Answer:
     "Which explainer to use, from the differences of each pair"
     if not names: raise BadInput('an answer needs one or more explainers that are not controls')
@@ -78,7 +79,7 @@ def answer_from(names,      # Of the explainers
     trusted = [n for n in unbeaten if not _open_controls(pairs, n)] if controls else []
     first = (trusted or unbeaten or ordered)[0]
     why = '' if trusted else _reason(scores[first].n, unbeaten, controls)
-    return _as_answer(pairs, scores, ordered, trusted, first, why)
+    return _as_answer(pairs, scores, ordered, first, why, margin)
 
 def _reason(n, unbeaten, controls):
     if n < min_images: return 'images'
@@ -86,15 +87,23 @@ def _reason(n, unbeaten, controls):
     return 'controls' if controls else 'no controls'
 
 # %% ../../nbs/reports/answer.ipynb #83b3f63b
-def _as_answer(pairs, scores, ordered, trusted, first, why):
+def _difference_interval(pairs, a, b):
+    d = np.asarray(pairs.difference(a, b), dtype=float)
+    return crossed_interval(d[np.isfinite(d).all(1)]) if d.ndim == 2 and d.shape[1] > 1 else interval(d)
+
+def _is_as_good(pairs, name, first, margin):
+    "Whether an explainer beats every control, and is not certainly worse, or certainly worse by less than the margin"
+    if _open_controls(pairs, name): return False
+    return (first, name) not in pairs.won or _difference_interval(pairs, first, name).high < margin
+
+def _as_answer(pairs, scores, ordered, first, why, margin):
     others, left = [n for n in ordered if n != first], _open_controls(pairs, first)
     second = others[0] if others else ''
-    d = np.asarray(pairs.difference(first, second), dtype=float) if second else np.array([np.nan])
-    ahead = crossed_interval(d[np.isfinite(d).all(1)]) if d.ndim == 2 and d.shape[1] > 1 else interval(d)
+    ahead = _difference_interval(pairs, first, second) if second else interval([np.nan])
     needed = _needed_images(pairs, first, left) if why in ('images', 'controls') else np.inf
-    return Answer('' if why else first, first, scores[first], second, ahead, (first, second) in pairs.won,
-                  [n for n in trusted if n != first], bool(pairs.controls) and not left, left, needed, why,
-                  {n: s.mean for n, s in scores.items()})
+    equals = [n for n in others if pairs.controls and _is_as_good(pairs, n, first, margin)]
+    return Answer('' if why else first, first, scores[first], second, ahead, (first, second) in pairs.won, equals,
+                  bool(pairs.controls) and not left, left, needed, why, {n: s.mean for n, s in scores.items()})
 
 # %% ../../nbs/reports/answer.ipynb #07ad5fff
 def _by_image(rows, network):
@@ -143,7 +152,7 @@ def _cheaper_text(a, passes):
     cheaper = sorted((n for n in a.equals if passes.get(n, np.nan) < cost), key=passes.get)
     if not cheaper: return ''
     named = [f'{n} ({_passes_text(passes[n])})' for n in cheaper[:3]]
-    return f"Cheaper and not significantly worse: {_and(named)}."
+    return f"Cheaper and as good as these images can tell: {_and(named)}."
 
 def _use_text(a, what, passes, unit, where):
     cost = _passes_text(passes.get(a.explainer))
@@ -225,8 +234,7 @@ def answer(self:SweepAnswers, model='', metric='') -> Answer: # None without any
 # %% ../../nbs/reports/answer.ipynb #e25d2bd6
 @patch
 def _answer(self:SweepAnswers, model, metric):
-    usable = [m for m in self.models if m not in self.guessing] or self.models
-    s = self.scores[(self.scores.metric == metric) & self.scores.model.isin([model] if model else usable)]
+    s = self._used(model, metric)
     network = 'model' if s.model.nunique() > 1 else None
     if not _by_image(s, network).columns.difference(self.controls).size: return None
     found = best_explainer(s, self.controls, self.better[metric], network, self.chance.get(metric))
@@ -238,17 +246,31 @@ def _answer(self:SweepAnswers, model, metric):
 def against(self:SweepAnswers, model='') -> dict: # Metric -> explainer
     "The metrics that put another explainer significantly ahead of the answer"
     a, mute = self.answer(model), {*self.flagged.get('all', ()), *self.flagged.get(model, ()), self.metric}
-    others = {m: self.answer(model, m) for m in self.better if m not in mute}
-    rivals = {m: o.leader for m, o in others.items() if o and a.leader in o.means and o.leader != a.leader}
+    means = {m: self._means(model, m) for m in self.better if m not in mute}
+    rivals = {m: v.index[0] for m, v in means.items() if a.leader in v and v.index[0] != a.leader}
     tested = [difference_test(self._lead(model, m, rival, a.leader)) for m, rival in rivals.items()]
     p = holm([t.p if t.n >= min_images and np.isfinite(t.p) else 1. for t in tested])
     return {m: rival for (m, rival), t, q in zip(rivals.items(), tested, p) if q <= .05 and t.mean > 0}
 
+# %% ../../nbs/reports/answer.ipynb #d2955d5e
+@patch
+def _used(self:SweepAnswers, model, metric):
+    "The scores by a metric on one network, or on all that are not near chance"
+    models = [model] if model else [m for m in self.models if m not in self.guessing] or self.models
+    return self.scores[(self.scores.metric == metric) & self.scores.model.isin(models)]
+
+@patch
+def _means(self:SweepAnswers, model, metric):
+    "The mean of each explainer, controls left out, the best first"
+    s = self._used(model, metric)
+    wide = _by_image(s, 'model' if s.model.nunique() > 1 else None)
+    means = wide[wide.columns.difference(self.controls, sort=False)].groupby(level=-1).mean().mean()
+    return means.sort_values(ascending=self.better[metric] == 'lower', kind='stable')
+
 @patch
 def _lead(self:SweepAnswers, model, metric, a, b):
     "How much better `a` is than `b` on each image"
-    usable = [model] if model else [m for m in self.models if m not in self.guessing] or self.models
-    s = self.scores[(self.scores.metric == metric) & self.scores.model.isin(usable)]
+    s = self._used(model, metric)
     s = s[s.explainer.isin([a, b])]
     wide = s.pivot_table(index=['model', 'image'], columns='explainer', values='value', observed=True)
     d = (wide[a] - wide[b])*(1 if self.better[metric] == 'higher' else -1)
@@ -268,10 +290,11 @@ def caveats(self:SweepAnswers, model='') -> list: # Texts
 
 @patch
 def _disagreement(self:SweepAnswers, model):
-    by = {}
-    for m, rival in self.against(model).items(): by.setdefault(rival, []).append(self.titles[m])
-    parts = [f'{rival} is better by {_and(metrics)}' for rival, metrics in by.items()]
-    return [f"other metrics disagree: {', '.join(parts)}"] if parts else []
+    against, all_flagged = self.against(model), {*self.flagged.get('all', ()), *self.flagged.get(model, ())}
+    others = [m for m in self.better if m != self.metric and m not in all_flagged]
+    rivals = list(dict.fromkeys(against.values()))
+    ahead = f'{len(against)} of {len(others)} other metrics put another explainer ahead ({_and(rivals)})'
+    return [ahead] if against else []
 
 # %% ../../nbs/reports/answer.ipynb #00dc10af
 def _score_text(i): return f'{i.mean:.3f} [{i.low:.3f}, {i.high:.3f}]'
@@ -284,7 +307,7 @@ def _line(self:SweepAnswers, model):
     score = {f'mean {self.titles[self.metric]} [95 % interval]': _score_text(a.score)}
     return {'network': self.name(model), 'use': use, **score,
             'passes': _passes_text(passes.get(a.leader)).split(' ')[0], 'runner-up': a.runner_up, 'ahead by': gap,
-            'may be as good': ', '.join(a.equals), 'caveats': '; '.join(self.caveats(model)) or 'none found'}
+            'as good': ', '.join(a.equals) or 'none', 'caveats': '; '.join(self.caveats(model)) or 'none found'}
 
 @patch
 def table(self:SweepAnswers) -> pd.DataFrame: # One row for each network, as texts
@@ -316,14 +339,14 @@ def sentences(self:SweepAnswers) -> list: # Two texts: the answer, and the cavea
     text = answer_text(a, what, self.passes_of(), where=where)
     on_each = [self.answer(m) for m in self.models]
     same = sum(bool(o) and bool(a.explainer) and a.explainer in [o.explainer, *o.equals] for o in on_each)
-    if many and a.explainer:
-        text += f' It is the best or not significantly worse than the best on {same} of {len(on_each)} networks.'
+    if many and a.explainer: text += f' On {same} of {len(on_each)} networks it is the best or as good as the best.'
     return [text, f"Caveats: {'; '.join(self.caveats()) or 'none found'}."]
 
 # %% ../../nbs/reports/answer.ipynb #52a13786
-_about_answers = '''The answer uses {metric}. An explainer is recommended if no other one is significantly better and if it
-    is significantly better than every control, on the same images and with Holm's correction over all of these pairs; of
-    several, the one with the best mean. Passes are for one image.'''
+_about_answers = '''The answer uses {metric}. An explainer is recommended if no other one is significantly better and if
+    it is significantly better than every control, on the same images and with Holm's correction over all pairs; of
+    several, the one with the best mean. "As good" are those that are not certainly worse, or worse by less than 0.05.
+    Passes are for one image.'''
 _about_metrics = '''What each metric would recommend over all networks. "Compatible" means that it puts no explainer
     significantly ahead of the answer.'''
 
@@ -337,4 +360,6 @@ def box(self:SweepAnswers) -> str: # HTML
     metrics = scrolling(verdict_html(self.by_metric(), 'compatible with the answer?'))
     metrics = paragraph(_about_metrics, 'soft') + metrics
     more = folded('What would other metrics say?', metrics) if len(self.better) > 1 else ''
-    return f'<p><b>{html.escape(answer)}</b></p>{paragraph(caveats)}{each}{more}{paragraph(about, "soft")}'
+    start, rest = re.match('(Use [^:]*:|None can be recommended[.:]) (.*)', answer).groups()
+    text = f'<p><b>{html.escape(start)}</b> {html.escape(rest)}</p>'
+    return f'{text}{paragraph(caveats)}{each}{more}{paragraph(about, "soft")}'

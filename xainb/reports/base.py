@@ -11,6 +11,7 @@ import numpy as np, pandas as pd
 from fastcore.basics import patch
 from ..core import *
 from ..store import *
+from ..html_page import *
 from .page import *
 
 # %% ../../nbs/reports/base.ipynb #ba5e1007
@@ -42,6 +43,9 @@ class BaseReport:
     def results(self): # Pairs of heading and HTML
         "The sections of the page that show results"
         return []
+    def answer_html(self) -> str: # HTML
+        "The answer to the question of the sweep, shown before everything else"
+        return ''
     def measured_on(self) -> dict: # What -> text
         "The lines of the summary that only this kind of report has"
         return {}
@@ -84,7 +88,8 @@ def sections(self:BaseReport): # Pairs of heading and HTML
 @patch
 def save(self:BaseReport, path=None): # Path of the page; report.html in the folder of the sweep if not given
     "Write the page as one file that needs no other"
-    return write_page(path or self.store.folder/'report.html', self.title, self.subtitle(), self.sections())
+    return write_page(path or self.store.folder/'report.html', self.title, self.subtitle(), self.sections(),
+                      self.answer_html())
 
 # %% ../../nbs/reports/base.ipynb #ba5e1014
 def _without_images(arrays, n):

@@ -18,7 +18,10 @@ from ..models.zoo import Correct
 from ..store import *
 from ..stats import *
 from ..viz import *
+from ..html_page import *
+from .answer import *
 from .base import *
+from .maps import *
 from .page import *
 from ..explainers.boundary import boundary_twins
 from ..metrics.localization import wsol_score
@@ -290,8 +293,30 @@ def _map(self:EvaluationReport, run, explainer, image, shape):
     kept, pictures = self.store.load_arrays(f"{run}.{name}"), self.store.load_arrays('images')
     if 'ids' in kept and 'ids' in pictures: # Sweeps of earlier versions have no names of images
         image = next(iter(np.flatnonzero(kept['ids'] == pictures['ids'][image])), len(kept['ids']))
-    maps = kept.get('map', [])
+    maps = kept_maps(kept)
     return maps[image].astype(float) if image < len(maps) else np.full(shape, np.nan)
+
+# %% ../../nbs/reports/evaluate.ipynb #e40e11b7
+@patch
+def _image_names(self:EvaluationReport, kept):
+    "A name for each kept image, with its class where that is known"
+    classes, y = self.plan.get('classes') or [], kept.get('y', [])
+    known = {i: f', class {classes[int(k)]}' for i, k in enumerate(y) if int(k) < len(classes)}
+    return [f"Image {i+1}{known.get(i, '')}" for i in range(len(kept.get('x', [])))]
+
+@patch
+def grid_html(self:EvaluationReport,
+              n:int=4, # Largest number of images
+             ) -> str: # HTML; empty if the sweep kept no images
+    "The first images under every network and explainer, as a grid in which the reader chooses what to see"
+    kept = {k: v[:n] for k, v in self.store.load_arrays('images').items()}
+    if not len(kept.get('x', [])): return ''
+    x, runs, names = kept['x'], self.plan['runs'], self._image_names(kept)
+    def maps_of(e): return [[self._map(run['id'], e, i, x.shape[-2:]) for i in range(len(x))] for run in runs]
+    pictures = {name: as_picture(v/255) if v.any() else None for name, v in zip(names, x)}
+    networks = [self.name.get(run['name'], run['name']) for run in runs]
+    boxes = dict(zip(names, kept['boxes'])) if 'boxes' in kept else None
+    return map_grid(pictures, {e: maps_of(e) for e in self.profile['explainers']}, networks, boxes)
 
 # %% ../../nbs/reports/evaluate.ipynb #cc05fa99
 @patch
@@ -353,34 +378,51 @@ def ranking_text(self:EvaluationReport, metric:str) -> str: # Empty if there is 
 
 # %% ../../nbs/reports/evaluate.ipynb #4fced072
 @patch
-def rank_figure(self:EvaluationReport, metric:str):
+@cached_on_report
+def ranking(self:EvaluationReport, metric:str) -> pd.DataFrame: # See `rank_table`
     "Ranks, with intervals, of the explainers that are defined on every network"
     s = _on_all_networks(self.scores[self.scores.metric == metric])
-    fig = plot_ranks(rank_table(s, better=better_direction[metric]))
+    return rank_table(s, better=better_direction[metric])
+
+@patch
+def rank_figure(self:EvaluationReport, metric:str):
+    "The ranks of `ranking`"
+    fig = plot_ranks(self.ranking(metric))
     if metric in self.flagged(): fig.axes[0].set_title(f'{titles[metric]}\n{not_discriminating}')
     return fig
 
 # %% ../../nbs/reports/evaluate.ipynb #ba5e2008
 @patch
-def correction_figure(self:EvaluationReport):
+@cached_on_report
+def correction(self:EvaluationReport) -> pd.DataFrame: # metric, explainer, family, mean, low, high, n
     "The uncorrected drop, the part of it that may be artifact (an upper bound), and the fidelity"
     kinds = ['uncorrected', 'artifact', 'fidelity']
     texts = {c: str for c in ('metric', 'explainer', 'family')}
     r = self.rows[self.rows.metric.isin(kinds) & self.rows.value.notna()].astype(texts)
     mean = r.groupby(['metric', 'explainer', 'family', 'image'], sort=False, observed=True).value.mean().reset_index()
     ordered = pd.concat([mean[mean.metric == m] for m in kinds])
-    return plot_intervals(interval_table(ordered, ['metric', 'explainer', 'family']), panel='metric', size=(2.2, .24))
+    return interval_table(ordered, ['metric', 'explainer', 'family'])
+
+@patch
+def correction_figure(self:EvaluationReport):
+    "The drops of `correction`, one panel for each"
+    return plot_intervals(self.correction(), panel='metric', size=(2.2, .24))
 
 # %% ../../nbs/reports/evaluate.ipynb #61698dca
 @patch
-def agreement_figure(self:EvaluationReport):
+@cached_on_report
+def agreement(self:EvaluationReport) -> pd.DataFrame: # Square
     "Rank correlation of each pair of metrics over the explainers of an image, averaged over images and networks"
     s = self.scores[self.scores.metric.isin(self.measured())]
     higher_is_better = s.value.where(s.metric.map(better_direction) == 'higher', -s.value)
     pairs = metric_correlations(s.assign(unit=s.model + '/' + s.image, value=higher_is_better), unit='unit')
     labels = {m: self.titled(m, '\n') for m in self.measured()}
-    matrix = pairwise_matrix(pairs, 'mean', diagonal=1).rename(index=labels, columns=titles)
-    return heat_table(matrix, limits=(-1, 1), size=(.75, .32))
+    return pairwise_matrix(pairs, 'mean', diagonal=1).rename(index=labels, columns=titles)
+
+@patch
+def agreement_figure(self:EvaluationReport):
+    "The correlations of `agreement`"
+    return heat_table(self.agreement(), limits=(-1, 1), size=(.75, .32))
 
 # %% ../../nbs/reports/evaluate.ipynb #af93a43f
 @patch
@@ -804,6 +846,38 @@ def measured_on(self:EvaluationReport) -> dict:
             **self._decided_scenes(), 'not applicable': self._undefined(), **self._left_out(),
             'skipped images': skipped or 'none'}
 
+# %% ../../nbs/reports/evaluate.ipynb #42af215e
+@patch
+def _doubts(self:EvaluationReport):
+    "What makes the answer over all networks uncertain, as texts"
+    b, t = self.budget(), self.table(self.explainability()[0])
+    few = [f'{e} had {v:.0%} of its published samples' for e, v in b.items() if v < _enough_samples and e in t]
+    partial = [e for e in t if t[e].isna().any() and t[e].notna().any() and self.family[e] != 'control']
+    return few + [f"{', '.join(partial)} not compared, being undefined on some networks"]*bool(partial) + [
+        f'runs that failed: {len(self.failed_runs())}']*bool(self.failed_runs())
+
+# %% ../../nbs/reports/evaluate.ipynb #d201856f
+@patch
+def _passes(self:EvaluationReport):
+    cost = self.rows[(self.rows.metric == 'cost') & self.rows.value.notna()].astype(dict(model=str, explainer=str))
+    mean = cost.assign(passes=cost.forward + cost.backward).groupby(['model', 'explainer'], sort=False).passes.mean()
+    return mean.reset_index()
+
+@patch
+@cached_on_report
+def answers(self:EvaluationReport) -> SweepAnswers:
+    "Which explainer to use, over all networks, on each, and by each metric"
+    t = self.discrimination()
+    silent = {m: t.metric[(t.network == n) & (t.discriminates == 'no')].tolist() for m, n in self.name.items()}
+    return SweepAnswers(
+        self.scores, self.explainability()[0], {m: better_direction[m] for m in self.measured()}, self.controls, titles,
+        self._passes(), self.chance(), self.name, silent | dict(all=self.flagged()),
+        [m for m, c in self.correct_counts().items() if c.near_chance], self._doubts())
+
+# %% ../../nbs/reports/evaluate.ipynb #1926057e
+@patch
+def answer_html(self:EvaluationReport) -> str: return self.answers().box() if self.explainability() else ''
+
 # %% ../../nbs/reports/evaluate.ipynb #9f57b57c
 _captions = dict(
     findings="""Each finding of the paper is tested on the rows of this sweep; the rules are in the documentation of
@@ -820,13 +894,13 @@ _captions = dict(
     families="""Mean over the explainers of a family; whiskers are 95 % intervals over images, and a dotted line is chance,
         where it is known. Look for families that
         are clearly better than the controls, and for networks on which the order of the families changes.""",
-    metric="""Mean over images; {better} is better. The best explainer of each network is bold, ties included. n/a:
-        the explainer is not defined on this network. Compare with the controls: an explainer that is not better shows
-        nothing about the network.""",
+    metric="""Mean over images with its 95 % interval; {better} is better. The best explainer of each network is bold,
+        ties included. Colors run from {low} to {high}, and the better end is light. n/a: the explainer is not defined on
+        this network. Compare with the controls: an explainer that is not better shows nothing about the network.
+        Intervals that overlap do not show that two explainers are equal: the ranks compare them on the same images,
+        which is more precise.""",
     shifts="""Mean accuracy without shift (none), under each kind of shift over its severities, and over all kinds. Look
         for kinds of shift that hurt one network much more than the others.""",
-    intervals="""Mean [95 % interval over images]. Intervals that overlap do not show that two explainers are equal: the
-        ranks compare them on the same images, which is more precise.""",
     ranks="""Rank by the mean over networks, 1 is best; whiskers are 95 % intervals over images. The percentage is the
         fraction of resamples in which an explainer is first. Explainers whose whiskers overlap may well be in the
         opposite order.""")
@@ -849,8 +923,11 @@ _captions |= dict(
         and images; bands are 95 % intervals over images.""",
     confidence="""One point is one network; coefficients have 95 % bootstrap intervals over networks. If the points
         follow the line, comparing networks by these metrics mostly compares their confidence.""",
-    grid="""The same image under every network and explainer; the box shows where the object is. Look for explainers
-        whose attribution hardly changes from network to network: they may depend on the image alone.""",
+    grid="""The same image under every network and explainer. One color scale for all maps: white is zero, red is
+        positive, blue is negative, and full color stands for the largest numbers of the same map, which is written below
+        it. The frame shows where the object is. "No signal" is a map that is constant, or more than 10,000 times weaker
+        than usual for the explainer. Look for explainers whose attribution hardly changes from network to network: they
+        may depend on the image alone.""",
     costs="""Cost of one attribution: passes are counted and averaged over networks and images; seconds are the median
         on the machine that ran the sweep, so compare them within this table only.""",
     shared="""Explanations from the boundary share one search for it, whose cost is counted for the first of them.""")
@@ -864,66 +941,96 @@ def _findings_html(self:EvaluationReport):
     near_chance = {m: c for m, c in self.correct_counts().items() if c.near_chance}
     doubts = [_doubt.format(name=self.name[m], right=c, chance=c.chance) for m, c in near_chance.items()]
     warnings = ''.join(f'<p><b>{html.escape(d)}</b></p>' for d in doubts)
-    table = f'<div class="scroll">{verdict_html(self.findings(), "agrees?")}</div>'
-    return f"{warnings}{table}<p>{html.escape(one_line(_captions['findings']))}</p>"
+    return warnings + paragraph(_captions['findings'], 'soft') + scrolling(verdict_html(self.findings(), 'agrees?'))
 
 # %% ../../nbs/reports/evaluate.ipynb #d80c5a90
 @patch
+def _panels_alt(self:EvaluationReport, what, panels):
+    c = self.criteria()
+    shown = c[c.panel.isin([self._panel_title(p) for p in panels])]
+    return described(what, shown.assign(who=shown.model + ' (' + shown.family.astype(str) + ')'), 'who', 'panel')
+
+@patch
 def _accuracy_html(self:EvaluationReport):
     by_kind = folded('by kind of shift', table_html(self.accuracy_table().round(3), caption=_captions['shifts']))
-    return captioned(self.accuracy_figure(), _captions['accuracy']) + by_kind
+    alt = self._panels_alt('Dots with intervals, one for each network', ('accuracy', 'shifted'))
+    return captioned(self.accuracy_figure(), _captions['accuracy'], alt=alt) + by_kind
 
 # %% ../../nbs/reports/evaluate.ipynb #ba5e2020
 @patch
 def _discrimination_html(self:EvaluationReport):
     t = self.discrimination_texts()
     pooled, each = (t[(t.network == 'all') == whole] for whole in (True, False))
-    def table_of(some): return f'<div class="scroll">{verdict_html(some, t.columns[-1])}</div>'
-    caption = f"<p>{html.escape(one_line(_captions['discrimination']))}</p>"
+    def table_of(some): return scrolling(verdict_html(some, t.columns[-1]))
     by_network = folded('on each network', table_of(each)) if len(each) else ''
-    return table_of(pooled.drop(columns='network')) + caption + by_network
+    return paragraph(_captions['discrimination'], 'soft') + table_of(pooled.drop(columns='network')) + by_network
+
+# %% ../../nbs/reports/evaluate.ipynb #8a3855be
+@patch
+def _heat_html(self:EvaluationReport, m):
+    "The scores of a metric as a table, with intervals below the numbers"
+    t, better = self.table(m), better_direction[m]
+    marked = {e: f'{e} (control)' for e in self.controls}
+    low, high = np.nanmin(t.to_numpy(float)), np.nanmax(t.to_numpy(float))
+    notes = self.intervals(m).map(lambda text: text[text.find('['):] if '[' in text else '').rename(columns=marked)
+    caption = _captions['metric'].format(better=better, low=f'{low:.2f}', high=f'{high:.2f}')
+    return heat_html(t.rename(columns=marked), better, notes=notes, caption=caption)
 
 @patch
 def _metric_html(self:EvaluationReport, m):
-    "Heat map, ranks and intervals of one metric"
+    "Scores and ranks of one metric"
     sentence = html.escape(self.discrimination_sentence(m))
     if m in self.flagged(): sentence = f'<b>{sentence}</b>'
-    heat = captioned(self.heat(m), _captions['metric'].format(better=better_direction[m]))
-    table = table_html(self.intervals(m), caption=_captions['intervals'])
-    intervals = folded('means with 95 % intervals over images', table)
-    if not (text := self.ranking_text(m)): return f'<p>{sentence}</p>{heat}{intervals}'
-    ranks = folded('ranks with 95 % intervals', captioned(self.rank_figure(m), _captions['ranks']))
-    return f'<p>{sentence}</p>{heat}<p>{html.escape(text)}</p>{ranks}{intervals}'
+    scores = f'<p>{sentence}</p>{self._heat_html(m)}'
+    if not (text := self.ranking_text(m)): return scores
+    alt = described(f'Ranks by {titles[m]} with intervals, 1 is best', self.ranking(m), better='lower')
+    figure = captioned(self.rank_figure(m), _captions['ranks'], alt=alt)
+    return scores + paragraph(text) + folded('ranks with 95 % intervals', figure)
 
 # %% ../../nbs/reports/evaluate.ipynb #49daca78
 @patch
 def _score_sections(self:EvaluationReport):
     if metrics := self.measured(*truth_metrics, *paper_metrics):
-        yield 'Explainability by family of explainers', captioned(self.criteria_figure(metrics), _captions['families'])
+        alt = self._panels_alt('Dots with intervals, one for each network and family of explainers', metrics)
+        figure = captioned(self.criteria_figure(metrics), _captions['families'], alt=alt)
+        yield 'Explainability by family of explainers', figure
     for m in self.measured(): yield titles[m], self._metric_html(m)
 
 # %% ../../nbs/reports/evaluate.ipynb #ba5e2022
 @patch
 def _trust_sections(self:EvaluationReport):
     if self.measured('fidelity'):
-        yield 'What the correction for artifacts changes', captioned(self.correction_figure(), _captions['correction'])
-    if not self.boundary_gain().empty:
-        gains = table_html(self.boundary_gain().round(3), index=False, caption=_captions['gains'])
-        figure = captioned(self.boundary_figure(), _captions['boundary'])
+        alt = described('Dots with intervals, one for each explainer', self.correction(), panel='metric')
+        figure = captioned(self.correction_figure(), _captions['correction'], alt=alt)
+        yield 'What the correction for artifacts changes', figure
+    if not (gain := self.boundary_gain()).empty:
+        gains = table_html(gain.round(3), index=False, caption=_captions['gains'])
+        alt = described('Dots with intervals, one for each pair and training', gain, 'pair', 'panel')
+        figure = captioned(self.boundary_figure(), _captions['boundary'], alt=alt)
         yield 'From the image, or from its boundary?', figure + folded('in all metrics', gains)
     if len(self.measured()) > 1:
-        yield 'Do the metrics agree?', captioned(self.agreement_figure(), _captions['agreement'])
-    if not self.measured('insertion', 'deletion'): return
-    yield 'Insertion and Deletion curves', captioned(self.curve_figure(), _captions['curves'])
-    if len(self.models) > 3:
-        yield 'Are Insertion and Deletion about confidence?', captioned(self.confidence_figure(),
-            _captions['confidence'])
+        yield 'Do the metrics agree?', heat_html(self.agreement(), limits=(-1, 1), caption=_captions['agreement'])
+    if self.measured('insertion', 'deletion'): yield from self._curve_sections()
+
+# %% ../../nbs/reports/evaluate.ipynb #d431d12d
+@patch
+def _curve_sections(self:EvaluationReport):
+    s = self.scores[self.scores.metric.isin(['insertion', 'deletion'])]
+    area = s.groupby(['metric', 'training', 'explainer'], sort=False).value.mean().rename('mean').reset_index()
+    area = area.assign(panel=area.metric + ', ' + area.training)
+    alt = described('Curves that fall or rise with the fraction of pixels; areas below them', area, panel='panel')
+    yield 'Insertion and Deletion curves', captioned(self.curve_figure(), _captions['curves'], alt=alt)
+    if len(self.models) < 4: return
+    c = self.confidence()
+    notes = [f'{titles[m]}: {_correlation_note(c.confidence, c[m])}' for m in ('insertion', 'deletion') if m in c]
+    alt = f"Points, one for each network, with a fitted line. {'; '.join(notes)}."
+    figure = captioned(self.confidence_figure(), _captions['confidence'], alt=alt)
+    yield 'Are Insertion and Deletion about confidence?', figure
 
 # %% ../../nbs/reports/evaluate.ipynb #ba5e2024
 @patch
 def _example_sections(self:EvaluationReport):
-    for i in range(min(2, self.profile['show'])):
-        yield f'Attributions of image {i+1}', captioned(self.grid(i), _captions['grid'], 'png')
+    if grid := self.grid_html(): yield 'Attributions', paragraph(_captions['grid'], 'soft') + grid
     shared = _captions['shared'] if 'boundary' in self.family.values() else ''
     yield 'What an explanation costs', table_html(self.costs().round(4), caption=f"{_captions['costs']} {shared}")
 
@@ -931,7 +1038,7 @@ def _example_sections(self:EvaluationReport):
 @patch
 def results(self:EvaluationReport): # Pairs of heading and HTML
     "The sections of the page that show results"
-    yield 'Findings', self._findings_html()
+    yield 'Findings of the paper', self._findings_html()
     yield 'Which metrics tell explainers from controls?', self._discrimination_html()
     yield 'Accuracy and accuracy under shift', self._accuracy_html()
     yield from self._score_sections()
@@ -940,7 +1047,7 @@ def results(self:EvaluationReport): # Pairs of heading and HTML
 
 # %% ../../nbs/reports/evaluate.ipynb #445b2d84
 @patch
-def overview(self:EvaluationReport): return verdict_html(self.findings(), 'agrees?')
+def overview(self:EvaluationReport): return self.answer_html() + verdict_html(self.findings(), 'agrees?')
 
 @patch
 def subtitle(self:EvaluationReport) -> str:

@@ -509,7 +509,7 @@ def _attribution(net, shown, target, explain):
 
 def _keep_maps(store, name, attribution, shown):
     maps = pixel_map(attribution, channels=shown.x.shape[1])[:len(shown)]
-    store.save_arrays(name, map=maps.cpu().half().numpy(), ids=np.array(shown.ids, dtype=str))
+    store.save_arrays(name, **maps_to_keep(maps), ids=np.array(shown.ids, dtype=str))
 
 # %% ../../nbs/sweeps/evaluate.ipynb #ec64f2ae
 def _with_kept_search(explain, store):
