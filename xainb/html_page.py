@@ -41,7 +41,7 @@ table{border-collapse:collapse;font-size:.85em;margin:.6em 0}
 thead th{border-bottom:2px solid var(--edge);vertical-align:bottom}
 th,td{padding:.3em .6em;border-bottom:1px solid var(--line);text-align:left;vertical-align:top}
 td:last-child{min-width:9em} tbody th{font-weight:600;position:sticky;left:0;background:var(--page)} .answer tbody th{background:var(--answer)}
-th button{all:unset;cursor:pointer;white-space:nowrap} th button::after{content:' ↕';color:var(--soft)}
+th button{all:unset;cursor:pointer} th button::after{content:' ↕';color:var(--soft)}
 th[aria-sort=ascending] button::after{content:' ↑'} th[aria-sort=descending] button::after{content:' ↓'}
 button:focus-visible,a:focus-visible,summary:focus-visible,select:focus-visible,
 input:focus-visible{outline:2px solid var(--link)}
@@ -80,7 +80,10 @@ def scrolling(body:str) -> str:
     "Something wide, such as a table, in a box that scrolls sideways"
     return f'<div class="scroll" tabindex="0">{body}</div>'
 
-def _cell_text(v): return html.escape(f'{v:.6g}' if isinstance(v, Number) and not isinstance(v, bool) else str(v))
+def _cell_text(v):
+    "A value as HTML; a long name may be broken after an underscore"
+    text = f'{v:.6g}' if isinstance(v, Number) and not isinstance(v, bool) else str(v)
+    return html.escape(text).replace('_', '_<wbr>')
 
 # %% ../nbs/html_page.ipynb #40a80c71
 def table_html(frame:pd.DataFrame,

@@ -15,7 +15,7 @@ from ..models.zoo import model_card
 from ..reports.base import cached_on_report
 from ..reports.evaluate import *
 from ..stats import interval, interval_table, paired_difference, pearson
-from ..store import digest
+from ..store import digest, kept_maps
 from ..sweeps.evaluate import *
 from ..sweeps.plan import check_same_run, seeded_params
 
@@ -287,7 +287,7 @@ def _budget_sentence(self:SweepResults, t, metric, passes, model, best, second, 
 def _kept_maps(self:SweepResults, run, explainer): # Image -> [H,W]
     kept = self.store.load_arrays(f"{run}.{self.plan.get('maps', {}).get(explainer, explainer)}")
     ids = kept.get('ids', self.plan.get('ids', []))
-    return {str(i): m for i, m in zip(ids, kept.get('map', []))}
+    return {str(i): m for i, m in zip(ids, kept_maps(kept))}
 
 # %% ../../nbs/explorer/results.ipynb #e5r00073
 @patch

@@ -293,8 +293,9 @@ def _disagreement(self:SweepAnswers, model):
     against, all_flagged = self.against(model), {*self.flagged.get('all', ()), *self.flagged.get(model, ())}
     others = [m for m in self.better if m != self.metric and m not in all_flagged]
     rivals = list(dict.fromkeys(against.values()))
-    ahead = f'{len(against)} of {len(others)} other metrics put another explainer ahead ({_and(rivals)})'
-    return [ahead] if against else []
+    if not against: return []
+    which = f' ({_and(rivals)})'*(not model)
+    return [f'{len(against)} of {len(others)} other metrics put another explainer ahead{which}']
 
 # %% ../../nbs/reports/answer.ipynb #00dc10af
 def _score_text(i): return f'{i.mean:.3f} [{i.low:.3f}, {i.high:.3f}]'
@@ -356,7 +357,8 @@ def box(self:SweepAnswers) -> str: # HTML
     if not self.answer(): return ''
     answer, caveats = self.sentences()
     about = one_line(_about_answers.format(metric=self.titles[self.metric]))
-    each = f'<h3>On each network</h3>{table_html(self.table(), index=False)}' if len(self.models) > 1 else ''
+    table = table_html(self.table().set_index('network'))
+    each = f'<h3>On each network</h3>{table}' if len(self.models) > 1 else ''
     metrics = scrolling(verdict_html(self.by_metric(), 'compatible with the answer?'))
     metrics = paragraph(_about_metrics, 'soft') + metrics
     more = folded('What would other metrics say?', metrics) if len(self.better) > 1 else ''
