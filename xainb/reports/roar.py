@@ -14,6 +14,8 @@ from ..store import *
 from ..stats import *
 from ..viz import *
 from .base import *
+from ..html_page import *
+from .answer import *
 from .page import *
 from ..models.recipes import Recipe
 from ..studies.roar import *
@@ -99,6 +101,44 @@ def subtitle(self:RoarReport) -> str:
     sizes = {'explainer': len(p['explainers']), 'fraction': len(p['fractions']), 'repeat': p['repeats']}
     return ', '.join(counted(n, word) for word, n in sizes.items()) + f" on {p['dataset']}"
 
+# %% ../../nbs/reports/roar.ipynb #8212a54e
+def _sign(metric): return 1 if metric.startswith('kar') else -1 # Kept pixels should raise accuracy
+
+@patch
+@cached_on_report
+def answer(self:RoarReport, metric='roar') -> Answer: # None without a random control or without explainers
+    "Which explainer finds pixels that the network needs, by one mode"
+    kinds = roar_kinds(set(self.table(metric).explainer) - {''})
+    controls, names = ([n for n, k in kinds.items() if (k == 'control') == wanted] for wanted in (True, False))
+    if 'random_control' not in controls or not names: return None
+    def difference(a, b): return _sign(metric)*roar_differences(self.rows, a, b, metric).to_numpy()
+    def score(name):
+        d = difference(name, 'random_control')
+        return crossed_interval(d) if d.shape[1] > 1 else interval(d)
+    return answer_from(names, controls, difference, score)
+
+# %% ../../nbs/reports/roar.ipynb #400c20eb
+_effects = dict(roar='drop in accuracy beyond that of random pixels', kar='gain in accuracy over random pixels',
+                recursive='drop in accuracy beyond that of random pixels, removed step by step')
+
+@patch
+def answer_sentences(self:RoarReport) -> list: # Texts; empty without an answer
+    "The answer in words, and one line of caveats"
+    mode = next((m for m in ('roar', *self.modes) if m in self.modes), None)
+    a = self.answer(mode) if mode else None
+    if a is None: return []
+    few = [f"only {counted(self.profile['repeats'], 'training')} of each combination"]*(self.profile['repeats'] < 3)
+    others = [(m, o) for m in self.modes if m != mode and (o := self.answer(m)) and o.leader != a.leader]
+    disagree = [f'{m} is led by {o.leader}' for m, o in others]
+    doubts = few + disagree + ['one network was explained, and another may need other pixels']
+    return [answer_text(a, _effects[mode], unit='test images'), f"Caveats: {'; '.join(doubts)}."]
+
+# %% ../../nbs/reports/roar.ipynb #cb434a77
+@patch
+def answer_html(self:RoarReport) -> str: # HTML
+    "The answer that opens the page"
+    return ''.join(map(paragraph, self.answer_sentences()))
+
 # %% ../../nbs/reports/roar.ipynb #c0b10002
 _captions = dict(
     findings="""All comparisons are tested together with Holm's correction. "No better than" means that an explainer
@@ -120,19 +160,33 @@ def _findings_html(self:RoarReport):
     findings = self.findings()
     sentences = ''.join(f'<p>{html.escape(s)}</p>' for s in roar_sentences(findings))
     rules = one_line(_captions['findings']).format(margin=roar_margin)
-    table = f"<p>{_captions['table']}</p>" + verdict_html(findings.round(3), 'verdict')
-    return sentences + f'<p>{html.escape(rules)}</p>' + folded('as a table', table)
+    table = paragraph(_captions['table'], 'soft') + scrolling(verdict_html(findings.round(3), 'verdict'))
+    return sentences + paragraph(rules, 'soft') + folded('as a table', table)
+
+# %% ../../nbs/reports/roar.ipynb #caacc396
+@patch
+def _mean_accuracies(self:RoarReport):
+    "Mean accuracy of each explainer over the fractions, for each mode"
+    def of(mode):
+        t = self.table(mode)
+        means = t[t.explainer != ''].groupby('explainer', sort=False)['mean'].mean()
+        return means.reset_index().assign(mode=_mode_titles[mode])
+    return pd.concat([of(m) for m in self.modes + self.plain])
 
 # %% ../../nbs/reports/roar.ipynb #1ffd9f8c
 @patch
 def results(self:RoarReport): # Pairs of heading and HTML
     "The sections of the page that show results"
     if len(self.findings()): yield 'What the paper found, tested on these rows', self._findings_html()
-    yield 'Accuracy', captioned(self.curve_figure(), _captions['accuracy'])
+    alt = described('Curves of accuracy over the fraction of pixels; means over fractions', self._mean_accuracies(),
+                    panel='mode', better='lower')
+    yield 'Accuracy', captioned(self.curve_figure(), _captions['accuracy'], alt=alt)
     for m in self.modes:
         if 'random_control' not in set(self.table(m).explainer): continue
         caption = f"{_captions['gap']} {_captions['kept' if m == 'kar' else 'removed']}"
-        yield f'Compared with chance: {_mode_titles[m]}', captioned(self.gap_figure(m), caption)
+        alt = described('Dots with intervals: accuracy minus that with random pixels', self.gaps(m), panel='fraction',
+                        better='higher' if m == 'kar' else 'lower')
+        yield f'Compared with chance: {_mode_titles[m]}', captioned(self.gap_figure(m), caption, alt=alt)
     trainings = table_html(self.trainings().round(3), index=False, caption=_captions['trainings'])
     yield 'Trainings', folded('each of them', trainings)
 

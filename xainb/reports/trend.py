@@ -7,7 +7,7 @@ __all__ = ['TrendReport']
 
 # %% ../../nbs/reports/trend.ipynb #6bbd723b
 import html
-import pandas as pd
+import numpy as np, pandas as pd
 from fastcore.basics import patch
 from scipy.special import ndtr, ndtri
 from ..core import *
@@ -15,6 +15,8 @@ from ..store import *
 from ..stats import *
 from ..viz import *
 from .base import *
+from ..html_page import *
+from .answer import *
 from .page import *
 from ..studies.trend import *
 from ..studies.trend_study import *
@@ -107,6 +109,44 @@ def subtitle(self:TrendReport) -> str:
     sizes = {'explainer': len(self.profile['explainers']), 'trend test': len(self.tests), 'training': len(self.seeds)}
     return ', '.join(counted(n, word) for word, n in sizes.items()) + f" on {self.profile['dataset']}"
 
+# %% ../../nbs/reports/trend.ipynb #cb66a5ea
+@patch
+@cached_on_report
+def answer(self:TrendReport, test:str) -> Answer:
+    "Which explainer follows best in one test, compared on the same data in the same trainings"
+    trends, s = [trend_of(self.rows, test, seed) for seed in self.seeds], self.scores[self.scores.test == test]
+    correlations = [t.correlations() for t in trends]
+    values = {e: np.stack([c[e] for c in correlations], 1) for e in s.explainer}
+    first = next(iter(values.values()))
+    values['random maps'] = np.full(first.shape, s.random_high.max())
+    controls = [*s.explainer[s.family == 'control'], 'random maps']
+    def score(name):
+        v = values[name][np.isfinite(values[name]).all(1)]
+        return crossed_interval(v) if v.shape[1] > 1 else interval(v)
+    names = [e for e in s.explainer if e not in controls]
+    return answer_from(names, controls, lambda a, b: values[a] - values[b], score)
+
+# %% ../../nbs/reports/trend.ipynb #dbc0eee5
+@patch
+def answer_sentences(self:TrendReport) -> list: # Texts: which explainers follow in all tests, each test, and caveats
+    "The answer in words"
+    tests = [t for t in self.tests if (self.scores[self.scores.test == t].family != 'control').any()]
+    found = {t: self.answer(t) for t in tests}
+    if not found: return []
+    passed = [{a.explainer, *a.equals} - {''} for a in found.values()]
+    both = [e for e in dict.fromkeys(self.scores.explainer) if all(e in p for p in passed)]
+    over_all = f"In all {len(found)} tests: {', '.join(both)}." if both else 'No explainer can be recommended by all tests.'
+    each = [f'{t}, {trend_tests[t]}: {answer_text(a, "correlation", unit="data")}' for t, a in found.items()]
+    doubts = ['one training; another one may give another result']*(len(self.seeds) < 2)
+    doubts += [f'{t}: only {a.score.n} data' for t, a in found.items() if a.score.n < first_check]
+    return [over_all]*(len(found) > 1) + each + [f"Caveats: {'; '.join(doubts) or 'none found'}."]
+
+# %% ../../nbs/reports/trend.ipynb #700786e3
+@patch
+def answer_html(self:TrendReport) -> str: # HTML
+    "The answer that opens the page"
+    return ''.join(map(paragraph, self.answer_sentences()))
+
 # %% ../../nbs/reports/trend.ipynb #c0c10002
 _captions = dict(
     scores="""Mean correlation, over images, of what an explanation does with what we control, with 95 % intervals.
@@ -127,9 +167,11 @@ def results(self:TrendReport): # Pairs of heading and HTML
     yield 'What was found', ''.join(f'<p>{html.escape(s)}</p>' for s in self.sentences())
     scores = self.scores.drop(columns=['long_name', 'family']).round(3)
     table = table_html(scores, index=False, caption=_captions['table'])
-    yield 'Scores', captioned(self.score_figure(), _captions['scores']) + folded('as a table', table)
-    yield 'The sequences', captioned(self.sequence_figure(), _captions['sequences'])
+    alt = described('Dots with intervals: mean correlation of each explainer', self.scores, panel='test')
+    yield 'Scores', captioned(self.score_figure(), _captions['scores'], alt=alt) + folded('as a table', table)
+    alt = f'Curves: on the left what we control, on the right what explanations do. {" ".join(self.sentences())}'
+    yield 'The sequences', captioned(self.sequence_figure(), _captions['sequences'], alt=alt)
     yield 'Did the networks learn?', table_html(self.learned().round(3), index=False, caption=_captions['learned'])
 
 @patch
-def overview(self:TrendReport): return figure_html(self.score_figure(), alt='scores of the trend tests')
+def overview(self:TrendReport): return self.answer_html() + figure_html(self.score_figure(), alt='scores of the trend tests')
