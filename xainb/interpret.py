@@ -26,6 +26,7 @@ from .models.inference import with_paying_graph
 from .models.zoo import Correct, correct, normalized
 from .stats import SequentialComparison, Discrimination, discrimination, first_check, interval, interval_table, min_images
 from .stats import not_discriminating
+from .html_page import folded, page_html, paragraph, scrolling
 from .store import write_whole
 from . import viz
 from .viz import canvas, figure_html, plot_intervals, show_maps, verdict_html
@@ -633,14 +634,25 @@ def _summary(self:Audit):
 
 # %% ../nbs/interpret.ipynb #3f64d2c0
 @patch
-def _repr_html_(self:Audit):
+def _recommended_html(self:Audit): return f'<b>{html.escape(self.recommendation())}</b>'
+
+@patch
+def _figure_alt(self:Audit):
+    ordered = ', '.join(f"{n} {m:.3f}" for n, m in zip(self.ranking.explainer, self.ranking['mean']))
+    return f'Mean {self.metric} of each explainer with its 95 % interval, and its difference to the leader: {ordered}'
+
+@patch
+def _details_html(self:Audit):
     about_model = self.certificate.about[1:] if self.certificate else []
     doubts = [a for a in about_model if 'NOT' in a or 'DEPEND' in a] + self.warnings
-    picture = figure_html(self.plot(), alt='Mean score of each explainer with its 95 % interval, and its difference to the leader')
+    picture = f'<div class="scroll card">{figure_html(self.plot(), alt=self._figure_alt())}</div>'
     table = f"<div style='overflow-x:auto'>{verdict_html(self._shown_ranking(), column='implementation')}</div>"
-    return (f"<p><b>{html.escape(self.recommendation())}</b></p>{self._examples_html()}{picture}{table}"
+    return (f"{self._examples_html()}{picture}{table}"
             f"<p>{html.escape(self._summary())}</p>" + _html_list('Warnings', doubts) + self._by_class_html()
             + _html_list('Explainers that were left out', [f'{n}: {why}' for n, why in self.left_out.items()]))
+
+@patch
+def _repr_html_(self:Audit): return f'<p>{self._recommended_html()}</p>{self._details_html()}'
 
 # %% ../nbs/interpret.ipynb #c326f2fb
 @patch
@@ -653,7 +665,8 @@ def plot_examples(self:Audit): # Figure
 @patch
 def _examples_html(self:Audit):
     if not self.examples: return ''
-    return figure_html(self.plot_examples(), 'png', alt=f'Images and saliency maps of {self.leader()}')
+    alt = f'{len(self.examples[0])} images and their saliency maps by {self.leader()}'
+    return f'<div class="scroll card">{figure_html(self.plot_examples(), "png", alt=alt)}</div>'
 
 @patch
 def by_class(self:Audit,
@@ -675,17 +688,19 @@ def _by_class_html(self:Audit):
     score = [f'{m:.3f} [{low:.3f}, {high:.3f}]' if n > 1 else f'{m:.3f}' for m, low, high, n in zip(t['mean'], t.low, t.high, t.n)]
     shown = pd.DataFrame({'predicted class': t['class'], f'mean {self.metric} [95 % interval]': score, 'images': t.n})
     title = f'Scores of {self.leader() or self.ranking.explainer[0]} by predicted class'
-    return f"<details><summary>{title}</summary>{verdict_html(shown)}</details>"
+    return folded(title, scrolling(verdict_html(shown)))
 
-_page = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{0}</title>
-<style>body{{font:15px/1.5 system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em}}</style><h1>{0}</h1>{1}</html>"""
+@patch
+def _page(self:Audit):
+    about = f'{self.metric} on {int(self.ranking.images.max())} images, {self.passes:,} passes'
+    return page_html('Audit of explainers', about, [('', self._details_html())], f'<p>{self._recommended_html()}</p>')
 
 @patch
 def to_html(self:Audit,
             path, # File or URL
            ):     # The path
     "Write the audit as one file that needs no others."
-    write_whole(path, lambda p: p.write_text(_page.format('Audit of explainers', self._repr_html_()), encoding='utf-8'))
+    write_whole(path, lambda p: p.write_text(self._page(), encoding='utf-8'))
     return path
 
 # %% ../nbs/interpret.ipynb #42b0eb64

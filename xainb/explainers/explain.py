@@ -21,6 +21,7 @@ from ..data.images import UnreadableImage, as_shown, read_picture
 from .cam import layer_name
 from ..models.zoo import normalized
 from ..store import canonical_json, write_whole
+from ..html_page import page_html
 from ..viz import figure_html, show_maps
 import xainb.explainers.attention, xainb.explainers.boundary, xainb.explainers.cam
 import xainb.explainers.controls, xainb.explainers.ensembles
@@ -211,7 +212,7 @@ def plot(self:Explanation,
 @patch
 def _repr_html_(self:Explanation):
     picture, caption = figure_html(self.plot(), 'png', alt=self.caption()), html.escape(self.caption())
-    return f"<figure style='margin:0'>{picture}<figcaption>{caption}</figcaption></figure>"
+    return f"<figure style='margin:0'><div class='card'>{picture}</div><figcaption>{caption}</figcaption></figure>"
 
 @patch
 def __repr__(self:Explanation): return f"Explanation({self.caption()})"
@@ -240,8 +241,8 @@ def _save_arrays(self:Explanation, path):
 
 @patch
 def _save_page(self:Explanation, path):
-    head = f"<!doctype html><meta charset='utf-8'><title>{html.escape(self.explainer)}</title>"
-    path.write_text(head + self._repr_html_(), encoding='utf-8')
+    page = page_html(f'Explanation by {self.explainer}', sections=[('', self._repr_html_())])
+    path.write_text(page, encoding='utf-8')
 
 @patch
 def _save_figure(self:Explanation, kind, path): self.plot().savefig(path, format=kind, bbox_inches='tight')
