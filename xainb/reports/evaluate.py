@@ -851,7 +851,7 @@ def measured_on(self:EvaluationReport) -> dict:
 def _doubts(self:EvaluationReport):
     "What makes the answer over all networks uncertain, as texts"
     b, t = self.budget(), self.table(self.explainability()[0])
-    few = [f'{e} had {v:.0%} of its published samples' for e, v in b.items() if v < _enough_samples and e in t]
+    few = [f'{e} had {v:.1%} of its published samples' for e, v in b.items() if v < _enough_samples and e in t]
     partial = [e for e in t if t[e].isna().any() and t[e].notna().any() and self.family[e] != 'control']
     return few + [f"{', '.join(partial)} not compared, being undefined on some networks"]*bool(partial) + [
         f'runs that failed: {len(self.failed_runs())}']*bool(self.failed_runs())
