@@ -112,7 +112,7 @@ def test_the_explorer_of_a_sweep(lab, pictures):
     notebook.save_picture(pictures/'explore_sweep_budget.png')
 
     # On a narrow screen, nothing sticks out of the page
-    page.set_viewport_size(dict(width=500, height=2000))
+    page.set_viewport_size(dict(width=500, height=2700))
     for view in ('Disagreement', 'Budget', 'Scores'):
         notebook.button(view).click()
         page.wait_for_function("e => e.scrollWidth <= e.clientWidth", arg=notebook.output.element_handle())
@@ -161,7 +161,7 @@ def test_the_explorer_of_a_model(lab, pictures):
     notebook.save_picture(pictures/'explore_model.png')
 
     # On a narrow screen, nothing sticks out of the page
-    page.set_viewport_size(dict(width=500, height=2200))
+    page.set_viewport_size(dict(width=500, height=2700))
     page.wait_for_function("e => e.scrollWidth <= e.clientWidth", arg=notebook.output.element_handle())
     notebook.save_picture(pictures/'explore_model_narrow.png')
     assert quiet(notebook)

@@ -133,7 +133,7 @@ def test_nothing_is_printed(small_sweep, capfd):
         assert explorer.wait(120) and explorer.error == ''
     assert capfd.readouterr() == ('', '')
 
-@pytest.mark.parametrize('results', ['photographs_with_controls', '../papers/three_criteria_demo'])
+@pytest.mark.parametrize('results', ['photographs_with_controls', pytest.param('../papers/three_criteria_demo', marks=pytest.mark.slow)])
 def test_shipped_results_open(results):
     explorer = SweepExplorer(repo/'nbs'/'results'/results)
     for view in ('scores', 'disagreement', 'budget'):
