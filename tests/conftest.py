@@ -31,9 +31,10 @@ small = ['--profile', 'smoke', '--explainers', 'gradient,cam', '--threads', '1']
 
 @pytest.fixture(scope='session')
 def small_sweep(tmp_path_factory):
-    "The folder of one finished sweep of two networks, with what the command printed in `stdout`; tests only read it"
+    "The folder of one finished sweep of two networks, with what the command printed in `stdout` and `stderr`; tests only read it"
     def make(folder):
         run = children.call('xainb-sweep', *small, '--jobs', 1, '--out', folder)
         assert run.returncode == 0, run.stdout + run.stderr
         (folder/'stdout').write_text(run.stdout)
+        (folder/'stderr').write_text(run.stderr)
     return made_once(tmp_path_factory, 'small-sweep', make)

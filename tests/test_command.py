@@ -1,10 +1,11 @@
 "What notebooks cannot show: the command as a person types it, and what is left after kill -9."
-import shutil, time
+import re, shutil, time
 import pytest
-import children
+import children, xainb
 from conftest import small
 from xainb.reports.evaluate import EvaluationReport
 from xainb.store import Store, same_rows
+from xainb.sweeps.cli import jobs, plan_main, read_options
 
 def call(*args): return children.call('xainb-sweep', *args)
 def again(out, *args): return call(*small, '--jobs', 1, '--out', out, *args)
@@ -80,12 +81,89 @@ def test_dry_run_writes_nothing(tmp_path):
     (['roar', '--fractions', 'half'], 'fractions are numbers above 0 and at most 1, not half'),
     (['trend', '--repeats', '-1'], 'the number of repeats is at least 1, not -1'),
     (['roar', '--models', 'resnet50'], "unknown model 'resnet50': did you mean 'torchvision/resnet50' or 'timm/resnet50'?"),
-    (['evalute'], "unknown job 'evalute': did you mean 'evaluate'?"),
-    (['--fractions', '.1'], "job 'evaluate' with profile 'smoke' has no option 'fractions'; it has models, explainers, metrics, images, seed, split, size, style, task, patch, strength"),
+    (['--profile', 'food101'], "profile 'food101' belongs to the job roar: write xainb-sweep roar --profile food101"),
+    (['--data', '.'], "profile 'smoke' uses the data set decoy_scenes: --data is for the profiles photos, imagenet"),
+    (['--profile', 'photos', '--data', 'no-such-folder'], "--data: there is no folder 'no-such-folder'"),
+    (['--wait', '-1'], '--wait is a number of seconds, or 0 for no limit, not -1'),
+    (['--threads', '2000'], 'threads are those of one notebook, at most 1024, not 2,000'),
     (['--jobs', '-1'], 'jobs and threads are at least 1, not -1'),
     (['--jobs', '2', '--scheduler', 'tcp://127.0.0.1:1'], 'jobs are for this machine; a cluster runs as many notebooks at the same time as its workers have threads or GPUs'),
     (['--models', 'torchvision/squeezenet1_1:no.safetensors'], "no weights file at 'no.safetensors'")])
 def test_bad_names(args, says, tmp_path): assert refused(tmp_path, *args) == says
+
+typed = [
+    ('--imags 3', "unknown option '--imags': did you mean '--images'?"),
+    ('--Images 3', "unknown option '--Images': did you mean '--images'?"),
+    ('--no_compile', "unknown option '--no_compile': did you mean '--no-compile'?"),
+    ('-seed 3', "unknown option '-seed': did you mean '--seed'?"),
+    ('--image=3', "unknown option '--image': did you mean '--images'?"),
+    ('--quick', "unknown option '--quick'; xainb-sweep --help shows all"),
+    ('--images', '--images needs a value'),
+    ('--images --seed 1', '--images needs a value'),
+    ('--images many', "--images takes a whole number, not 'many'"),
+    ('--images 3.5', "--images takes a whole number, not '3.5'"),
+    ('--wait soon', "--wait takes a number, not 'soon'"),
+    ('--dry-run=yes', "--dry-run takes no value, not 'yes'"),
+    ('evalute', "unknown job 'evalute': did you mean 'evaluate'?"),
+    ('demo', "unknown job 'demo'; known: evaluate, roar, trend (names have commas between them and no blanks)"),
+    ('--explainers gradient gradcam', "unknown job 'gradcam'; known: evaluate, roar, trend (names have commas between them and no blanks)"),
+    ('roar imagenet', "unexpected 'imagenet': after the job come options, and names have commas between them and no blanks"),
+    ('--fractions .1', '--fractions is an option of roar, and not of evaluate: write xainb-sweep roar --fractions …'),
+    ('--epochs 3', '--epochs is an option of roar and trend, and not of evaluate: write xainb-sweep roar --epochs …'),
+    ('trend --metrics insertion', '--metrics is an option of evaluate, and not of trend: write xainb-sweep evaluate --metrics …'),
+    ('roar --tests embt', '--tests is an option of trend, and not of roar: write xainb-sweep trend --tests …'),
+    ('roar --labels x.csv', '--labels is an option of evaluate, and not of roar: write xainb-sweep evaluate --labels …'),
+    ('--list explainer', "--list knows all, jobs, profiles, explainers, metrics, models, datasets, not 'explainer': did you mean 'explainers'?"),
+    ('--list roar', "--list knows all, jobs, profiles, explainers, metrics, models, datasets, not 'roar'"),
+    ('--gpus 8', "unknown option '--gpus'; xainb-sweep --help shows all")]
+
+@pytest.mark.parametrize('words, says', typed)
+def test_bad_options(words, says, capsys):
+    "Found by the parser, so before anything is imported"
+    with pytest.raises(SystemExit) as end: read_options('xainb-sweep', words.split())
+    printed = capsys.readouterr()
+    assert (end.value.code, printed.out, printed.err) == (2, '', f'xainb-sweep: {says}\n')
+
+@pytest.mark.parametrize('words, says', [
+    ('--gpus -1', '--gpus is a number of GPUs or other workers, not -1'),
+    ('--gpus all', "--gpus takes a whole number, not 'all'"),
+    ('--price -2', '--price is the price of an hour, at least 0, not -2'),
+    ('--speed-up 0', '--speed-up is a factor above 0, such as 10, not 0'),
+    ('--speed-up nan', '--speed-up is a factor above 0, such as 10, not nan'),
+    ('--price inf', '--price is the price of an hour, at least 0, not inf'),
+    ('--timings .', "'.' is not a file of timings that xainb-plan wrote (IsADirectoryError)"),
+    ('--dry-run', "unknown option '--dry-run'; xainb-plan --help shows all")])
+def test_bad_plans(words, says, capsys):
+    with pytest.raises(SystemExit) as end: plan_main([*words.split(), '--profile', 'smoke'])
+    printed = capsys.readouterr()
+    assert (end.value.code, printed.out, printed.err) == (2, '', f'xainb-plan: {says}\n')
+
+def test_near_folder(tmp_path):
+    (tmp_path/'photos').mkdir()
+    assert refused(tmp_path/'o', '--profile', 'photos', '--data', tmp_path/'phtos') == f"--data: there is no folder '{tmp_path}/phtos': did you mean '{tmp_path}/photos'?"
+
+@pytest.mark.parametrize('command', ['xainb-sweep', 'xainb-plan'])
+@pytest.mark.parametrize('job', jobs)
+def test_help(command, job, capsys):
+    with pytest.raises(SystemExit) as end: read_options(command, [job, '--help'])
+    text = capsys.readouterr().out
+    assert end.value.code == 0 and 'examples:' in text and 'exit codes:' in text and text.count(f'  {command} ') >= 3
+    options = [l for l in re.sub(r'\n {8,}', ' ', text).splitlines() if l.startswith('  --') and l.split()[0] not in ('--dry-run', '--version', '--help,')]
+    assert len(options) > 12 and all('(default: ' in l for l in options), options
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as end: read_options('xainb-sweep', ['--version'])
+    assert (end.value.code, capsys.readouterr().out) == (0, f'xainb {xainb.__version__}\n')
+
+def test_dry_run_says_totals_and_time(tmp_path):
+    run = call('roar', '--profile', 'smoke', '--dry-run', '--out', tmp_path/'x')
+    assert run.returncode == 0 and re.search(r'^6 runs, \d+ units of work, of which 0 are done, [\d,]+ passes, 10 trainings$', run.stdout, re.M), run.stdout
+    assert f"Results: {tmp_path/'x'} (a new folder)" in run.stdout and 'Time: about ' in run.stdout
+    assert not set('\r\033') & set(run.stdout + run.stderr)
+
+def test_log_has_no_control_characters(small_sweep):
+    log = (small_sweep/'stderr').read_text()
+    assert 'starting' in log and '(100%)' in log and not set('\r\033') & set(log)
 
 def weights(tmp_path, net='resnet', **options):
     from safetensors.torch import save_file

@@ -6,7 +6,7 @@
 __all__ = ['MachineTimings', 'shortest_time', 'pass_name', 'time_pass', 'train_name', 'time_training', 'idle_network',
            'method_name', 'time_method', 'time_shifts', 'file_name', 'time_file', 'time_reading', 'time_kernel',
            'jobs_and_threads', 'graph_name', 'time_graph', 'measure_timings', 'work_seconds', 'seconds_saved',
-           'work_bytes', 'elapsed', 'format_duration', 'format_bytes', 'Estimate', 'estimate', 'plan_or_outline',
+           'work_bytes', 'elapsed', 'format_bytes', 'Estimate', 'estimate', 'plan_or_outline', 'quick_estimate',
            'print_plan']
 
 # %% ../../nbs/sweeps/estimate.ipynb #8ce7da9e
@@ -30,6 +30,7 @@ from ..models.graphs import *
 from ..models.inference import *
 from ..store import *
 from .plan import *
+from .progress import *
 import xainb.sweeps.evaluate, xainb.sweeps.roar, xainb.sweeps.trend
 from fastai.callback.core import Callback
 
@@ -44,6 +45,7 @@ class MachineTimings:
     threads:int  # Processor threads
     torch:str    # Version of PyTorch
     found:dict = field(default_factory=dict) # Name -> dictionary with `seconds` and what else was measured
+    device:str = ''  # Type of the device, 'cpu' or 'cuda'; files of earlier versions do not have it
     def save(self, path):
         "Write the timings as JSON, to be used on this or on another machine"
         write_whole(path, lambda p: p.write_text(json.dumps(asdict(self), indent=1)))
@@ -303,13 +305,14 @@ def measure_timings(made:Plan,
                     known:MachineTimings|None=None, # What it contains is not measured again
                     threads:int=0,                  # Processor threads; 0 for those of a notebook in a sweep
                     tell=None,                      # Function that is called with the name of the next measurement
+                    only=lambda name: True,         # Function of a name: whether to measure it
                    ) -> MachineTimings:
     "Measure on this machine what a plan needs and what is not known yet"
     threads = threads or (known.threads if known else jobs_and_threads()[1])
-    out = known or MachineTimings(machine(_device()), threads, torch.__version__)
+    out = known or MachineTimings(machine(_device()), threads, torch.__version__, device=_device().type)
     with _threads(threads):
         for name, measure in _measurements(made, out):
-            if name in out.found: continue
+            if name in out.found or not only(name): continue
             if tell: tell(name)
             try: out.found[name] = measure()
             except (NotApplicable, torch.OutOfMemoryError) as e:
@@ -370,12 +373,6 @@ def elapsed(runs:list,
     return now
 
 # %% ../../nbs/sweeps/estimate.ipynb #b547f93c
-def format_duration(seconds:float) -> str:
-    "A time in seconds, minutes, hours or days, with about two digits"
-    if seconds < 0: return f'−{format_duration(-seconds)}'
-    for unit, size, more in (('s', 1, 120), ('min', 60, 120), ('h', 3600, 1e4), ('days', 86400, float('inf'))):
-        if seconds < size*more: return f"{seconds/size:,.{0 if seconds >= 10*size else 1}f} {unit}"
-
 def format_bytes(n:float) -> str:
     "A size in decimal units, in which disks are sold"
     for unit in ('B', 'kB', 'MB', 'GB', 'TB'):
@@ -391,6 +388,8 @@ class Estimate:
     gpus:int = 0       # Number of GPUs or other workers that share the work; 0 for this machine as it is
     price:float = 0    # Price of one hour of one worker, in any currency
     speed_up:float = 1 # How many times faster a worker is than the measured machine, by the caller's own judgment
+    jobs:int = 0       # Notebooks at the same time on this machine; 0 for as many as `xainb-sweep` takes
+    source:str = ''    # Where the timings come from, for a reader
 
     @property
     def work(self) -> pd.DataFrame:
@@ -484,19 +483,36 @@ def _graph_note(self:Estimate):
     yield f"Compiled graphs save {format_duration(-lines.seconds.sum())} in {_counted(len(lines), 'run')}{how}."
 
 # %% ../../nbs/sweeps/estimate.ipynb #88eba80c
+def _who_measured(c): return f"{c.machine}, {_counted(c.threads, 'processor thread')}, torch {c.torch}"
+
 @patch
 def _where(self:Estimate):
-    c = self.machine
-    where = f"Measured on {c.machine}, {_counted(c.threads, 'processor thread')}, torch {c.torch}"
+    where = f"Measured on {_who_measured(self.machine)}{self.source and f'; {self.source}'}"
     if self.speed_up == 1: return f"{where}."
     return f"{where}; the times are for a machine that is {self.speed_up:g} times as fast, which is your number."
+
+# %% ../../nbs/sweeps/estimate.ipynb #0e43451a
+def _is_processor(c): return c.device == 'cpu' or not c.device and ', ' in c.machine # A processor's name has its capability
+
+@patch(as_prop=True)
+def assumptions(self:Estimate) -> list:
+    "What the times assume and nobody measured, in sentences; empty if nothing is assumed"
+    c, found = self.machine, []
+    if self.gpus and self.speed_up == 1 and _is_processor(c):
+        found += [f"NO GPU WAS MEASURED. The times assume {_counted(self.gpus, 'worker')}, each as fast as {_who_measured(c)}. "
+                  "If you mean GPUs, the sweep takes a fraction of it: measure on a machine with one by "
+                  "`xainb-plan … --timings gpu.json` and give that file here, or give a factor of your own with --speed-up."]
+    if self.speed_up != 1:
+        found += [f"THE SPEED IS YOUR GUESS. Each worker is taken to be {self.speed_up:g} times as fast as {_who_measured(c)}, "
+                  "for passes, trainings, files and the start of kernels alike."]
+    return found
 
 # %% ../../nbs/sweeps/estimate.ipynb #c722d795
 @patch
 def _time_notes(self:Estimate):
     as_it_is = self.machine.here and self.speed_up == 1 and not self.gpus
-    workers = self.gpus or (jobs_and_threads()[0] if as_it_is else 1)
-    who = f'{workers} of them' if self.gpus else f'{workers} notebooks at the same time, as the sweep does here'
+    workers = self.gpus or self.jobs or (jobs_and_threads()[0] if as_it_is else 1)
+    who = f'{workers} workers of this speed' if self.gpus else f'{workers} notebooks at the same time' + ', as the sweep does here'*(not self.jobs)
     if workers > 1: yield f"With {who}: {format_duration(self.with_workers(workers))}."
     least = format_duration(self.longest)
     yield f"With any number of workers at least {least}: the longest chain of runs that wait for each other."
@@ -524,16 +540,18 @@ def _reading_note(self:Estimate):
 def __repr__(self:Estimate):
     p, runs = self.plan.profile, self.plan.runs
     size = f"{_counted(len(runs), 'run')}, {_counted(sum(len(r.units) for r in runs), 'unit')} of work"
-    return '\n'.join([f"{p.job}, profile '{p.name}': {size}", self.formatted.to_string(), *self.notes])
+    loud = [f'*** {a}' for a in self.assumptions]
+    return '\n'.join([f"{p.job}, profile '{p.name}': {size}", *loud, self.formatted.to_string(), *self.notes])
 
 @patch
 def _repr_html_(self:Estimate):
-    return self.formatted.to_html() + '<ul>' + ''.join(f'<li>{html.escape(s)}</li>' for s in self.notes) + '</ul>'
+    loud = ''.join(f'<p><strong>{html.escape(a)}</strong></p>' for a in self.assumptions)
+    return loud + self.formatted.to_html() + '<ul>' + ''.join(f'<li>{html.escape(s)}</li>' for s in self.notes) + '</ul>'
 
 # %% ../../nbs/sweeps/estimate.ipynb #03cc075e
 def estimate(what,                        # Plan, or profile of any job
              machine:MachineTimings|None=None, # Measured before, here or elsewhere; None to measure now
-             gpus:int=0, price:float=0, speed_up:float=1., # See `Estimate`
+             gpus:int=0, price:float=0, speed_up:float=1., jobs:int=0, source:str='', # See `Estimate`
             ) -> Estimate:
     "What a sweep will take"
     made = what if isinstance(what, Plan) else plan_or_outline(what)
@@ -542,7 +560,7 @@ def estimate(what,                        # Plan, or profile of any job
     elif missing := _missing(made, machine):
         raise BadInput(f"the timings of {machine.machine} do not include '{missing}': measure them there, with the "
                        f"same profile")
-    return Estimate(made, machine, gpus, price, speed_up)
+    return Estimate(made, machine, gpus, price, speed_up, jobs, source)
 
 # %% ../../nbs/sweeps/estimate.ipynb #73396f3d
 def plan_or_outline(p:BaseProfile) -> Plan:
@@ -551,6 +569,23 @@ def plan_or_outline(p:BaseProfile) -> Plan:
     with _threads(jobs_and_threads()[1]): return outline and outline(p) or plan(p)
 
 def _missing(made, c): return next((name for name, _ in _measurements(made, c) if name not in c.found), None)
+
+# %% ../../nbs/sweeps/estimate.ipynb #d3edf895
+def _is_quick(name): return name.startswith(('forward, ', 'training, '))
+
+def quick_estimate(made:Plan,
+                   done:dict,      # Id of a run -> its units that are stored already
+                   workers:int=0,  # Notebooks at the same time; 0 for as many as `xainb-sweep` takes here
+                   tell=None,      # See `measure_timings`
+                  ) -> float|None: # Seconds; None if networks take no images, so that nothing can be measured
+    "About how long the passes and trainings take that are not done yet, on this machine"
+    if not made.work or not all(w.network.side for w in made.work): return
+    c, left = measure_timings(made, tell=tell, only=_is_quick).found, {r.id: 0. for r in made.runs}
+    for w in made.work:
+        if w.passes: left[w.run] += w.passes*c[pass_name(w.network)]['seconds']
+        if w.trainings: left[w.run] += w.images_trained*c[train_name(w)]['seconds'] + w.trainings*c[train_name(w)]['start']
+    for r in made.runs: left[r.id] *= 1 - done[r.id]/len(r.units)
+    return elapsed(made.runs, left, workers or jobs_and_threads()[0])
 
 # %% ../../nbs/sweeps/estimate.ipynb #73e2d7bd
 def _images_only(work):
@@ -561,24 +596,29 @@ def _images_only(work):
 
 def _check_numbers(o):
     if min(o.jobs, o.threads) < 0: raise BadInput(f"jobs and threads are at least 1, not {min(o.jobs, o.threads)}")
-    if min(o.gpus, o.price) < 0 or o.speed_up <= 0:
-        raise BadInput(f"GPUs and price are at least 0 and the speed-up is above it, not {o.gpus}, {o.price:g} and "
-                       f"{o.speed_up:g}")
+    if o.gpus < 0: raise BadInput(f"--gpus is a number of GPUs or other workers, not {o.gpus}")
+    if not 0 <= o.price < float('inf'): raise BadInput(f"--price is the price of an hour, at least 0, not {o.price:g}")
+    if not 0 < o.speed_up < float('inf'): raise BadInput(f"--speed-up is a factor above 0, such as 10, not {o.speed_up:g}")
 
 # %% ../../nbs/sweeps/estimate.ipynb #a2cab78c
 def print_plan(o): # Options of `xainb-plan`
     "Measure what is missing, and print the estimate"
     _check_numbers(o)
-    made = plan_or_outline(customize_profile(o.profile, o.job, **choices_of(vars(o))))
+    status = StatusLine('xainb-plan')
+    status.show(f"planning profile '{o.profile}'")
+    made = plan_or_outline(profile_from_options(vars(o)))
     timings = MachineTimings.load(o.timings) if o.timings and Path(o.timings).exists() else None
     _images_only(made.work)
-    if not timings or timings.here: timings = measure_timings(made, timings, o.threads, _tell)
-    _tell('')
-    found = estimate(made, timings, o.gpus or o.jobs, o.price, o.speed_up)
+    known = len(timings.found) if timings else 0
+    if not timings or timings.here:
+        timings = measure_timings(made, timings, o.threads, lambda name: status.show(f'measuring: {name[:100]}'))
+    status.clear()
+    source = _source(known, len(timings.found), o.timings)
+    found = estimate(made, timings, o.gpus, o.price, o.speed_up, o.jobs, source)
     if o.timings and timings.here: timings.save(o.timings)
     print(found)
 
 # %% ../../nbs/sweeps/estimate.ipynb #e5710008
-def _tell(name):
-    "Show what is being measured on one line of the terminal"
-    if sys.stderr.isatty(): print(f'\r\033[K{name[:100]}', end='', file=sys.stderr, flush=True)
+def _source(known, now, file):
+    read = [f"{_counted(known, 'time')} read from '{file}'"] if known else []
+    return ' and '.join(read + [f"{_counted(now - known, 'time')} measured just now"]*(now > known))

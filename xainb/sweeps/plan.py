@@ -6,10 +6,10 @@
 __all__ = ['work_kinds', 'job_registry', 'seeded_params', 'check_method_params', 'explainers_of', 'with_fewer_samples', 'Run',
            'done_units', 'check_same_run', 'Network', 'Work', 'Plan', 'BaseProfile', 'TrainingProfile', 'Job',
            'add_job', 'add_profile', 'list_jobs', 'job_table', 'list_profiles', 'split_names', 'choices_of',
-           'profile_table', 'profile_options', 'customize_profile', 'plan']
+           'profile_table', 'profile_options', 'customize_profile', 'check_exists', 'profile_from_options', 'plan']
 
 # %% ../../nbs/sweeps/plan.ipynb #593a0b82
-import inspect, json
+import difflib, inspect, json
 from dataclasses import asdict, dataclass, field, replace
 from fastcore.basics import patch
 import pandas as pd
@@ -255,7 +255,7 @@ def split_names(text:str) -> list:
     return names
 
 _not_choices = ('job', 'profile', 'out', 'jobs', 'threads', 'scheduler', 'wait', 'idle_limit', 'silence', 'dry_run',
-                'no_compile', 'gpus', 'price', 'speed_up', 'timings', 'pdb', 'xtra')
+                'no_compile', 'gpus', 'price', 'speed_up', 'timings', 'list', 'command')
 
 def choices_of(options:dict) -> dict: # Name -> value
     "The options of a command that `customize_profile` takes; texts are lists of names, but for those that are paths"
@@ -289,6 +289,38 @@ def customize_profile(profile,           # Name of a profile, or a profile
     lists = {k for k, option in inspect.signature(p.customize).parameters.items() if option.default == ()}
     return p.customize(**{k: [v] if k in lists and isinstance(v, str) else v
                           for k, v in choices.items()}) # One name is a list of one
+
+# %% ../../nbs/sweeps/plan.ipynb #f61be28f
+def check_exists(option:str, path:str, kind:str='folder'):
+    "Raise `BadInput` with the nearest name if there is nothing at a path that an option gives"
+    if (at := as_path(path)).exists(): return
+    near = difflib.get_close_matches(at.name, [f.name for f in at.parent.iterdir()] if at.parent.is_dir() else [], 1)
+    raise BadInput(f"{option}: there is no {kind} '{path}'" + (f": did you mean '{at.parent/near[0]}'?" if near else ''))
+
+def _flag(choice): return '--' + dict(folder='data').get(choice, choice).replace('_', '-')
+
+def _check_reads(p, choices):
+    "Options for images of the user are only for profiles that read some"
+    for c in ('folder', 'labels', 'allow_outside'):
+        if c not in choices or c in profile_options(p): continue
+        others = [n for n, other in job_registry[p.job].profiles.items() if c in profile_options(other)]
+        who = f"{_flag(c)} is for the profiles {', '.join(others)}" if others else f'no profile of {p.job} takes {_flag(c)}'
+        raise BadInput(f"profile '{p.name}' uses the data set {p.dataset}: {who}")
+
+# %% ../../nbs/sweeps/plan.ipynb #4abdc00a
+def profile_from_options(options:dict, # Of `xainb-sweep` or `xainb-plan`, with `job` and `profile`
+                        ) -> BaseProfile:
+    "The profile that the options of a command mean; a mistake raises with the option that is to be changed"
+    job, name, choices = options['job'], options['profile'], choices_of(options)
+    profiles = job_registry[job].profiles
+    elsewhere = [j for j in job_registry if name in job_registry[j].profiles]
+    if name not in profiles and elsewhere:
+        raise BadInput(f"profile '{name}' belongs to the job {elsewhere[0]}: write "
+                       f"{options.get('command', '…')} {elsewhere[0]} --profile {name}")
+    _check_reads(profiles[name], choices)
+    if 'folder' in choices: check_exists('--data', choices['folder'])
+    if 'labels' in choices: check_exists('--labels', choices['labels'], 'file')
+    return replace(customize_profile(name, job, **choices), compile=not options.get('no_compile'))
 
 # %% ../../nbs/sweeps/plan.ipynb #33b922a4
 def plan(p:BaseProfile) -> Plan:
