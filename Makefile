@@ -1,5 +1,5 @@
 # make sweep: the twelve-network demo and its report.  make docs: the site (needs Quarto).  make preview: the same pages without it, in _preview.
-# make test: notebooks and tests, in minutes.  make test-all: the slow ones too.  make test-lowest and make matrix: other versions and processors.
+# make test: notebooks and tests, in minutes.  make types: the type hints.  make test-all: the slow ones too.  make test-lowest and make matrix: other versions and processors.
 PYTHON ?= python3
 BIN = .venv/bin
 READY = .venv/.installed
@@ -11,7 +11,7 @@ $(READY): constraints.txt settings.ini setup.py pyproject.toml
 	$(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[dev,oracles,browser]'
 	touch $@
 
-.PHONY: sweep test test-all test-lowest matrix docs preview
+.PHONY: sweep types test test-all test-lowest matrix docs preview
 sweep: $(READY)
 	$(BIN)/xainb-sweep --profile demo
 
@@ -29,6 +29,10 @@ test-lowest: $(READY) # In an environment of its own, with the lowest versions t
 
 matrix: $(READY)
 	$(BIN)/python tests/matrix.py
+
+types: $(READY) # The hints of the code, and strictly those that a user's program meets
+	$(BIN)/python -m mypy -p xainb
+	$(BIN)/python -m mypy --enable-error-code attr-defined --enable-error-code arg-type --enable-error-code call-arg tests/typed_use.py
 
 docs: $(READY)
 	@command -v quarto >/dev/null || { echo 'the site needs Quarto: https://quarto.org/docs/get-started/ (make preview does without)'; exit 1; }

@@ -22,5 +22,5 @@ setup(version=facts['version'], description=facts['description'], keywords=facts
       author=facts['author'], python_requires=f">={facts['min_python']}",
       long_description=(here/'README.md').read_text(encoding='utf-8'), long_description_content_type='text/markdown',
       install_requires=facts['requirements'].split(), extras_require={k.removesuffix('_requirements'): v.split() for k, v in facts.items() if k.endswith('_requirements')},
-      packages=find_packages(include=['xainb', 'xainb.*']), package_data={'xainb': ['py.typed', 'weights/*', 'published/*']},
+      packages=find_packages(include=['xainb', 'xainb.*']), package_data={'xainb': ['py.typed', '*.pyi', 'weights/*', 'published/*']},
       entry_points=dict(console_scripts=facts['console_scripts'].split(), nbdev=['xainb=xainb._modidx:d']), cmdclass=dict(build_py=WithTemplates))

@@ -39,17 +39,51 @@ def test_version_has_one_source():
     settings = ConfigParser(delimiters=['='], interpolation=None); settings.read(repo/'settings.ini')
     assert xainb.__version__ == settings['DEFAULT']['version']
 
-def test_wheel_holds_and_imports_everything(copy, tmp_path):
-    run(sys.executable, '-m', 'build', '--wheel', '--no-isolation', '--outdir', tmp_path, '.', cwd=copy)
-    wheel, = tmp_path.glob('*.whl')
+@pytest.fixture(scope='session')
+def built(copy, tmp_path_factory):
+    "The source distribution and the wheel that is built from it, as a release builds them"
+    out = tmp_path_factory.mktemp('dist')
+    said = run(sys.executable, '-m', 'build', '--no-isolation', '--outdir', out, '.', cwd=copy, env={k: v for k, v in os.environ.items() if k != 'PYTHONDONTWRITEBYTECODE'})
+    (out/'said').write_text(said)
+    return out
+
+def test_build_warns_of_nothing(built): assert [l for l in (built/'said').read_text().splitlines() if 'warning' in l.lower()] == []
+
+def test_wheel_holds_and_imports_everything(built, tmp_path):
+    wheel, = built.glob('*.whl')
     names = zipfile.ZipFile(wheel).namelist()
-    modules = {p.relative_to(repo).as_posix() for p in (repo/'xainb').rglob('*') if p.suffix in ('.py', '.safetensors', '.json', '.csv')}
-    assert modules <= set(names)
+    modules = {p.relative_to(repo).as_posix() for p in (repo/'xainb').rglob('*') if p.suffix in ('.py', '.pyi', '.typed', '.safetensors', '.json', '.csv')}
+    assert modules | {'xainb/py.typed'} <= set(names)
+    assert {n.partition('/')[0] for n in names} == {'xainb', f'xainb-{wheel.name.split("-")[1]}.dist-info'}
     assert {f'xainb/templates/{n}.ipynb' for n in ('evaluate', 'report', 'roar', 'roar_report', 'trend', 'trend_report')} <= set(names)
     zipfile.ZipFile(wheel).extractall(tmp_path/'site')
     out = run(sys.executable, '-c', 'import xainb.all as x; from xainb.sweeps.run import template; print(x.__file__, template("evaluate"), len(x.list_models("demo/*")))', cwd=tmp_path,
               env=os.environ | dict(PYTHONPATH=str(tmp_path/'site')))
     assert out.count(str(tmp_path/'site')) == 2 and out.split()[-1] == '12'
+
+@pytest.mark.slow
+def test_wheel_in_an_empty_environment(built):
+    wheel, = built.glob('*.whl')
+    print(run(sys.executable, repo/'tests'/'check_wheel.py', wheel, '--constraints', repo/'constraints.txt', '--uv', shutil.which('uv', path=binary), cwd=built))
+
+def test_citation_names_the_version_and_the_five_papers():
+    import yaml
+    cited = yaml.safe_load((repo/'CITATION.cff').read_text())
+    settings = ConfigParser(delimiters=['='], interpolation=None); settings.read(repo/'settings.ini')
+    assert cited['version'] == settings['DEFAULT']['version'] and cited['authors'] == [dict(name=settings['DEFAULT']['author'])]
+    assert {r['url'][-10:] for r in cited['references']} == {'2205.13042', '2203.02928', '1806.10758', '2309.05679', '2103.11257'}
+
+def test_the_paper_cites_what_its_bibliography_holds():
+    keys = set(re.findall(r'^@\w+\{(\w+),', (repo/'paper'/'paper.bib').read_text(), re.M))
+    assert set(re.findall(r'\[@(\w+)\]', (repo/'paper'/'paper.md').read_text())) == keys
+
+def test_actions_are_pinned_and_only_a_tag_publishes():
+    import yaml
+    for file in (repo/'.github'/'workflows').glob('*.yml'):
+        used = re.findall(r'uses: (\S+)', file.read_text())
+        assert used and all(re.fullmatch(r'[\w./-]+@[0-9a-f]{40}', u) for u in used), (file, used)
+    publish = yaml.safe_load((repo/'.github'/'workflows'/'release.yml').read_text())['jobs']['publish']
+    assert publish['needs'] == 'build' and "ref_type == 'tag'" in publish['if'] and publish['permissions']['id-token'] == 'write'
 
 def test_pages_say_what_they_are():
     import json

@@ -866,7 +866,7 @@ def check_params(f,           # Function, whose name goes into the message
 # %% ../nbs/core.ipynb #c0e00005
 def dataset(ground_truth:str, # What is known of each image, for the table: label, box, mask
             source:str,       # Where the images come from
-           ):
+           ): # Decorator of a function (n, seed, **params) that returns images
     "Registers `f(n, seed=0, **params) -> Images` under its own name"
     def register(f):
         @wraps(f)
@@ -973,7 +973,7 @@ def explainer(family:str, # gradient, perturbation, cam, boundary, control, â€¦
               ranges:dict|None=None, # Parameter -> range, where its name means something else here, see `ranges_of`
               per_pixel=None, # Whether it gives a `SaliencyMap` for one channel, or a function of the parameters; by default by family
               heads=None, # The heads that it can explain, see `head_of`; by default all, and classes alone in the boundary family
-             ):
+             ): # Decorator of a function (model, x, target, **params)
     "Registers `f(model, x, target, **params) -> attribution` under its own name"
     def register(f):
         params, allowed, name = _defaults(f), ranges_of(f, ranges), f.__name__
@@ -1266,7 +1266,7 @@ def metric(family:str,          # localization, perturbation, output, sanity, â€
            composes=None,        # If `f` joins the given images to larger ones: function of the parameters -> times as wide
            ranges:dict|None=None, # Parameter -> range, where its name means something else here, see `ranges_of`
            heads=None, # The heads of models that it can judge, see `head_of`; all if not given
-          ):
+          ): # Decorator of a function (model, x, target, attribution, ground_truth, **params)
     "Registers `f(model, x, target, maps, ground_truth, **params) -> table`; callers pass any attribution for `maps`"
     default = reduce
     def register(f):

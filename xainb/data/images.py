@@ -632,7 +632,7 @@ def image_folder(n:int|None=None,    # How many images; None for all
                  size:int=32,        # Side of the center crop in pixels
                  resize:int=0,       # Shorter side before the crop; 0 for `size`
                  lazy:bool=False,    # Read images only when they are needed
-                ) -> Images:
+                ) -> Images|LazyImages:
     "Images in folders that are named after their classes"
     at, train = _split_folders(Path(folder), split)
     classes = _classes_of(at, train)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Callable, NamedTuple
 import pandas as pd, torch
 import torchvision
 from scipy.stats import binom
@@ -176,7 +176,7 @@ class ModelCard:
     name:str                # Zoo and network, for example 'demo/resnet'
     arch:str                # Architecture family
     training:str            # 'vanilla', 'robust', 'advprop1', 'advprop5' or 'unknown'
-    build:object            # Function without arguments that returns the network, ready for images in [0,1]
+    build:Callable          # Function without arguments that returns the network, ready for images in [0,1]
     known:dict = field(default_factory=dict) # Recorded accuracies
     weights:str = ''        # SHA-256 of the weights
     source:str = ''         # Where the network comes from

@@ -8,6 +8,7 @@ __all__ = ['in_domain_scores', 'one_patch', 'some_pixels', 'RandomRemoval', 'fin
 
 # %% ../../nbs/studies/in_domain.ipynb #0c34da95
 import copy, json, tempfile, time, numpy as np, pandas as pd, torch
+from typing import Callable
 import xainb.metrics.fidelity
 from dataclasses import dataclass, field
 from fastai.callback.core import Callback
@@ -109,7 +110,7 @@ def _damage_masks(score, params, x, seed):
 @dataclass
 class InDomainStudy(BaseStudy):
     "Fine-tune a network on damaged images, and score explainers by damage of the same kind, before and after"
-    make:object           # Function that gives the trained network
+    make:Callable         # Function that gives the trained network
     train:object          # Images with `take(indices)` and a length, to fine-tune on
     test:object           # The same, with `ids`, to explain; with a `ground_truth` mask if objects are known
     explainers:dict       # Name -> function (model, x, target)

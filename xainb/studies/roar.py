@@ -10,6 +10,7 @@ __all__ = ['units', 'mapped', 'modes', 'plain', 'roar_margin', 'rank_type', 'n_f
 
 # %% ../../nbs/studies/roar.ipynb #b9ff3e8c
 import tempfile, time, numpy as np, pandas as pd, torch
+from typing import Callable
 from dataclasses import dataclass, field
 from fastcore.basics import patch
 from safetensors.torch import load_file, save_file
@@ -176,7 +177,7 @@ plain = dict(roar=False, kar=True) # Modes that are also measured without retrai
 @dataclass
 class RoarStudy(BaseStudy):
     "Remove or keep what explainers call important, retrain, and measure the accuracy"
-    make:object           # Function that gives a network with new weights
+    make:Callable         # Function that gives a network with new weights
     train:object          # Images with `take(indices)` and a length, such as `Images` or `LazyImages`
     test:object           # The same, to measure the accuracy on
     explainers:dict       # Name -> function (model, x, target)
@@ -510,7 +511,8 @@ def roar_kinds(names) -> dict: # Name -> base, squared, smoothgrad, smoothgrad s
 
 # %% ../../nbs/studies/roar.ipynb #075a4f63
 def plot_roar(table,         # From `roar_table`
-              ax=None, title='', legend=True):
+              ax=None, title='', legend=True,
+             ): # Figure
     "Plot accuracy over the fraction that was replaced or kept."
     tint = colors(_kinds)
     def style(name, kind): return dict(color=tint[kind], linestyle=_dashes.get(_kind(name)[1], '-.'))

@@ -8,6 +8,7 @@ __all__ = ['trend_tests', 'early_epochs', 'TrendStudy', 'trend_frame', 'trend_of
 
 # %% ../../nbs/studies/trend_study.ipynb #f99c11d9
 import copy, json, time, numpy as np, pandas as pd, torch
+from typing import Callable
 from dataclasses import dataclass, field
 from fastcore.basics import patch
 from functools import partial
@@ -34,10 +35,10 @@ def early_epochs(epochs:int, # Of the poisoned training
 @dataclass
 class TrendStudy(BaseStudy):
     "Trend tests of explainers on the networks of one or more trainings"
-    make:object           # Function that gives a network with new weights
+    make:Callable         # Function that gives a network with new weights
     train:object          # Data with `take(indices)`, `y` and a length, such as `Images`
     held:object           # The same, held out of the training, to explain
-    trigger:object        # What poisons a datum, see `xainb.studies.backdoors`
+    trigger:Callable      # What poisons a datum, see `xainb.studies.backdoors`
     explainers:dict       # Name -> function (model, x, target)
     store:Store|str|None = None # Where everything is kept; None for a temporary folder
     target:int = 0        # The class that the trigger leads to
@@ -296,7 +297,7 @@ def all_trend_scores(rows, **kw # As in `trend_scores`
 
 # %% ../../nbs/studies/trend_study.ipynb #b07a8656
 def plot_trend_scores(table # From `all_trend_scores`
-                     ):
+                     ): # Figure
     "Plot mean correlations with their intervals, a panel for each test; the gray band is what random maps score."
     fig = plot_intervals(table, panel='test', label='explainer', group='family', reference=0, xlabel='mean correlation')
     for ax, (_, t) in zip(fig.axes, table.groupby('test', sort=False)):

@@ -579,7 +579,7 @@ def quick_estimate(made:Plan,
                    tell=None,      # See `measure_timings`
                   ) -> float|None: # Seconds; None if networks take no images, so that nothing can be measured
     "About how long the passes and trainings take that are not done yet, on this machine"
-    if not made.work or not all(w.network.side for w in made.work): return
+    if not made.work or not all(w.network.side for w in made.work): return None
     c, left = measure_timings(made, tell=tell, only=_is_quick).found, {r.id: 0. for r in made.runs}
     for w in made.work:
         if w.passes: left[w.run] += w.passes*c[pass_name(w.network)]['seconds']

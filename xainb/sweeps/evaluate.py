@@ -341,7 +341,7 @@ def outline_evaluation(p:EvaluationProfile) -> Plan|None:
     "The runs and the work of a profile whose networks or photographs are not there; None if nothing is missing"
     takes = inspect.signature(dataset_registry[p.dataset]).parameters
     missing = dict(networks=not p.models, images='folder' in takes and not p.data.get('folder'))
-    if not any(missing.values()): return
+    if not any(missing.values()): return None
     sized = next((k for k in ('crop', 'size') if k in takes), None)
     side = p.data.get(sized, takes[sized].default) if sized else load_images(p, 1).x.shape[-1]
     found = _outlined(p, side)

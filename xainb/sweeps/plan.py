@@ -10,6 +10,7 @@ __all__ = ['work_kinds', 'job_registry', 'seeded_params', 'check_method_params',
 
 # %% ../../nbs/sweeps/plan.ipynb #593a0b82
 import difflib, inspect, json
+from typing import Callable
 from dataclasses import asdict, dataclass, field, replace
 from fastcore.basics import patch
 import pandas as pd
@@ -94,7 +95,7 @@ work_kinds = dict(network='train the network that is explained', ranks='explain 
 class Network:
     "The properties of a network that determine how long it takes; its weights are not among them"
     name:str                 # Networks of the same name are assumed to be equally fast
-    make:object              # Function without arguments that builds the network
+    make:Callable            # Function without arguments that builds the network
     side:int                 # Height and width of its images in pixels; 0 if it takes no images
     classes:int              # Number of classes
 
@@ -121,7 +122,7 @@ class Work:
 @dataclass
 class Plan:
     "All runs of a profile"
-    profile:object           # Instance of a subclass of `BaseProfile`
+    profile:'BaseProfile'    # Instance of a subclass of `BaseProfile`
     runs:list                # In an order in which every run comes after those that it waits for
     facts:dict = field(default_factory=dict)  # What a report needs to know in addition to the profile and the runs
     arrays:dict = field(default_factory=dict) # Name -> arrays to keep, such as a few images to show
@@ -213,9 +214,9 @@ class Job:
     "One kind of sweep"
     name:str
     about:str                # One line for `job_table`
-    plan:callable            # Function of a profile that returns a `Plan` and checks every file and network
+    plan:Callable            # Function of a profile that returns a `Plan` and checks every file and network
     report:str = ''          # Template executed at the end; it takes `out` and writes report.html there
-    outline:object = None    # Function of a profile that plans without data; it returns None if the data are there
+    outline:Callable|None = None # Function of a profile that plans without data; it returns None if the data are there
     profiles:Registry = field(default_factory=lambda: Registry('profile'))
 
     @property

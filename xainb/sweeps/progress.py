@@ -51,7 +51,7 @@ def seconds_left(total:int, done:int, # Units of work, and those that are done
                  seconds:float,       # Time so far
                 ) -> float|None:      # None if nothing was done yet
     "The time that is left, at the speed so far"
-    if done > before: return (total - done)*seconds/(done - before)
+    return (total - done)*seconds/(done - before) if done > before else None
 
 # %% ../../nbs/sweeps/progress.ipynb #a7195580
 class SweepProgress:

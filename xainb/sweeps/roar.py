@@ -194,7 +194,7 @@ _published_sizes = dict(imagenet=(1_281_167, 50_000), food101=(75_750, 25_250)) 
 # %% ../../nbs/sweeps/roar.ipynb #204939a3
 def outline_roar(p:RoarProfile) -> Plan|None:
     "The runs and the work of a profile whose images are not there; None if nothing is missing"
-    if p.data.get('folder') or p.dataset in ('decoy_scenes', 'plain_scenes'): return
+    if p.data.get('folder') or p.dataset in ('decoy_scenes', 'plain_scenes'): return None
     published_train, published_test = _published_sizes.get(p.name, (0, 0))
     n_train, n_test = p.train_images or published_train, p.test_images or published_test
     if not (n_train and n_test):

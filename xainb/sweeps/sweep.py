@@ -203,7 +203,9 @@ def _methods(registry):
 def _networks(job):
     "One line for each network that is shipped, and one for each other kind of name"
     if job == 'evaluate':
-        for name, card in cards().items(): yield name, f"{card.arch}, {card.training}, accuracy {card.known['accuracy']:.3f}"
+        for name, card in cards().items():
+            accuracy = f"accuracy {card.known['accuracy']:.3f}" if 'accuracy' in card.known else 'no accuracy recorded'
+            yield name, f'{card.arch}, {card.training}, {accuracy}'
         weights = ':FILE', 'with your weights, a file of safetensors or a state_dict'
     else:
         for net in demo_nets: yield f'demo/{net}', 'a small network of this architecture, trained by the job; ?w=16 is twice as wide as ?w=8'

@@ -7,6 +7,7 @@ __all__ = ['trend_kinds', 'TrendProfile', 'ten_and_controls', 'TrendKind', 'tren
 
 # %% ../../nbs/sweeps/trend.ipynb #8ed891de
 import xainb.core, xainb.explainers.gradient, xainb.explainers.rules
+from typing import Callable
 import xainb.explainers.perturbation, xainb.explainers.boundary
 import torch
 from dataclasses import dataclass, field, replace
@@ -78,9 +79,9 @@ def ten_and_controls(*mean_std, # Mean and standard deviation of the training im
 @dataclass
 class TrendKind:
     "The functions that depend on the kind of data"
-    network:object   # (profile, training data) -> function that builds a network with new weights
-    trigger:object   # (profile, training data) -> trigger
-    explainer:object # (name, **params) -> function (model, x, target)
+    network:Callable # (profile, training data) -> function that builds a network with new weights
+    trigger:Callable # (profile, training data) -> trigger
+    explainer:Callable # (name, **params) -> function (model, x, target)
     cbs:tuple = ()   # fastai callbacks of the trainings
 
 # %% ../../nbs/sweeps/trend.ipynb #0fcfdbf1
