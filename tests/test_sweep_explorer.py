@@ -43,7 +43,7 @@ def test_images_of_a_cell_are_in_order(rows, explorer, metric, better):
     assert listed == sorted(own, reverse=better is max) and len(listed) == 4
 
 def test_maps_are_those_that_were_kept(small_sweep, explorer):
-    "Explained again, alone and months later or now, an image gets the map that the sweep kept in half precision"
+    "Explained again, and alone, an image gets the map that the sweep kept in half precision"
     r, compared = explorer.results, 0
     for model in r.models:
         for explainer in r.explainers:
