@@ -40,7 +40,8 @@ _css += """.scroll{overflow-x:auto;max-width:100%} .card{background:#fff;color:#
 table{border-collapse:collapse;font-size:.85em;margin:.6em 0}
 thead th{border-bottom:2px solid var(--edge);vertical-align:bottom}
 th,td{padding:.3em .6em;border-bottom:1px solid var(--line);text-align:left;vertical-align:top}
-td:last-child{min-width:9em} tbody th{font-weight:600;position:sticky;left:0;background:var(--page)} .answer tbody th{background:var(--answer)}
+td:last-child{min-width:9em} tbody th{font-weight:600;position:sticky;left:0;background:var(--page)}
+.answer tbody th{background:var(--answer)}
 th button{all:unset;cursor:pointer} th button::after{content:' ↕';color:var(--soft)}
 th[aria-sort=ascending] button::after{content:' ↑'} th[aria-sort=descending] button::after{content:' ↓'}
 button:focus-visible,a:focus-visible,summary:focus-visible,select:focus-visible,
@@ -57,7 +58,8 @@ nav ol{columns:18em;padding-left:1.6em} nav li{break-inside:avoid}
 .none{width:160px;height:160px;display:grid;place-items:center;text-align:center;color:#444;
 background:repeating-linear-gradient(45deg,#eee 0 6px,#ddd 6px 9px)} .ends{display:flex;justify-content:space-between;
 width:min(24em,100%)}
-@media (max-width:600px){body{padding:.8em;font-size:15px} tbody th{max-width:8.5em;overflow-wrap:anywhere}}
+.ends span{flex:1} .ends span:nth-child(2){text-align:center} .ends span:last-child{text-align:right}
+@media (max-width:600px){body{padding:.8em;font-size:15px} tbody th{min-width:5.5em;max-width:8.5em}}
 @media print{.tools,nav{display:none} body{max-width:none;font-size:10pt;color:#000;background:#fff}
 h2{break-after:avoid} figure,tr{break-inside:avoid} .scroll{overflow:visible} *{print-color-adjust:exact}
 th button::after{content:''!important} img{max-width:100%!important;min-width:0!important}}
