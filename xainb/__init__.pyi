@@ -48,7 +48,7 @@ from xainb.reports.evaluate import (EvaluationReport as EvaluationReport)
 from xainb.reports.roar import (RoarReport as RoarReport)
 from xainb.reports.trend import (TrendReport as TrendReport)
 from xainb.explorer.explore import (explore as explore)
-from xainb import core as core, store as store, stats as stats, viz as viz, data as data, models as models, explainers as explainers, metrics as metrics, checks as checks, studies as studies, interpret as interpret, sweeps as sweeps, reports as reports, explorer as explorer
+from xainb import core as core, store as store, stats as stats, viz as viz, html_page as html_page, data as data, models as models, explainers as explainers, metrics as metrics, checks as checks, studies as studies, interpret as interpret, sweeps as sweeps, reports as reports, explorer as explorer
 
 __version__: str
 layers: tuple[tuple[str, ...], ...]
