@@ -2840,6 +2840,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                         'xainb.models.cifar_zoo._replace_file': ( 'models/cifar_zoo.html#_replace_file',
                                                                                   'xainb/models/cifar_zoo.py'),
                                         'xainb.models.cifar_zoo._rounded': ('models/cifar_zoo.html#_rounded', 'xainb/models/cifar_zoo.py'),
+                                        'xainb.models.cifar_zoo._some': ('models/cifar_zoo.html#_some', 'xainb/models/cifar_zoo.py'),
                                         'xainb.models.cifar_zoo.attacked_correct': ( 'models/cifar_zoo.html#attacked_correct',
                                                                                      'xainb/models/cifar_zoo.py'),
                                         'xainb.models.cifar_zoo.cifar10_learner': ( 'models/cifar_zoo.html#cifar10_learner',

@@ -37,7 +37,7 @@ class PackedImages:
 cifar10_radius = 4/255 # In L∞, of images in [0,1]
 cifar10_attacks = dict(vanilla=None, robust=dict(eps=cifar10_radius, n_steps=1, step=1.25*cifar10_radius, norm='linf'),
                        advprop1=attacks['advprop1'], advprop5=attacks['advprop5'])
-cifar10_recipe = Recipe(epochs=20, bs=128, lr=.1, smoothing=0., shift=4, flip=True, precision='bfloat16')
+cifar10_recipe = Recipe(epochs=24, bs=128, lr=.1, smoothing=0., shift=2, flip=True, precision='bfloat16')
 cifar10_changes = dict(alexnet=dict(lr=.02)) # Architecture -> fields of the recipe that differ
 
 # %% ../../nbs/models/cifar_zoo.ipynb #15de025d
@@ -162,6 +162,7 @@ def save_cifar10(net,           # The network behind its normalization, trained
     folder.mkdir(parents=True, exist_ok=True)
     path = folder/f'{name}.safetensors'
     _replace_file(path, lambda part: save_file(_rounded(net.net.state_dict()), part))
+    path.chmod(0o644)
     loaded = normalized(load_weights(cifar_nets[arch](len(test.classes)), path), cifar10_mean, cifar10_std).eval()
     measured, counts = measure_cifar10(loaded, test, **sizes)
     used = asdict(recipe) | dict(attack=cifar10_attacks[training], epochs_trained=len(curve))
@@ -223,11 +224,15 @@ def train_network(arch, training, images, test, work, out, seed=0, later=0., tel
     name = demo_name(arch, training)
     learn, recipe = cifar10_learner(arch, training, images, seed, **changes)
     cbs = [TellTime(name, later, tell)]
-    if training == 'robust': cbs.append(WatchAttack(images.take(torch.arange(min(256, len(images))))))
+    if training == 'robust': cbs.append(WatchAttack(images.take(_some(len(images), 256))))
     curve = fit_with_resume(learn, recipe, ResumeEpochs(Path(work)/f'{name}.pt', seed), cbs)
     record = save_cifar10(learn.model.eval(), arch, training, recipe, curve, test, seed, out, **sizes)
     tell(f"{name} is ready: {record['measured']}")
     return record
+
+# %% ../../nbs/models/cifar_zoo.ipynb #cb6f634c
+def _some(n, k): # Indices of `k` of `n` images, or of all in a random order
+    return torch.randperm(n, generator=torch.Generator().manual_seed(0))[:k]
 
 # %% ../../nbs/models/cifar_zoo.ipynb #785e9a1c
 def _chosen(networks):
@@ -260,6 +265,7 @@ def train_cifar10(folder:str,    # Folder with train/ and test/, each with a fol
     tell(f"{planned.round(2).to_string()}\n{planned.hours.sum():.1f} h in total, with {torch.get_num_threads()} thread(s)")
     if plan: return
     test = image_folder(n=test_images, folder=folder, split='test')
+    test = test[_some(len(test), len(test))]
     for k, pair in enumerate(left):
         later = planned.hours.iloc[k+1:].sum()*3600
         train_network(*pair, train, test, work, out, seed, later, tell, **changes)

@@ -144,7 +144,7 @@ class CifarResNet(DemoResNet):
     "Residual blocks at 32×32, 16×16 and 8×8 positions"
     def __init__(self,
                  n_classes:int=10, # Number of outputs
-                 w:int=24):        # Channels of the first convolution
+                 w:int=32):        # Channels of the first convolution
         super().__init__(n_classes, w)
         shortcut = nn.Sequential(nn.Conv2d(2*w, 4*w, 1, 2, bias=False), nn.BatchNorm2d(4*w))
         self.conv1 = nn.Conv2d(3, w, 3, padding=1, bias=False)
@@ -152,7 +152,7 @@ class CifarResNet(DemoResNet):
 
 # %% ../../nbs/models/nets.ipynb #855fd810
 def cifar_densenet(n_classes:int=10, # Number of outputs
-                   growth:int=24,    # Channels that each layer of a block adds
+                   growth:int=32,    # Channels that each layer of a block adds
                   ) -> nn.Module:    # torchvision's `DenseNet`
     "Two dense blocks of three and four layers"
     net = torchvision.models.DenseNet(growth, (3, 4), 32, bn_size=2, num_classes=n_classes)

@@ -393,7 +393,7 @@ cifar_metrics = on_grids | dict(insertion=dict(n_steps=10), deletion=dict(n_step
 add_profile(EvaluationProfile('cifar10-zoo', 'twelve small networks on CIFAR-10, trained by xainb.models.cifar_zoo: give its folder as --data',
     cifar_settings, 'image_folder', models=['cifar10/*'], metrics=cifar_metrics, images=320, accuracy_images=10000,
     shift_images=1000, chunk=40))
-add_profile(EvaluationProfile('photos-300', '300 photographs and your networks, with enough samples for intervals that decide: a night',
+add_profile(EvaluationProfile('photos-300', '300 photographs and your networks, with samples for intervals that decide: plan it first, it takes long',
     with_samples(16, 20, 200, 40, n_masks=800, p=.5), 'photos', images=300, shift_images=100, chunk=10,
     metrics=on_grids | four_metrics | dict(insertion=dict(n_steps=8), deletion=dict(n_steps=8))));
 
