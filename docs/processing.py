@@ -114,6 +114,9 @@ def as_written(text):
     "A signature without the module in which the page was run, and without the type of `None` where none was declared"
     return text.replace('__main__.', '').replace(':NoneType=None', '=None')
 
+@cache
+def repository(): return get_config().git_url
+
 def without_dead_source(text):
-    "Without the link to the source if pyproject.toml names no repository (`Repository` in `[project.urls]`) that has it"
-    return text if get_config().git_url else re.sub(r'\[source\]\([^)]*\)\{[^}]*\}\n*', '', text)
+    "Without the link to the source, if pyproject.toml names no repository (`Repository` in `[project.urls]`) that has it"
+    return text if repository() else re.sub(r'\[source\]\([^)]*\)\{[^}]*\}\n*', '', text)

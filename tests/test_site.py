@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 import pytest, yaml
-import children
+import browser, children
 from conftest import made_once
 
 repo = Path(__file__).parent.parent
@@ -132,8 +132,9 @@ def test_only_names_of_functions_are_linked(text, expected, processing):
 
 def test_source_is_linked_where_a_repository_is_named(processing, monkeypatch):
     text = '[source](/blob/main/xainb/core.py#L1){target="_blank" style="float:right"}\n\n### x'
+    monkeypatch.setattr(processing, 'repository', lambda: '')
     assert processing.without_dead_source(text) == '### x'
-    monkeypatch.setattr(processing, 'get_config', lambda: type('Config', (), dict(git_url='https://example.org/xainb')))
+    monkeypatch.setattr(processing, 'repository', lambda: 'https://example.org/xainb')
     assert processing.without_dead_source(text) == text
 
 def test_signatures_are_as_written(processing):
@@ -154,6 +155,23 @@ def test_sidebar_lists_each_page_once_and_nothing_else():
     "Templates are pages too, and papermill runs them; who reads about sweeps finds them by links"
     sidebar = list(listed(yaml.safe_load((repo/'nbs'/'sidebar.yml').read_text())['website']['sidebar']['contents']))
     assert sorted(sidebar) == sorted(f'{n}.ipynb' for n in names if not n.startswith('templates/'))
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(browser.why_not()), reason=browser.why_not())
+def test_pages_fit_a_phone_and_need_no_network(pages, site):
+    from playwright.sync_api import sync_playwright
+    problems = []
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=browser.browser_path(), args=['--no-sandbox', '--disable-gpu'])
+        tab = chromium.new_page(viewport=dict(width=390, height=800))
+        tab.on('request', lambda r: r.url.startswith(('file:', 'data:')) or problems.append(r.url))
+        tab.on('console', lambda m: m.type == 'error' and problems.append(f'{tab.url}: {m.text}'))
+        for name in pages:
+            tab.goto((site/name).as_uri())
+            width = tab.evaluate('document.documentElement.scrollWidth')
+            if width > 390: problems.append(f'{name} is {width} pixels wide')
+        chromium.close()
+    assert not problems, problems
 
 def test_templates_are_linked(pages):
     links = {l.rpartition('templates/')[2] for p in pages.values() for l in p.links if 'templates/' in (l or '')}
