@@ -97,17 +97,22 @@ class AddLinks(Processor):
             if text: output['data']['text/markdown'] = without_dead_source(linked(as_written(''.join(text)), self.page))
 
 def linked(text, page):
-    "`text` of the notebook `page` with links; code, headings and what is a link already stay as they are"
+    """`text` of the notebook `page` with links; code, headings and what is a link already stay as they are.
+    Files outside of `nbs` are no pages, and are linked only where the repository has an address."""
     def link(match):
         name = match[1]
         if not is_linked(name, match[2]): return match[0]
         target, anchor = documented()[name].split('#')
         place = '' if target == page.as_posix() else Path(os.path.relpath(target, page.parent)).as_posix()
         return f'[{match[0]}]({place}#{anchor})'
+    def to_repository(match):
+        path = Path(os.path.normpath(Path('nbs')/page.parent/match[2])).as_posix()
+        if path.startswith('nbs/'): return match[0]
+        return f'[{match[1]}]({repository()}/blob/main/{path})' if repository() else match[1]
     lines, fenced = text.split('\n'), False
     for i, line in enumerate(lines):
         if line.lstrip().startswith('```'): fenced = not fenced
-        elif not fenced and not re.match(r'#|    ', line): lines[i] = re.sub(r'(?<![\[`])`([A-Za-z][\w.]*)(\(\))?`(?![\]`])', link, line)
+        elif not fenced and not re.match(r'#|    ', line): lines[i] = re.sub(r'(?<![\[`])`([A-Za-z][\w.]*)(\(\))?`(?![\]`])', link, re.sub(r'(?<!!)\[([^\]]+)\]\((\.\./[\w./-]+)\)', to_repository, line))
     return '\n'.join(lines)
 
 def as_written(text):
