@@ -122,7 +122,7 @@ class Work:
 @dataclass
 class Plan:
     "All runs of a profile"
-    profile:'BaseProfile'    # Instance of a subclass of `BaseProfile`
+    profile:object           # Instance of a subclass of `BaseProfile`
     runs:list                # In an order in which every run comes after those that it waits for
     facts:dict = field(default_factory=dict)  # What a report needs to know in addition to the profile and the runs
     arrays:dict = field(default_factory=dict) # Name -> arrays to keep, such as a few images to show
