@@ -49,7 +49,7 @@ def markdown(cells): return [''.join(c['source']) for c in cells if c['cell_type
 
 def plain(text):
     "Markdown without links, some of which processing adds or removes"
-    return re.sub(r'\s+', ' ', re.sub(r'\[([^\]]*)\]\([^)]*\)', r'\1', text))
+    return re.sub(r'\s+', ' ', re.sub(r'\[([^\[\]\n]*)\]\([^)]*\)', r'\1', text))
 
 def letters(text): return re.sub(r'\W+', '', re.sub(r'\$[^$]*\$|\]\([^)]*\)', '', text))
 
