@@ -153,7 +153,7 @@ def agi_paths(model, x, target, classes, eps, n_steps, accumulate=True) -> tuple
 
 # %% ../../nbs/explainers/boundary.ipynb #d5676465
 @explainer(family='boundary', cost=lambda classes, n_steps: 1 + 3*classes*n_steps, needs='gradients',
-           source='Pan, Li & Zhu 2021, arXiv 2005.13731')
+           source='Pan, Li & Zhu 2021, doi 10.24963/ijcai.2021/396')
 def adversarial_gradient_integration(model,     # Model or Learner
         x:Tensor,  # Images [N,C,H,W] in [0,1]
         target,    # [N] classes whose probability is explained; the predicted ones by default
