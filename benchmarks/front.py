@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.ticker import PercentFormatter
 from xainb.all import *
 from xainb.core import explainer_registry
+from xainb.stats import interval
 from xainb.viz import as_picture, canvas, colors, draw_ground_truth, style
 
 images = Path(__file__).parent.parent/'nbs'/'images'
@@ -25,8 +26,10 @@ def measure(n=100):
         with count_passes(model) as passes: attribution = explainer_registry[name](model, scenes.x, target, **params)
         maps[name] = pixel_map(attribution)
         scores = tile_scores(model, scenes.x, target, attribution, scenes.ground_truth)
-        share = scores[scores.metric == 'tile_share'].value
-        rows.append(dict(explainer=name, tile_share=share.mean(), scenes=share.count(), passes=(passes.forward + passes.backward)/n))
+        share = scores[scores.metric == 'tile_share'].value.dropna()
+        mean, low, high, *_ = interval(share)
+        rows.append(dict(explainer=name, tile_share=mean, low=low, high=high, scenes=len(share),
+                         passes=(passes.forward + passes.backward)/n))
     return scenes, maps, pd.DataFrame(rows)
 
 def draw(scenes, maps, table, at=(0, 1)):
@@ -47,11 +50,12 @@ def draw(scenes, maps, table, at=(0, 1)):
     return fig
 
 def draw_score(ax, row):
-    "A bar with its value, the dotted line of chance, and the number of passes below"
+    "A bar with its value and 95 % interval, the dotted line of chance, and the number of passes below"
     ax.bar([0], [row.tile_share], color=colors([row.explainer])[row.explainer], width=.6)
+    ax.plot([0, 0], [row.low, row.high], color='black', linewidth=1.5)
     ax.axhline(.25, color='#444444', linestyle=':', linewidth=1)
-    ax.text(0, row.tile_share + .04, f'{row.tile_share:.0%}', ha='center')
-    ax.set(xticks=[], yticks=[], ylim=(0, 1.15), xlim=(-.7, .7), xlabel=f'{row.passes:.0f} passes')
+    ax.text(0, row.high + .04, f'{row.tile_share:.0%}', ha='center')
+    ax.set(xticks=[], yticks=[], ylim=(0, 1.2), xlim=(-.7, .7), xlabel=f'{row.passes:.0f} passes')
     ax.spines['left'].set_visible(False)
 
 if __name__ == '__main__':
