@@ -7,7 +7,7 @@
 
 An attack is a generator. It gets an empty folder, yields once for each trial that was survived, with a few words on what it tried,
 and raises AssertionError where xainb did not do what is right. `test_attacks.py` runs the same attacks as tests."""
-import argparse, os, resource, shutil, signal, subprocess, sys, tempfile, textwrap, time, traceback
+import argparse, os, re, resource, shutil, signal, subprocess, sys, tempfile, textwrap, time, traceback
 from pathlib import Path
 import children
 
@@ -44,9 +44,14 @@ def said(run):
     "All that a command printed, for the message of a failed assertion"
     return (run.stdout + run.stderr)[-2000:]
 
+def messages(stderr):
+    "The lines of a command, without those of its progress"
+    lines = [l for l in stderr.replace('\r', '\n').splitlines() if l.startswith('xainb')]
+    return [l for l in lines if not re.match(r'[\w-]+: [\d,]+ of [\d,]+ ', l)]
+
 def one_sentence(run):
     "The one line that a command wrote to stderr, apart from the progress bar, which is no traceback"
-    lines = [l for l in run.stderr.replace('\r', '\n').splitlines() if l.startswith('xainb')]
+    lines = messages(run.stderr)
     assert len(lines) == 1 and 'Traceback' not in run.stdout + run.stderr, said(run)
     return lines[0]
 
@@ -227,7 +232,7 @@ def interrupted(folder):
         process.send_signal(number)
         stdout, stderr = process.communicate(timeout=60)
         seconds = time.perf_counter() - start
-        lines = [l for l in stderr.splitlines() if l.startswith('xainb')]
+        lines = messages(stderr)
         assert process.returncode == 128 + number and 'Traceback' not in stdout + stderr, stdout + stderr
         assert ['waiting for the running notebooks' in lines[0], 'repeat the same command' in lines[1]] == [True, True], stderr
         left = [f for f in (*out.rglob('.*'), *files.iterdir()) if 'torchinductor' not in f.name] # Of PyTorch, for all its processes

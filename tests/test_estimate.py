@@ -69,7 +69,7 @@ def test_the_command(tmp_path):
     file = tmp_path/'here.json'
     args = ['--profile', 'smoke', '--models', 'demo/resnet', '--explainers', 'gradient', '--metrics', 'insertion', '--timings', file]
     first = children.call('xainb-plan', *args, '--price', '2.5', '--gpus', '8')
-    assert first.returncode == 0 and 'At 2.5 an hour for each' in first.stdout and 'With 8 of them' in first.stdout, first.stdout + first.stderr
+    assert first.returncode == 0 and 'At 2.5 an hour for each' in first.stdout and 'With 8 workers of this speed' in first.stdout, first.stdout + first.stderr
     kept = json.loads(file.read_text()) | dict(machine='another one')
     MachineTimings(**kept).save(file)
     there = children.call('xainb-plan', *args, '--speed-up', '10')

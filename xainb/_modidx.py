@@ -2064,6 +2064,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                       'xainb.explorer.sweep._close': ('explorer/sweep.html#_close', 'xainb/explorer/sweep.py'),
                                       'xainb.explorer.sweep._dropdown': ('explorer/sweep.html#_dropdown', 'xainb/explorer/sweep.py'),
                                       'xainb.explorer.sweep._frame_html': ('explorer/sweep.html#_frame_html', 'xainb/explorer/sweep.py'),
+                                      'xainb.explorer.sweep._high': ('explorer/sweep.html#_high', 'xainb/explorer/sweep.py'),
                                       'xainb.explorer.sweep._large': ('explorer/sweep.html#_large', 'xainb/explorer/sweep.py'),
                                       'xainb.explorer.sweep._note': ('explorer/sweep.html#_note', 'xainb/explorer/sweep.py'),
                                       'xainb.explorer.sweep._number_text': ('explorer/sweep.html#_number_text', 'xainb/explorer/sweep.py'),

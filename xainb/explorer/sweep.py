@@ -55,7 +55,7 @@ _table_css = '''
 '''
 
 # %% ../../nbs/explorer/sweep.ipynb #e5s00010
-_cell, _head = W.Layout(width='auto', height='26px'), W.Layout(width='auto', height='44px')
+def _high(pixels): return W.Layout(width='auto', height=f'{pixels}px') # For each widget its own, since closing one closes its layout
 
 # %% ../../nbs/explorer/sweep.ipynb #e5s00011
 class ScoreTable(W.VBox):
@@ -66,10 +66,10 @@ class ScoreTable(W.VBox):
                  n_rows:int=12):   # Of a page
         super().__init__(layout=W.Layout(overflow='auto hidden'))
         self.on_cell, self.n_rows, self.columns = on_cell, n_rows, dict(columns)
-        self.titles = {c: W.Button(description=t, tooltip=f'sort by {t}', layout=_head) for c, t in columns.items()}
+        self.titles = {c: W.Button(description=t, tooltip=f'sort by {t}', layout=_high(44)) for c, t in columns.items()}
         for c, button in self.titles.items(): button.add_class('xainb-head').on_click(lambda _, c=c: on_title(c))
         self.labels = [W.HTML().add_class('xainb-first') for _ in range(n_rows)]
-        self.buttons = [{c: W.Button(layout=_cell) for c in columns} for _ in range(n_rows)]
+        self.buttons = [{c: W.Button(layout=_high(26)) for c in columns} for _ in range(n_rows)]
         for i, row in enumerate(self.buttons):
             for c, button in row.items(): button.on_click(lambda _, i=i, c=c: self.on_cell(self.shown.index[i], c))
         self.shown = pd.DataFrame()

@@ -181,7 +181,7 @@ _workers = WeakSet()
 def _end_all():
     "Cancel all requests at the end of the process, and wait for a moment until their threads have noticed"
     for worker in list(_workers): worker.cancel()
-    for worker in list(_workers): worker.wait(2)
+    for worker in list(_workers): worker.wait(20)
 
 # %% ../../nbs/explorer/widgets.ipynb #e7w00035
 @patch

@@ -300,8 +300,9 @@ def _map(self:EvaluationReport, run, explainer, image, shape):
 @patch
 def _image_names(self:EvaluationReport, kept):
     "A name for each kept image, with its class where that is known"
-    classes, y = self.plan.get('classes') or [], kept.get('y', [])
-    known = {i: f', class {classes[int(k)]}' for i, k in enumerate(y) if int(k) < len(classes)}
+    classes = self.plan.get('classes') or {} # A list, or names by number, whose numbers are texts in JSON
+    named = {int(k): name for k, name in (classes.items() if isinstance(classes, dict) else enumerate(classes))}
+    known = {i: f', class {named[int(k)]}' for i, k in enumerate(kept.get('y', [])) if int(k) in named}
     return [f"Image {i+1}{known.get(i, '')}" for i in range(len(kept.get('x', [])))]
 
 @patch
