@@ -74,6 +74,6 @@ def test_the_command(tmp_path):
     MachineTimings(**kept).save(file)
     there = children.call('xainb-plan', *args, '--speed-up', '10')
     assert 'Measured on another one' in there.stdout and '10 times as fast, which is your number' in there.stdout, there.stderr
-    for wrong, why in [(['--explainers', 'rise'], "the timings of another one do not include 'explanations, rise"), (['--price', '-1'], 'GPUs and price are at least 0'), (['--metrics', 'insertoin'], "did you mean 'insertion'?")]:
+    for wrong, why in [(['--explainers', 'rise'], "the timings of another one do not include 'explanations, rise"), (['--price', '-1'], '--price is the price of an hour, at least 0, not -1'), (['--metrics', 'insertoin'], "did you mean 'insertion'?")]:
         run = children.call('xainb-plan', *args, *wrong)
         assert run.returncode == 2 and run.stderr.startswith('xainb-plan: ') and why in run.stderr and run.stderr.count('\n') == 1, run.stderr

@@ -28,6 +28,7 @@ def explorer():
 
 def test_many_clicks_in_a_row(explorer, capfd):
     "The last choice wins, nothing is left on the model, and nothing is printed"
+    assert explorer.wait(120) # A request that runs has a hook in the model
     net, rng = explorer.model, random.Random(0)
     before, choices = facts(net), dict(image=range(6), explainer=('gradient', 'gradcam', 'rise', 'attention_rollout', 'lime'), why=('predicted', 'true', 0, 1),
                                        against=('nothing', 'rival', 2), sort=('loss', 'certainty', 'disagreement', 'given'), sign=widgets.signs,
