@@ -63,6 +63,7 @@ def _folder_maps(path):
 def _of_latec(found, names, model):
     "The methods of one network, from arrays [N,methods,…] that are numbered by network"
     key = f'arr_{model}'
+    if not isinstance(found, dict): raise BadInput("names are for the layout of LATEC, and this file holds a single array")
     if key not in found: raise BadInput(f"there is no network {model} in this file, which has {', '.join(found)}")
     maps = found[key]
     if maps.ndim < 4 or maps.shape[1] != len(names):
@@ -79,11 +80,13 @@ def read_maps(source,      # Dictionary, file or folder, see the table above
     if path is None: found = source
     elif names: found = _of_latec(_loaded(path), list(names), model)
     else: found = _folder_maps(path) if path.is_dir() else _file_maps(path)
+    if not found: raise BadInput("there are no maps: give at least one method with an array [N,H,W] or [N,C,H,W]")
     return {str(name): _as_attribution(maps, name) for name, maps in found.items()}
 
 # %% ../../nbs/metrics/imported.ipynb #c765b6fb
 def _metrics_by_name(metrics):
     "Name -> parameters, for metrics that can judge a map without its explainer"
+    if not metrics: raise BadInput("maps are judged by at least one metric, for example metrics='deletion'")
     asked = metrics if isinstance(metrics, dict) else {m: {} for m in ([metrics] if isinstance(metrics, str) else metrics)}
     for name in asked:
         f = metric_registry[name]
