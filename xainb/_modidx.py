@@ -590,6 +590,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                             'xainb.core.head_reading': ('core.html#head_reading', 'xainb/core.py'),
                             'xainb.core.in_batches': ('core.html#in_batches', 'xainb/core.py'),
                             'xainb.core.is_predicted': ('core.html#is_predicted', 'xainb/core.py'),
+                            'xainb.core.known_size': ('core.html#known_size', 'xainb/core.py'),
                             'xainb.core.list_datasets': ('core.html#list_datasets', 'xainb/core.py'),
                             'xainb.core.list_explainers': ('core.html#list_explainers', 'xainb/core.py'),
                             'xainb.core.list_metrics': ('core.html#list_metrics', 'xainb/core.py'),

@@ -812,8 +812,9 @@ def _audit_metrics(self:AttributionInterpretation, metric, params, also):
 @patch
 def _prices(self:AttributionInterpretation, metrics):
     "Explainer -> passes for one image, including its scores"
-    scoring = sum(metric_registry[m].cost(**params) for m, params in metrics)
-    return {n: explainer_registry[n].cost(**params) + scoring for n, params in self.params.items()}
+    size = tuple(self.x.shape[-2:])
+    scoring = sum(metric_registry[m].cost(size=size, **params) for m, params in metrics)
+    return {n: explainer_registry[n].cost(size=size, **params) + scoring for n, params in self.params.items()}
 
 # %% ../nbs/interpret.ipynb #f50fac47
 @patch
@@ -836,7 +837,8 @@ def _comparable(names, left_out):
 @contextmanager
 def _in_graph(self:AttributionInterpretation, names, metrics, n): # Explainers, metrics, number of images
     "Inside the block, forward passes run in a graph if that pays for `n` images"
-    explained = sum(forward_cost(partial(explainer_registry[name], **self.params[name])) for name in names)
+    size = tuple(self.x.shape[-2:])
+    explained = sum(forward_cost(partial(explainer_registry[name], **self.params[name]), size) for name in names)
     scored = sum(metric_registry[m].cost(**kw) for m, kw in metrics if metric_registry[m].needs == 'model')
     model, passes = self.model, n*(explained + scored*len(names))
     self.model = with_paying_graph(model, self.x[:4], passes)

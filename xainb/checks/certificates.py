@@ -468,6 +468,6 @@ def certify_exactness(model,      # Model or Learner
     return ExactnessCertificate(table, _about(case))
 
 def _judge(case, name, max_passes):
-    passes = explainer_registry[name].cost(**case.params.get(name, {}))
+    passes = explainer_registry[name].cost(size=tuple(case.x.shape[-2:]), **case.params.get(name, {}))
     if passes <= max_passes: return _verdict(case, name)
     return 'skipped', f'needs {passes} passes for an image; raise max_passes, or give fewer in params', float('nan')

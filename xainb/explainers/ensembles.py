@@ -36,9 +36,9 @@ def base_explainer(base, # Name of a registered explainer, or a function (model,
         if k not in known: raise unknown_name(f'parameter of {inner.__name__}', k, list(known)[3:])
     return partial(inner, **params)
 
-def base_cost(base, base_params:dict|None=None) -> int: # Passes for each image
+def base_cost(base, base_params:dict|None=None, size=None) -> int: # Passes for each image of this height and width
     "The cost of the base"
-    return explanation_cost(partial(_base(base), **(base_params or {})))
+    return explanation_cost(partial(_base(base), **(base_params or {})), size)
 
 def base_per_pixel(base) -> bool:
     "Whether the base is known to give one value for each pixel, see `SaliencyMap`"
@@ -77,7 +77,7 @@ def moments(chunks, # Tensors [s,...], one after another
     return mean, m2/n
 
 # %% ../../nbs/explainers/ensembles.ipynb #4ed7d9b5
-def _ensemble_cost(base, n_samples, base_params): return n_samples*base_cost(base, base_params)
+def _ensemble_cost(base, n_samples, base_params, size=None): return n_samples*base_cost(base, base_params, size)
 
 def ensemble_explainer(source:str): # The paper
     "Decorator: registers `reduce`, a function of the chunks [s,N,C,H,W] that `noisy` yields, as an explainer"

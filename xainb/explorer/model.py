@@ -171,9 +171,10 @@ def _choices(names, n): # Class number -> name
     return [(f'{k}: {names[k]}' if names.get(k, str(k)) != str(k) else f'class {k}', k) for k in range(n)]
 
 # %% ../../nbs/explorer/model.ipynb #e7m00043
-def _explainer_choices():
-    "All registered explainers, controls last, the cheapest first, with their passes"
-    found = [(f.family == 'control', f.cost(**affordable_explainers.get(n, {})), n) for n, f in explainer_registry.items()]
+def _explainer_choices(size):
+    "All registered explainers, controls last, the cheapest first, with their passes for an image of this size"
+    found = [(f.family == 'control', f.cost(size=size, **affordable_explainers.get(n, {})), n)
+             for n, f in explainer_registry.items()]
     return [(f'{n} · {"control" if control else f"{passes:,} passes"}', n) for control, passes, n in sorted(found)]
 
 # %% ../../nbs/explorer/model.ipynb #e7m00045
@@ -262,7 +263,7 @@ def _class_choices(self:ModelExplorer):
 def _make_controls(self:ModelExplorer, explainers):
     names = [self.names.get(int(k), f'class {int(k)}') for k in self.y] if self.y is not None else ['']*len(self.x)
     self.strip = Strip([_thumbnail(image) for image in self.x], [f'image {i}  {n}' for i, n in enumerate(names)])
-    self.boxes, options, layers = [ParameterBox(), ParameterBox()], _explainer_choices(), layers_with_maps(self.model, self.x)
+    self.boxes, options, layers = [ParameterBox(), ParameterBox()], _explainer_choices(tuple(self.x.shape[-2:])), layers_with_maps(self.model, self.x)
     why, against = self._class_choices()
     sorts = [(text, k) for k, text in _sorts.items() if k != 'loss' or self.y is not None]
     self.watch(image=self.strip, sort=_control(W.Dropdown, 'sort by', options=sorts),
@@ -451,7 +452,7 @@ def _map(self:ModelExplorer, job, name, params, i, target, key):
     "The saliency map [H,W] of one image and its cost, or a sentence about why there is none"
     f, image = explainer_registry[name], self.x[i:i+1]
     def explain():
-        job.step(f'{name} for image {i}', f.cost(**params))
+        job.step(f'{name} for image {i}', f.cost(size=tuple(image.shape[-2:]), **params))
         try:
             with job.cancellable(self.model), count_cost(self.model, 1) as cost:
                 a = f(self.model, image, target, **params)

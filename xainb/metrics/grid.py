@@ -258,7 +258,7 @@ def _members_given(members, n, count):
 
 # %% ../../nbs/metrics/grid.ipynb #05deeecc
 @metric(family='localization', better='higher',
-        cost=lambda explain=None, members=None: (members is None) + explanation_cost(explain),
+        cost=lambda explain=None, members=None, size=None: (members is None) + explanation_cost(explain, size),
         needs='explainer', reduce='sum', ignores_attribution=True, composes=lambda n: n,
         ranges=dict(n=_side, confidence=Number(0, 1)), heads=('classes',),
         source='Böhle et al. 2021, arXiv 2104.00032; Rao et al. 2022, arXiv 2205.10435')

@@ -131,7 +131,8 @@ def _smoothed(explain, n_samples, noise, seed):
         return sum(explain(model, (x + size*e).clamp(0, 1), target) for e in draws)/n_samples
     return smooth if n_samples > 1 else explain
 
-def _randomization_cost(stops, n_samples, explain=None): return 1 + (stops+1)*n_samples*explanation_cost(explain)
+def _randomization_cost(stops, n_samples, explain=None, size=None):
+    return 1 + (stops+1)*n_samples*explanation_cost(explain, size)
 
 # %% ../../nbs/metrics/sanity.ipynb #a7c10002
 def _similarities(networks, maps, explain, x, target, replace):
@@ -178,7 +179,7 @@ def histogram_entropy(maps:Tensor, # Saliency maps [N,H,W]
     return torch.where(finite[:, 0], entropy, torch.nan)
 
 # %% ../../nbs/metrics/sanity.ipynb #a7c1000f
-def _efficient_cost(explain=None): return 1 + explanation_cost(explain)
+def _efficient_cost(explain=None, size=None): return 1 + explanation_cost(explain, size)
 
 @metric(family='sanity', better='higher', cost=_efficient_cost, needs='explainer',
         ranges=dict(n_bins=Number(2, integer=True)), source='Hedström et al. 2023 (eMPRT), arXiv 2401.06465')
@@ -196,7 +197,7 @@ def efficient_mprt(model, x, target, maps, ground_truth, explain,
     return pd.concat([metric_rows(k, v) for k, v in scores.items()], ignore_index=True)
 
 # %% ../../nbs/metrics/sanity.ipynb #8150f2e0
-@metric(family='sanity', better='lower', cost=lambda explain=None: 1 + explanation_cost(explain), needs='explainer',
+@metric(family='sanity', better='lower', cost=_efficient_cost, needs='explainer',
         heads=('classes', 'labels'), source='Sixt, Granz & Landgraf 2020, arXiv 1912.09818')
 def random_logit(model, x, target, maps, ground_truth, explain,
                  seed=0, # Seed of the other class
@@ -214,7 +215,7 @@ def _in_chunks(f, n, x, *others):
     return torch.cat([f(*chunk) for chunk in zip(*(o.split(k) for o in (x, *others)))])
 
 # %% ../../nbs/metrics/sanity.ipynb #c40ccd-more
-def _sensitivity_cost(n_samples, explain=None): return (n_samples+1)*explanation_cost(explain)
+def _sensitivity_cost(n_samples, explain=None, size=None): return (n_samples+1)*explanation_cost(explain, size)
 
 @metric(family='sanity', better='lower', cost=_sensitivity_cost, needs='explainer', full_attribution=True,
         ignores_attribution=True, source='Yeh et al. 2019, arXiv 1901.09392, by captum')

@@ -329,7 +329,8 @@ def rank(self:RoarStudy, explainer:str):
 @patch
 def _tuned(self:RoarStudy, net, explainer):
     "The network with a graph if that pays for explaining all images, or as it is"
-    passes = (len(self.train) + len(self.test))*forward_cost(self.explainers[explainer])
+    size = tuple(self.train.take(torch.arange(1))[0].shape[-2:])
+    passes = (len(self.train) + len(self.test))*forward_cost(self.explainers[explainer], size)
     return with_paying_graph(net, self.test.take([0])[0], passes) if self.compile else net
 
 @patch

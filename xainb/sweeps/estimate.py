@@ -158,7 +158,8 @@ def _method(w, n, passes):
     net, side = idle_network(w.network.side).to(_device()), w.network.side
     x = torch.rand(n, 3, side, side, generator=torch.Generator().manual_seed(0)).to(device_of(net))
     if w.kind == 'metrics': return net, _metric_call(w, net, x, passes)
-    f, params = explainer_registry[w.what], with_fewer_samples(explainer_registry[w.what], w.params, passes)
+    f = explainer_registry[w.what]
+    params = with_fewer_samples(f, w.params, passes, size=(side, side))
     if w.kind == 'ranks': return net, partial(explain_ranks, net, _Sample(x.cpu()), partial(f, **params), *w.extra)
     return net, partial(f, net, x, torch.zeros(n, dtype=torch.long), **params)
 
@@ -169,11 +170,11 @@ def _metric_call(w, net, x, passes):
     n, side = len(x), x.shape[-1]
     if w.extra:
         explainer, params = explainer_registry[w.extra[0]], w.extra[1]
-        explain = partial(explainer, **with_fewer_samples(explainer, params, 20))
+        explain = partial(explainer, **with_fewer_samples(explainer, params, 20, size=(side, side)))
     boxes = torch.tensor([[[1., 1, side//2, side//2]]]).expand(n, -1, -1)
     mask = torch.eye(side, dtype=torch.bool).expand(n, -1, -1)
     ground_truth = GroundTruth(boxes, mask, torch.zeros(n, side, side, dtype=torch.long), torch.zeros_like(x))
-    params = with_fewer_samples(f, w.params, passes, explain=explain)
+    params = with_fewer_samples(f, w.params, passes, explain=explain, size=(side, side))
     if f.composes: params = params | dict(members=torch.arange(n)[None]) # A sweep decides it once, for all explainers
     return partial(f, net, x, torch.arange(n) % w.network.classes, torch.rand(n, 1, side, side), ground_truth,
                    explain=explain, **params)

@@ -188,7 +188,7 @@ def evaluation_work(p:EvaluationProfile, run:str, network:Network, accuracy:dict
     for e, params in p.explainers.items():
         explained = n if e not in undefined else 0
         explain = partial(explainer_registry[e], **params)
-        passes = n*undefined.get(e, explain.func.cost(**params))
+        passes = n*undefined.get(e, explanation_cost(explain, (network.side,)*2))
         maps = 2*min(p.show, explained)*network.side**2
         work.append(at(kind='explanations', what=e, params=params, images=explained, passes=passes, units=units,
                        lines=1, arrays=dict(maps=maps)))
@@ -206,7 +206,8 @@ def _score(at, m, metric_params, e, params, explain, n, units, undefined):
     f = metric_registry[m]
     score = partial(at, kind='metrics', what=m, params=metric_params, extra=(e, params) if f.needs == 'explainer' else ())
     if f.composes: return _score_composed(score, f, metric_params, explain, n, units, undefined.get(m), undefined.get(e))
-    return score(images=n, passes=n*f.cost(explain=explain, **metric_params), units=units)
+    size = (score.keywords['network'].side,)*2
+    return score(images=n, passes=n*f.cost(explain=explain, size=size, **metric_params), units=units)
 
 def _score_composed(score, f, metric_params, explain, n, units, refused, in_vain):
     "The work of a metric with larger images; `refused` and `in_vain` are passes until it is known that they are not defined"
@@ -214,7 +215,7 @@ def _score_composed(score, f, metric_params, explain, n, units, refused, in_vain
     if in_vain is not None: return score(passes=units + n*in_vain, units=units)
     network = score.keywords['network']
     larger = replace(network, side=network.side*f.composes(**metric_params))
-    each = f.cost(explain=explain, members=(), **metric_params) # The scores of all images are known
+    each = f.cost(explain=explain, members=(), size=(larger.side,)*2, **metric_params) # The scores of all images are known
     return score(images=n, passes=units + n*each, units=units, network=larger)
 
 # %% ../../nbs/sweeps/evaluate.ipynb #e5a10002
@@ -405,12 +406,13 @@ def _score_cost(m, params):
 
 def forward_passes(p:EvaluationProfile, n:int, # Number of images to explain
                    done=(), # Names of units that are done
+                   size=None, # Height and width of the images
                   ) -> int: # In images
     "The forward passes of single images that a run still has to make and that no backward pass follows"
     total = 0
     for e, params, scored, start, stop in explainer_units(p, n):
         todo = [(m, mp) for m, mp in scored if not _composes(m) and _unit(e, params, m, mp, start, stop, n) not in done]
-        explained = forward_cost(partial(explainer_registry[e], **params))
+        explained = forward_cost(partial(explainer_registry[e], **params), size)
         if todo: total += (stop - start)*(explained + sum(_score_cost(*m) for m in todo))
     return total
 
@@ -418,7 +420,8 @@ def forward_passes(p:EvaluationProfile, n:int, # Number of images to explain
 def tuned_for(p:EvaluationProfile, net, images:Images, done=()):
     "The network with a graph if that pays for the passes of a run and `p.compile` is true, or as it is"
     if not p.compile: return net
-    return with_paying_graph(net, images.x[:4], forward_passes(p, len(images), done))
+    passes = forward_passes(p, len(images), done, tuple(images.x.shape[-2:]))
+    return with_paying_graph(net, images.x[:4], passes)
 
 def device_name(net) -> str:
     "The type of the device, and the kind of graph that forward passes run through if there is one"

@@ -49,7 +49,7 @@ def explainers_of(p,    # Profile, whose `explainers` has the form: name in the 
 def with_fewer_samples(f,      # Explainer or metric
                        params:dict,
                        passes:int, # Largest number of passes for one image, if the method can do with so few
-                       **known,    # Arguments of the method's cost function, such as `explain`
+                       **known,    # Arguments of the method's cost function, such as `explain` and `size`
                       ) -> dict:   # Parameters
     "Reduce the number of samples of a method so that one image takes at most `passes` passes"
     cost, given = f.cost(**params, **known), f.params | params

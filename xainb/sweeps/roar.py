@@ -104,19 +104,19 @@ def _study(p, train, test, store=None, **more):
                      of=built_by(p.network), compile=p.compile, **more)
 
 # %% ../../nbs/sweeps/roar.ipynb #4dd946f7
-def _ranks_run(s, p, e, network):
+def _ranks_run(s, p, e, network, size):
     n = len(s.train) + len(s.test)
     without_training = [m for m in p.modes if m in plain]
     units = [f'{part}-{start}' for part, start, _ in s.shards()]
     units += [s.unit_of(f'{m}_plain', t) for m in without_training for t in s.fractions]
-    passes = n*(1 + explanation_cost(s.explainers[e])) + len(without_training)*len(s.fractions)*len(s.test)
+    passes = n*(1 + explanation_cost(s.explainers[e], size)) + len(without_training)*len(s.fractions)*len(s.test)
     return Run(s.run_id('ranks', e), f'ranks of {e}', units, 'roar', dict(explainer=e), passes=passes, after=[network])
 
 # %% ../../nbs/sweeps/roar.ipynb #b012e249
-def _repeat_run(s, e, repeat):
+def _repeat_run(s, e, repeat, size):
     cells = s.cells(e)
     explained = _times_explained(s, e)*(len(s.train) + len(s.test))
-    passes = len(cells)*len(s.test) + (explained*(1 + explanation_cost(s.explainers[e])) if e else 0)
+    passes = len(cells)*len(s.test) + (explained*(1 + explanation_cost(s.explainers[e], size)) if e else 0)
     name, units = f'{e or "whole images"}, repeat {repeat}', [s.unit_of(*c) for c in cells]
     return Run(s.run_id(repeat, e), name, units, 'roar', dict(explainer=e, repeat=repeat), passes,
                **_trained(s, len(cells)), after=[s.run_id('ranks', e)] if e else [])
@@ -141,8 +141,9 @@ def plan_roar(p:RoarProfile) -> Plan:
 def _plan_of(p, s, side):
     network = Run(s.run_id('network'), 'network that is explained', ['train'], 'roar', {}, len(s.test),
                   **_trained(s, 1))
-    ranks = [_ranks_run(s, p, e, network.id) for e in p.explainers]
-    repeats = [_repeat_run(s, e, r) for r in range(p.repeats) for e in ['', *p.explainers]]
+    size = side, side
+    ranks = [_ranks_run(s, p, e, network.id, size) for e in p.explainers]
+    repeats = [_repeat_run(s, e, r, size) for r in range(p.repeats) for e in ['', *p.explainers]]
     runs = [network, *ranks, *repeats]
     work = roar_work(p, s, runs, side)
     lazy = p.data.get('lazy') or p.dataset == 'food101'
@@ -181,7 +182,7 @@ def _ranked(p, s, network, r, explainer, times, units):
     features = n_features((3, network.side, network.side), p.unit)
     ranks = times*n*features*rank_type(features)(0).itemsize
     return Work(r.id, 'ranks', network, f.args[0], f.keywords, extra=(p.unit, p.reduce), images=times*n,
-                passes=times*n*(1 + explanation_cost(f)), units=units, lines=units/n, arrays=dict(ranks=ranks))
+                passes=times*n*(1 + explanation_cost(f, (network.side,)*2)), units=units, lines=units/n, arrays=dict(ranks=ranks))
 
 # %% ../../nbs/sweeps/roar.ipynb #5f6de326
 class _Sized:

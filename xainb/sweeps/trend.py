@@ -137,8 +137,9 @@ def _networks_run(s, r):
     return Run(s.run_id(r), f'networks, repeat {r}', ['clean', 'backdoor'], 'trend', dict(repeat=r),
                passes=2*len(s.held) + len(s._others()), images_trained=_trained(s), trainings=2)
 
-def _explainer_run(s, e, r):
-    passes = sum(_classified(s, t) + _explained(s, t)*explanation_cost(s.explainers[e]) for t in s.tests)
+def _explainer_run(s, e, r, size):
+    each = explanation_cost(s.explainers[e], size)
+    passes = sum(_classified(s, t) + _explained(s, t)*each for t in s.tests)
     return Run(s.run_id(r, e), f'{e}, repeat {r}', [s.unit_of(t) for t in s.tests], 'trend',
                dict(explainer=e, repeat=r), passes=passes, after=[s.run_id(r)])
 
@@ -150,7 +151,8 @@ def plan_trend(p:TrendProfile) -> Plan:
     if (out := logits(s.make().eval(), x)).shape[1] < classes:
         raise BadInput(f"{p.network} has {out.shape[1]} classes for images of {classes}")
     if not 0 <= p.target < classes: raise BadInput(f"the trigger's class is 0 to {classes - 1}, not {p.target}")
-    def runs_of(repeat): return [_networks_run(s, repeat), *(_explainer_run(s, e, repeat) for e in p.explainers)]
+    size = tuple(x.shape[-2:]) if p.kind == 'images' else None
+    def runs_of(repeat): return [_networks_run(s, repeat), *(_explainer_run(s, e, repeat, size) for e in p.explainers)]
     runs = [run for repeat in range(p.repeats) for run in runs_of(repeat)]
     work = trend_work(p, s, runs, x.shape[-1])
     return Plan(p, runs, dict(classes=list(s.train.classes), n=len(s.held), n_train=len(s.train)), work=work)
@@ -167,7 +169,8 @@ def _work_of(s, network, r, repeat, explainer=None):
     "The work of one run: of the two trainings, or of an explainer on their networks"
     if explainer is None: return _training_work(s, network, r)
     f, n, classified = s.explainers[explainer], *(sum(count(s, t) for t in s.tests) for count in (_explained, _classified))
-    explained = Work(r.id, 'explanations', network, f.args[0], f.keywords, images=n, passes=n*explanation_cost(f),
+    size = (network.side,)*2 if network.side else None
+    explained = Work(r.id, 'explanations', network, f.args[0], f.keywords, images=n, passes=n*explanation_cost(f, size),
                      units=len(r.units), lines=3)
     return [Work(r.id, 'accuracy', network, 'test images', images=classified, passes=classified, lines=1), explained]
 
