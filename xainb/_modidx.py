@@ -4864,6 +4864,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'xainb.sweeps.trend._text_trigger': ('sweeps/trend.html#_text_trigger', 'xainb/sweeps/trend.py'),
                                     'xainb.sweeps.trend._trained': ('sweeps/trend.html#_trained', 'xainb/sweeps/trend.py'),
                                     'xainb.sweeps.trend._training_work': ('sweeps/trend.html#_training_work', 'xainb/sweeps/trend.py'),
+                                    'xainb.sweeps.trend._with_pattern': ('sweeps/trend.html#_with_pattern', 'xainb/sweeps/trend.py'),
                                     'xainb.sweeps.trend._work_of': ('sweeps/trend.html#_work_of', 'xainb/sweeps/trend.py'),
                                     'xainb.sweeps.trend.plan_trend': ('sweeps/trend.html#plan_trend', 'xainb/sweeps/trend.py'),
                                     'xainb.sweeps.trend.run_trend': ('sweeps/trend.html#run_trend', 'xainb/sweeps/trend.py'),

@@ -85,6 +85,7 @@ _choices = [
     Option('--metrics', 'NAMES', f'use only these metrics {_both}', jobs=('evaluate',)),
     Option('--fractions', 'NUMBERS', f'replace only these fractions of the pixels {_both}', jobs=('roar',)),
     Option('--tests', 'NAMES', f'run only these of embt, ptt and emt {_both}', jobs=('trend',)),
+    Option('--trigger', 'NAME', f'trigger of images: square, cross or corners {_both}', jobs=('trend',)),
     Option('--repeats', 'N', f'train each network this many times {_both}', whole_number, None, _trains),
     Option('--epochs', 'N', f'epochs of each training {_both}', whole_number, None, _trains),
     Option('--images', 'N', f'number of images to explain; for roar, to train on {_both}', whole_number, None),

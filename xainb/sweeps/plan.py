@@ -261,7 +261,7 @@ _not_choices = ('job', 'profile', 'out', 'jobs', 'threads', 'scheduler', 'wait',
 def choices_of(options:dict) -> dict: # Name -> value
     "The options of a command that `customize_profile` takes; texts are lists of names, but for those that are paths"
     given = {k: v for k, v in options.items() if k not in _not_choices and v is not False and v not in (None, '')}
-    def value(k, v): return split_names(v) if isinstance(v, str) and k not in ('data', 'labels') else v
+    def value(k, v): return split_names(v) if isinstance(v, str) and k not in ('data', 'labels', 'trigger') else v
     return {dict(data='folder').get(k, k): value(k, v) for k, v in given.items()}
 
 # %% ../../nbs/sweeps/plan.ipynb #53c5507a

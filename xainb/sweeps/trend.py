@@ -57,6 +57,7 @@ class TrendProfile(TrainingProfile):
                   repeats=None,  # Number of clean and of poisoned trainings
                   epochs=None,   # Epochs of the clean training
                   images=None,   # Number of images to explain; emt takes half as many
+                  trigger='',    # What the trigger looks like, for images: a key of `paper_patterns`
                   seed=None,     # Seed for data, samples and trainings
                   **data,        # Parameters of the data set
                  ) -> 'TrendProfile':
@@ -66,7 +67,15 @@ class TrendProfile(TrainingProfile):
             raise unknown_name('trend test', unknown[0], trend_tests)
         at_least_one(images=images)
         counts = dict(images=images, emt_images=max(2, images//2)) if images else {}
-        return replace(p, tests=tuple(dict.fromkeys(tests)) or p.tests, **counts)
+        return replace(p, tests=tuple(dict.fromkeys(tests)) or p.tests, trigger=_with_pattern(p, trigger), **counts)
+
+# %% ../../nbs/sweeps/trend.ipynb #e1482953
+def _with_pattern(p, pattern):
+    "The parameters of the trigger, with another pattern if one is named"
+    if not pattern: return p.trigger
+    if p.kind != 'images': raise BadInput(f"profile '{p.name}' has {p.kind}: only the trigger of images has a pattern")
+    if pattern not in paper_patterns: raise unknown_name('trigger', pattern, paper_patterns)
+    return p.trigger | dict(pattern=pattern)
 
 # %% ../../nbs/sweeps/trend.ipynb #fe1ca761
 def ten_and_controls(*mean_std, # Mean and standard deviation of the training images, for the noise of some explainers
