@@ -7,10 +7,10 @@ __all__ = ['min_images', 'not_discriminating', 'first_check', 'resampled_means',
            'interval_table', 'crossed_interval', 'crossed_p', 'hierarchical_interval', 'Difference',
            'paired_difference', 'effect_size', 'sign_flip_p', 'wilcoxon_p', 't_p', 'mean_p', 'holm', 'compare_all',
            'pairwise_matrix', 'side_of_zero', 'p_verdict', 'Tested', 'difference_test', 'verdict', 'equivalent',
-           'rank_table', 'beats', 'ranking_summary', 'mean_ranks', 'images_needed', 'images_to_decide',
-           'Discrimination', 'column_differences', 'discrimination', 'discrimination_table', 'SequentialComparison',
-           'Agreement', 'rank_agreement', 'krippendorff', 'Correlation', 'pearson', 'correlation',
-           'metric_correlations']
+           'rank_table', 'beats', 'ranking_summary', 'mean_ranks', 'images_needed', 'images_to_decide', 'Claim',
+           'claims_table', 'Discrimination', 'column_differences', 'discrimination', 'discrimination_table',
+           'SequentialComparison', 'Agreement', 'rank_agreement', 'krippendorff', 'Correlation', 'pearson',
+           'correlation', 'metric_correlations']
 
 # %% ../nbs/stats.ipynb #37ec7a22
 import numpy as np, pandas as pd
@@ -183,19 +183,25 @@ class _TwoWay(NamedTuple):
     error:float # Standard error of the mean
     df:float    # Satterthwaite's degrees of freedom
 
+def _two_way_df(n, m): return np.array([n - 1, m - 1, (n - 1)*(m - 1)])
+
+def _two_way_variance(M, n, m):
+    "Variance of the mean of a table [n,m] and its degrees of freedom, from the mean squares [3,...]"
+    weight = np.stack([M[0] > M[2], M[1] > M[2], np.zeros(M.shape[1:])]) + 0.
+    weight[2] = 1 - weight.sum(0)
+    parts = (weight*M).T
+    variance, spread = parts.sum(-1), (parts**2/_two_way_df(n, m)).sum(-1)
+    return variance/(n*m), np.maximum(1, np.divide(variance**2, spread, out=np.ones_like(spread), where=spread > 0))
+
 def _two_way(v):
     "Mean, standard error and degrees of freedom of a table [units, repeats] in which both are random"
     (n, m), mean = v.shape, v.mean()
     rows, columns = v.mean(1, keepdims=True), v.mean(0, keepdims=True)
     residual = v - rows - columns + mean
     squares = np.array([m*((rows - mean)**2).sum(), n*((columns - mean)**2).sum(), (residual**2).sum()])
-    df = np.array([n - 1, m - 1, (n - 1)*(m - 1)])
-    M = squares/df
-    weight = np.array([M[0] > M[2], M[1] > M[2], 0]) + 0.
-    weight[2] = 1 - weight.sum()
-    variance = (weight @ M)/(n*m)
+    variance, df = _two_way_variance(squares/_two_way_df(n, m), n, m)
     if variance <= 1e-20*(v*v).max(): return _TwoWay(mean, 0., 1.)
-    return _TwoWay(mean, variance**.5, max(1, (weight @ M)**2/((weight*M)**2/df).sum()))
+    return _TwoWay(mean, variance**.5, df)
 
 # %% ../nbs/stats.ipynb #e20eb9f9
 def _nearly_constant(v):
@@ -448,6 +454,20 @@ def _units_needed(smallest, alpha, power):
     while alpha < _guard_below and n < 10_000 and not _is_detected(n, smallest, alpha, power): n += 1 + n//50
     return n
 
+# %% ../nbs/stats.ipynb #6175d8f8
+def _adjusted_p(p, n):
+    "Holm's correction; a difference without a p value, or on fewer than `min_images`, counts as one that was not found"
+    return holm(np.where((np.asarray(n) < min_images) | np.isnan(p), 1, p))
+
+def _enough_units(smallest, alpha, power): return max(min_images, _units_needed(smallest, alpha, power))
+
+def _verdict_word(sides, significant, n, enough):
+    "The verdict on a claim from the sides [k] of its differences and whether each was found [k]"
+    found = sides[significant & (sides != 0)]
+    if len(found) and min(found) < 0: return 'mixed' if max(found) > 0 else 'no'
+    if len(found): return 'yes' if len(found) == len(sides) else 'partly'
+    return 'too small to say' if np.min(n) < enough else 'undecided'
+
 # %% ../nbs/stats.ipynb #1f90db97
 def p_verdict(sides,       # Sign of each difference: positive if it agrees with the claim, negative if it contradicts it
               p,           # Two-sided p value of each difference; NaN where there is none
@@ -462,12 +482,7 @@ def p_verdict(sides,       # Sign of each difference: positive if it agrees with
         raise BadInput("a verdict takes a side and a p value for each of one or more differences; "
                        f"there are {len(sides)} and {len(p)}")
     n = np.broadcast_to(n, p.shape)
-    adjusted = holm(np.where((n < min_images) | np.isnan(p), 1, p))
-    found = sides[(adjusted <= alpha) & (sides != 0)]
-    if len(found) and min(found) < 0: return 'mixed' if max(found) > 0 else 'no'
-    if len(found): return 'yes' if len(found) == len(p) else 'partly'
-    enough = max(min_images, _units_needed(smallest, alpha/len(p), power))
-    return 'too small to say' if n.min() < enough else 'undecided'
+    return _verdict_word(sides, _adjusted_p(p, n) <= alpha, n, _enough_units(smallest, alpha/len(p), power))
 
 # %% ../nbs/stats.ipynb #ea11f2fa
 class Tested(NamedTuple):
@@ -626,6 +641,165 @@ def images_to_decide(differences, # As in `verdict`, each [n]
 def _images_to_find(d, alpha, power):
     if len(d) < 3 or abs(d.mean()) <= 1e-6*np.abs(d).max(): return np.inf
     return max(min_images, images_needed(d, np.zeros(len(d)), power, alpha))
+
+# %% ../nbs/stats.ipynb #56370b02
+class _Sources(NamedTuple):
+    "Variances in a table [images, trainings]"
+    images:float
+    trainings:float
+    rest:float
+
+def _sources(v):
+    "Estimates of the variances from the mean squares of `v` [n,m]"
+    (n, m), rows, columns = v.shape, v.mean(1, keepdims=True), v.mean(0, keepdims=True)
+    rest = ((v - rows - columns + v.mean())**2).sum()/((n-1)*(m-1))
+    return _Sources(max(0., rows.var(ddof=1) - rest/m), max(0., columns.var(ddof=1) - rest/n), rest)
+
+def _crossed_power(mean, s, n, m, alpha, draws=1000):
+    "Probability that `crossed_p` finds a mean in a table of `n` images and `m` trainings with the variances `s`"
+    df = _two_way_df(n, m)[:, None]
+    expected = np.array([s.rest + m*s.images, s.rest + n*s.trainings, s.rest])[:, None]
+    squares = expected*np.random.default_rng(0).chisquare(df, (3, draws))/df
+    variance, df = _two_way_variance(squares, n, m)
+    deviation = (s.images/n + s.trainings/m + s.rest/(n*m))**.5
+    return float(ndtr((abs(mean) - stdtrit(df, 1-alpha/2)*variance**.5)/deviation).mean()) if deviation > 0 else 1.
+
+# %% ../nbs/stats.ipynb #05ba9905
+_most_units = 100_000 # Above this number, the exact one is of no use; our choice
+_much_more = 10       # More data of one kind than this many times what there is is not asked for alone; our choice
+
+def _first_number(enough, start):
+    "The smallest number from `start` on for which `enough` is true, if it stays true; infinite if there is none"
+    high = start
+    while not enough(high):
+        if high > _most_units: return np.inf
+        high *= 2
+    low = max(start, high//2)
+    while low < high:
+        middle = (low + high)//2
+        low, high = (low, middle) if enough(middle) else (middle+1, high)
+    return low
+
+def _crossed_size(v, margin, alpha, power):
+    "Images and trainings that decide the mean of `v` [n,m] plus the margin; infinite where too many"
+    mean, s, (n, m) = v.mean() + margin, _sources(v), v.shape
+    if abs(mean) <= 1e-6*np.abs(v + margin).max(): return np.inf, m
+    def decides(n, m): return _crossed_power(mean, s, n, m, alpha) >= power
+    images_each = (s.images + s.rest/m)/s.trainings if s.trainings > 0 else n/m # As many give both the same variance
+    def both(k): return max(n, int(np.ceil(images_each*k))), k
+    if s.trainings/m > (s.images + s.rest/m)/n:
+        alone, most = (n, _first_number(lambda k: decides(n, k), 2)), _much_more*m
+        if alone[1] <= most: return alone
+    else:
+        alone = _first_number(lambda k: decides(k, m), min_images), m
+        if alone[0] <= _much_more*n: return alone
+    k = _first_number(lambda k: decides(*both(k)), m)
+    return both(k) if np.isfinite(k) else (np.inf, m)
+
+# %% ../nbs/stats.ipynb #3a72179a
+class Claim(NamedTuple):
+    "A claim in the words of its source, and what was measured about it"
+    claim:str           # The words
+    differences:object  # [n], [n, m], or a list or dictionary of these, see `claims_table`; positive agrees
+    on:str=''           # What it was measured on, for example a data set
+    margin:float=0.     # A difference above `-margin` agrees, so that "not worse" can be shown
+    units:str='images'
+    repeats:str='trainings'
+    groups:str='networks'
+
+class _Measured(NamedTuple):
+    "One difference of a claim"
+    values:np.ndarray # [n] or [n, m], complete
+    test:Tested
+
+def _complete(d, words):
+    "Differences [n], or [n, m] with several repeats, without the rows that miss one"
+    v = np.asarray(d, dtype=float)
+    if v.ndim not in (1, 2) or not v.size:
+        raise BadInput(f"'{words}': the differences have shape {list(v.shape)}; they are [units] or [units, repeats]")
+    v = v[np.isfinite(v).reshape(len(v), -1).all(1)]
+    return v[:, 0] if v.ndim == 2 and v.shape[1] == 1 else v
+
+def _measured(c):
+    "The differences of a claim, each with its test"
+    d = c.differences.values() if isinstance(c.differences, dict) else c.differences
+    several = isinstance(d, type({}.values())) or isinstance(d, (list, tuple)) and any(np.ndim(v) > 0 for v in d)
+    d = list(d) if several else d
+    tables = [_complete(v, c.claim) for v in (d if several else [d])]
+    return [_Measured(v, difference_test(v, c.margin)) for v in tables]
+
+# %% ../nbs/stats.ipynb #50be616e
+def _one_interval(v, level):
+    "The mean of differences [n] or [n, m] with its interval"
+    if not len(v): return Interval(np.nan, np.nan, np.nan, 0)
+    if v.ndim == 2: return crossed_interval(v, level, np.abs(v).max())
+    d = paired_difference(v, 0*v, level)
+    return Interval(d.mean, d.low, d.high, d.n)
+
+def _claim_interval(found, level):
+    "The mean over the networks of a claim with its interval"
+    tables = [f.values for f in found]
+    if len({v.shape for v in tables}) == 1: return _one_interval(np.mean(tables, axis=0), level)
+    mean, low, high, n = np.transpose([_one_interval(v, level) for v in tables])
+    return Interval(mean.mean(), low.mean(), high.mean(), int(n.min()))
+
+def _number_of(counts, word):
+    "Such as '300 images', '1 training' or '40 to 60 images'"
+    low, high = min(counts), max(counts)
+    word = word.removesuffix('s') if high == 1 else word
+    return f'{low:,} {word}' if low == high else f'{low:,} to {high:,} {word}'
+
+def _claim_size(c, found):
+    "Such as '300 images × 3 trainings × 2 networks'"
+    tables = [f.values for f in found]
+    parts = [_number_of([len(v) for v in tables], c.units)]
+    repeats = [v.shape[1] if v.ndim == 2 else 1 for v in tables]
+    if max(repeats) > 1: parts.append(_number_of(repeats, c.repeats))
+    return ' × '.join(parts + [_number_of([len(found)], c.groups)]*(len(found) > 1))
+
+# %% ../nbs/stats.ipynb #09d902e2
+def _size_to_find(v, margin, alpha, power):
+    "Units and repeats that decide one difference, and how many times as much data that is"
+    if v.ndim == 1: n, m = _images_to_find(v + margin, alpha, power), 1
+    else: n, m = _crossed_size(v, margin, alpha, power)
+    return n*m/max(1, v.size), n, m
+
+def _would_decide(c, found, alpha, power):
+    "The smallest study that would decide an open claim, in words"
+    sizes = [_size_to_find(f.values, c.margin, alpha, power) for f in found]
+    _, n, m = min(sizes)
+    v = found[sizes.index(min(sizes))].values
+    if n > _most_units: return f'more than {_most_units:,} {c.units}'
+    parts = [_number_of([n], c.units)]*(n != len(v)) + [_number_of([m], c.repeats)]*(v.ndim == 2 and m != v.shape[1])
+    return ' × '.join(parts) or _number_of([n], c.units)
+
+# %% ../nbs/stats.ipynb #140b6179
+_open_words = 'undecided', 'too small to say'
+
+def _answers(claims, measured, alpha, smallest, power):
+    "The verdict on each claim, tested together, and what would decide it"
+    tests = [f.test for found in measured for f in found]
+    found_at = _adjusted_p([t.p for t in tests], [t.n for t in tests]) <= alpha
+    enough, open_alpha = _enough_units(smallest, alpha/len(tests), power), alpha/max(1, (~found_at).sum())
+    ends = np.cumsum([len(found) for found in measured])
+    for c, found, significant in zip(claims, measured, np.split(found_at, ends[:-1])):
+        sides, n = np.sign([f.test.mean for f in found]), [f.test.n for f in found]
+        word = _verdict_word(sides, significant, n, enough)
+        yield word, _would_decide(c, found, open_alpha, power) if word in _open_words else ''
+
+def claims_table(claims,     # Words -> differences, or a list of `Claim` or of (words, differences, …)
+                 alpha=.05, smallest=1., power=.8, # As in `p_verdict`, for all claims of the table together
+                 level=.95,  # Of the intervals
+                ) -> pd.DataFrame: # claim, (on,) ours, low, high, n, verdict, would decide
+    "What we measured about each claim, a verdict with Holm's correction over all, and what would decide an open one."
+    claims = [Claim(*c) for c in (claims.items() if isinstance(claims, dict) else claims)]
+    if not claims: raise BadInput('a table of claims takes at least one claim')
+    measured = [_measured(c) for c in claims]
+    answers = _answers(claims, measured, alpha, smallest, power)
+    lines = [(c.claim, c.on, *_claim_interval(found, level)[:3], _claim_size(c, found), *answer)
+             for c, found, answer in zip(claims, measured, answers)]
+    table = pd.DataFrame(lines, columns=['claim', 'on', 'ours', 'low', 'high', 'n', 'verdict', 'would decide'])
+    return table if any(c.on for c in claims) else table.drop(columns='on')
 
 # %% ../nbs/stats.ipynb #d15c0007
 not_discriminating = 'does not discriminate here' # Of a metric in which some control is not below the median explainer
