@@ -37,32 +37,47 @@ def wide_trend(t) -> pd.DataFrame: # [explainers, (test, network)]
     return t.pivot(index='explainer', columns=['test', 'network'], values='mean').reindex(t.explainer.unique())[columns]
 
 # %% ../../nbs/reports/published.ipynb #8a862213
-def mean_scores(correlations) -> pd.Series: # Explainer -> mean
-    "Mean scores from a frame [images, explainers], or from a list of such frames, one for each network"
-    return pd.concat([c.mean() for c in _frames(correlations)], axis=1).mean(axis=1)
+def _networks(correlations): # A list of the trainings of each network
+    networks = list(correlations) if isinstance(correlations, (list, tuple)) else [correlations]
+    return [list(n) if isinstance(n, (list, tuple)) else [n] for n in networks]
 
-def _frames(correlations): return list(correlations) if isinstance(correlations, (list, tuple)) else [correlations]
+def mean_scores(correlations) -> pd.Series: # Explainer -> mean
+    "Mean scores from a frame [images, explainers], or from a list with a frame, or a list of trainings, for each network"
+    def of_network(trainings): return pd.concat([c.mean() for c in trainings], axis=1).mean(axis=1)
+    return pd.concat([of_network(n) for n in _networks(correlations)], axis=1).mean(axis=1)
+
 def _rank(v): return stats.rankdata(v, axis=-1)
 
-def _resampled_means(values, resamples, rng):
-    "Means of `values` [images, explainers] over resampled images"
-    n = len(values)
-    return rng.multinomial(n, np.full(n, 1/n), resamples)/n @ values
+def _fractions(n, resamples, rng): # [resamples, n], how often each of `n` is drawn
+    return rng.multinomial(n, np.full(n, 1/n), resamples)/n if n > 1 else np.ones((resamples, 1))
+
+def _resampled_means(trainings, names, resamples, rng):
+    "Means [resamples, explainers] of one network, over resampled images and trainings"
+    values = np.stack([c[names].fillna(0).to_numpy() for c in trainings], 1)
+    images, chosen = (_fractions(k, resamples, rng) for k in values.shape[:2])
+    return np.einsum('ri,rt,ite->re', images, chosen, values, optimize=True)
 
 # %% ../../nbs/reports/published.ipynb #8361ec6a
-def trend_agreement(correlations,  # Ours [images, explainers], or a list of such frames, one for each network
+def _widening(trainings, networks, level):
+    "By how much an interval of few resampled trainings is too narrow; 1 if there is one training"
+    if trainings < 2: return 1.
+    t = stats.t.ppf((1 + level)/2, networks*(trainings - 1))/stats.norm.ppf((1 + level)/2)
+    return t*np.sqrt(trainings/(trainings - 1))
+
+def trend_agreement(correlations,  # Ours, as in `mean_scores`
                     theirs,        # Explainer -> mean
                     level=.95, resamples=2000, seed=0,
                    ) -> Correlation: # Its `n` is the number of explainers
-    "How far our order of explainers agrees with another one, with an interval over our images"
-    frames, theirs = _frames(correlations), pd.Series(theirs)
-    common = [e for e in theirs.index if all(e in c for c in frames)]
+    "How far our order of explainers agrees with another one, with an interval over our images and trainings"
+    networks, theirs = _networks(correlations), pd.Series(theirs)
+    common = [e for e in theirs.index if all(e in c for n in networks for c in n)]
     if len(common) < 3: return Correlation(np.nan, np.nan, np.nan, len(common), 'fewer than three explainers in both')
     rng, order = np.random.default_rng(seed), _rank(theirs[common].to_numpy())
-    draws = [_resampled_means(c[common].fillna(0).to_numpy(), resamples, rng) for c in frames]
-    ends = np.nanquantile(pearson(_rank(sum(draws)/len(frames)), order), [(1-level)/2, (1+level)/2])
-    r = pearson(_rank(mean_scores(frames)[common].to_numpy()), order)
-    return Correlation(float(r), *map(float, ends), len(common))
+    draws = sum(_resampled_means(n, common, resamples, rng) for n in networks)
+    ends = np.nanquantile(pearson(_rank(draws), order), [(1-level)/2, (1+level)/2])
+    r = pearson(_rank(mean_scores(correlations)[common].to_numpy()), order)
+    low, high = np.clip(r + (ends - r)*_widening(min(map(len, networks)), len(networks), level), -1, 1)
+    return Correlation(float(r), float(low), float(high), len(common))
 
 # %% ../../nbs/reports/published.ipynb #5a744e3b
 def agreement_p(r:Correlation, draws:int=20_000, seed:int=0) -> float:
@@ -88,7 +103,8 @@ def trend_sentence(test:str,
     if np.isnan(r.r): return f"{test.upper()}: {r.why or 'our scores are all equal'}."
     ours, p = ours[[e for e in ours.index if e in theirs]], agreement_p(r)
     answer = 'agree better than chance' if p < .05 else 'do not agree better than chance would'
-    numbers = f"Spearman {r.r:.2f}, over images [{r.low:.2f}, {r.high:.2f}], p = {p:.3f}"
+    over = 'images and trainings' if max(map(len, _networks(correlations))) > 1 else 'images'
+    numbers = f"Spearman {r.r:.2f}, over {over} [{r.low:.2f}, {r.high:.2f}], p = {p:.3f}"
     theirs = theirs[ours.index]
     ends = f"First are {ours.idxmax()} here and {theirs.idxmax()} there, last {ours.idxmin()} and {theirs.idxmin()}."
     return f"{test.upper()}: our order of {r.n} explainers and the paper's {answer} ({numbers}). {ends}"
