@@ -4260,6 +4260,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'xainb.studies.roar.explain_ranks': ('studies/roar.html#explain_ranks', 'xainb/studies/roar.py'),
                                     'xainb.studies.roar.feature_ranks': ('studies/roar.html#feature_ranks', 'xainb/studies/roar.py'),
                                     'xainb.studies.roar.is_right': ('studies/roar.html#is_right', 'xainb/studies/roar.py'),
+                                    'xainb.studies.roar.mask_alone': ('studies/roar.html#mask_alone', 'xainb/studies/roar.py'),
                                     'xainb.studies.roar.n_features': ('studies/roar.html#n_features', 'xainb/studies/roar.py'),
                                     'xainb.studies.roar.n_removed': ('studies/roar.html#n_removed', 'xainb/studies/roar.py'),
                                     'xainb.studies.roar.plot_roar': ('studies/roar.html#plot_roar', 'xainb/studies/roar.py'),

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['units', 'mapped', 'modes', 'plain', 'roar_margin', 'rank_type', 'n_features', 'feature_ranks', 'n_removed',
-           'replaced', 'data_color', 'explain_ranks', 'Ranks', 'Removal', 'Remove', 'with_ranks', 'is_right', 'retrain',
-           'RoarStudy', 'Removed', 'continued', 'roar_table', 'roar_differences', 'roar_gap', 'roar_kinds', 'plot_roar',
-           'roar_gaps', 'published_roar', 'roar_findings', 'roar_sentences']
+           'replaced', 'mask_alone', 'data_color', 'explain_ranks', 'Ranks', 'Removal', 'Remove', 'with_ranks',
+           'is_right', 'retrain', 'RoarStudy', 'Removed', 'continued', 'roar_table', 'roar_differences', 'roar_gap',
+           'roar_kinds', 'plot_roar', 'roar_gaps', 'published_roar', 'roar_findings', 'roar_sentences']
 
 # %% ../../nbs/studies/roar.ipynb #b9ff3e8c
 import tempfile, time, numpy as np, pandas as pd, torch
@@ -68,6 +68,14 @@ def replaced(x:Tensor,        # [N,C,H,W]
     top = (ranks.to(x.device).int() < n_removed(fraction, ranks.shape[1])).view(n, -1, h, w)
     return torch.where(top != keep, fill.to(x)[:, None, None], x)
 
+# %% ../../nbs/studies/roar.ipynb #b784d637
+def mask_alone(x:Tensor,       # [N,C,H,W], of which only the shape is used
+               ranks:Tensor,   # [N,F], see `feature_ranks`
+               fraction:float, # Of the features that are removed, 0 to 1
+              ) -> Tensor:     # [N,C,H,W], 1 where a value stays and 0 where it is removed
+    "What ROAR removes, as an image of two colors (Rong et al. 2022)"
+    return replaced(torch.ones_like(x), ranks, fraction, torch.zeros(x.shape[1]))
+
 # %% ../../nbs/studies/roar.ipynb #f94e76f2
 def data_color(images,             # Images with `take(indices)` and a length
                batch_size:int=512  # Images that are in memory at once
@@ -124,7 +132,10 @@ class Removal:
     train:Ranks       # For the training images
     test:Ranks        # For the test images
     keep:bool = False # Replace all other features instead (KAR)?
-    def __call__(self, x, ranks): return replaced(x, ranks, self.fraction, self.fill, self.keep)
+    only_mask:bool = False # Show nothing but which features are replaced, see `mask_alone`?
+    def __call__(self, x, ranks):
+        if self.only_mask: return mask_alone(x, ranks, self.fraction)
+        return replaced(x, ranks, self.fraction, self.fill, self.keep)
 
 # %% ../../nbs/studies/roar.ipynb #f117a34d
 class Remove(Callback):
@@ -170,6 +181,7 @@ def retrain(make,             # Function that gives a network with new weights
 
 # %% ../../nbs/studies/roar.ipynb #1058de0d
 modes = dict(roar='most important removed', kar='most important kept',
+             mask='the mask of what is removed, without the image',
              recursive='removed step by step, explained again at each')
 plain = dict(roar=False, kar=True) # Modes that are also measured without retraining -> keep the important features?
 
@@ -350,13 +362,13 @@ def color(self:RoarStudy) -> Tensor: # [C]
 @patch
 def removal(self:RoarStudy,
             name:str,       # Id of the run whose ranks are used
-            fraction:float, keep:bool=False # As in `Removal`
+            fraction:float, keep:bool=False, only_mask:bool=False # As in `Removal`
            ) -> Removal:
     "What is replaced in each image, by ranks in the store"
     def ranks(part):
         starts = [start for s, start, _ in self.shards() if s == part]
         return Ranks([self.store.read_file(self._rank_file(name, part, start), mapped) for start in starts])
-    return Removal(fraction, self.color(), ranks('train'), ranks('test'), keep=keep)
+    return Removal(fraction, self.color(), ranks('train'), ranks('test'), keep, only_mask)
 
 # %% ../../nbs/studies/roar.ipynb #26833615
 @patch
@@ -405,7 +417,8 @@ def repeat(self:RoarStudy, explainer:str, repeat:int):
     for mode, t in self.cells(explainer):
         if (unit := self.unit_of(mode, t)) in done: continue
         began = time.perf_counter()
-        removal = self.removal(used[t] if mode == 'recursive' else first, t, mode == 'kar') if t else None
+        name = used[t] if mode == 'recursive' else first
+        removal = self.removal(name, t, keep=mode == 'kar', only_mask=mode == 'mask') if t else None
         net, right, curve = retrain(self.make, self.train, self.test, removal, self.recipe, self._seed(repeat),
                                     **self.loader)
         if mode == 'recursive': self._explain_again(net, explainer, removal, made[t])

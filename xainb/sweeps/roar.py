@@ -34,7 +34,7 @@ class RoarProfile(TrainingProfile):
     repeats:int = 3
     size:tuple = (10, 3, 32, 32)  # Classes, channels, height and width, for an estimate without the data
     fractions:tuple = (.1, .3, .5, .7, .9) # Fractions of the pixels that are replaced
-    modes:tuple = ('roar',)       # 'roar', 'kar', 'recursive'
+    modes:tuple = ('roar',)       # 'roar', 'kar', 'mask', 'recursive'
     unit:str = 'value'            # What is ranked: single values of channels ('value') or pixels ('pixel')
     reduce:str = 'sum'            # How the channels of a pixel are reduced to one number
     shard:int = 10_000            # Images in one file of ranks
@@ -216,11 +216,11 @@ _eight = roar_explainer_subset(eight_roar_explainers, n_samples=8)
 add_profile(RoarProfile('smoke', 'two explainers, two short trainings each: what the tests run',
     {n: paper_explainers()[n] for n in ('gradient', 'random_control')}, network='demo/resnet?w=8',
     train_images=128, test_images=40, fractions=(.5, .9), repeats=1, modes=('roar', 'kar'), recipe=dict(epochs=1)))
-add_profile(RoarProfile('demo', 'eight explainers and two controls on plain scenes, three fractions, three repeats',
-    _eight, network='demo/resnet?w=8', fractions=(.3, .6, .9)))
-add_profile(RoarProfile('cifar10', 'eight explainers and two controls on 10,000 images of CIFAR-10 in folders: give --data',
+add_profile(RoarProfile('demo', 'eight explainers and four controls on plain scenes, three fractions, three repeats',
+    _eight, network='demo/resnet?w=8', fractions=(.3, .6, .9), modes=('roar', 'mask')))
+add_profile(RoarProfile('cifar10', 'eight explainers and four controls on 10,000 images of CIFAR-10 in folders: give --data',
     _eight, 'image_folder', network='demo/resnet?w=16', train_images=10_000, test_images=2000, fractions=(.3, .6, .9),
-    recipe=dict(epochs=6, lr=.2, flip=True, shift=2)));
+    modes=('roar', 'mask'), recipe=dict(epochs=6, lr=.2, flip=True, shift=2)));
 
 # %% ../../nbs/sweeps/roar.ipynb #c0a20010
 _paper = dict(explainers=paper_explainers(), network='torchvision/resnet50', repeats=5, modes=('roar', 'kar'),
