@@ -110,7 +110,7 @@ def scores(self:SweepComparison) -> pd.DataFrame: # One row for each network, ex
     return t.assign(p_holm=corrected, changed=np.asarray(corrected) <= .05).drop(columns='p')
 
 # %% ../../nbs/reports/compare.ipynb #422cca4a
-_removals = 'roar', 'recursive' # A good explainer lowers the accuracy of these
+_removals = 'roar', 'recursive', 'mask at' # A good explainer lowers the accuracy of these
 
 def _first(t, value):
     "The explainer with the best mean of each network and score"

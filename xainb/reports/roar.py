@@ -37,7 +37,7 @@ class RoarReport(BaseReport):
         return roar_findings(self.rows) if 'roar' in self.modes else pd.DataFrame()
 
 # %% ../../nbs/reports/roar.ipynb #e89f49ed
-_mode_titles = dict(roar='removed, trained again', kar='kept, trained again',
+_mode_titles = dict(roar='removed, trained again', kar='kept, trained again', mask='the mask alone',
                     recursive='removed step by step, trained again',
                     roar_plain='removed, not trained again', kar_plain='kept, not trained again')
 
@@ -62,6 +62,15 @@ def gap_figure(self:RoarReport, metric='roar'):
     "The gaps, one panel for each fraction; left of zero, the explainer found pixels that the network needs"
     return plot_intervals(self.gaps(metric), panel='fraction', label='explainer', group='family', reference=0,
                           xlabel='minus random')
+
+# %% ../../nbs/reports/roar.ipynb #2a867255
+@patch
+def leakage(self:RoarReport) -> pd.DataFrame: # One row for each explainer and fraction; empty without the mode `mask`
+    "Accuracy with the mask alone and with the image behind it, each with its 95 % interval"
+    if not {'roar', 'mask'} <= {*self.modes}: return pd.DataFrame()
+    t = roar_leakage(self.rows)
+    t = t.assign(accuracy=[f"{r['mean']:.3f} [{r.low:.3f}, {r.high:.3f}]" for _, r in t.iterrows()])
+    return t.pivot(index=['explainer', 'fraction'], columns='sees', values='accuracy').reset_index().rename_axis(columns=None)
 
 # %% ../../nbs/reports/roar.ipynb #dcf9b447
 @patch
@@ -124,11 +133,11 @@ _effects = dict(roar='drop in accuracy beyond that of random pixels', kar='gain 
 @patch
 def answer_sentences(self:RoarReport) -> list: # Texts; empty without an answer
     "The answer in words, and one line of caveats"
-    mode = next((m for m in ('roar', *self.modes) if m in self.modes), None)
+    mode = next((m for m in ('roar', *self.modes) if m in self.modes and m != 'mask'), None)
     a = self.answer(mode) if mode else None
     if a is None: return []
     few = [f"only {counted(self.profile['repeats'], 'training')} of each combination"]*(self.profile['repeats'] < 3)
-    others = [(m, o) for m in self.modes if m != mode and (o := self.answer(m)) and o.leader != a.leader]
+    others = [(m, o) for m in self.modes if m not in (mode, 'mask') and (o := self.answer(m)) and o.leader != a.leader]
     disagree = [f'{m} is led by {o.leader}' for m, o in others]
     doubts = few + disagree + ['one network was explained, and another may need other pixels']
     return [answer_text(a, _effects[mode], unit='test images'), f"Caveats: {'; '.join(doubts)}."]
@@ -152,6 +161,8 @@ _captions = dict(
         repeats, with 95 % intervals.""",
     removed="Left of zero, the explainer found pixels that the network needs.",
     kept="Right of zero, the explainer kept pixels that the network needs.",
+    mask="""Right of zero, the positions that the explainer removes tell more about the class than random ones. As much
+        of the accuracy behind the mask may come from its shape instead of the image.""",
     trainings="A training loss that is much higher than in other rows points to a training that failed.")
 
 # %% ../../nbs/reports/roar.ipynb #e243ff0c
@@ -183,10 +194,11 @@ def results(self:RoarReport): # Pairs of heading and HTML
     yield 'Accuracy', captioned(self.curve_figure(), _captions['accuracy'], alt=alt)
     for m in self.modes:
         if 'random_control' not in set(self.table(m).explainer): continue
-        caption = f"{_captions['gap']} {_captions['kept' if m == 'kar' else 'removed']}"
+        caption = f"{_captions['gap']} {_captions[dict(kar='kept', mask='mask').get(m, 'removed')]}"
         alt = described('Dots with intervals: accuracy minus that with random pixels', self.gaps(m), panel='fraction',
                         better='higher' if m == 'kar' else 'lower')
         yield f'Compared with chance: {_mode_titles[m]}', captioned(self.gap_figure(m), caption, alt=alt)
+    if len(leakage := self.leakage()): yield 'The mask alone and the image behind it', table_html(leakage, index=False)
     trainings = table_html(self.trainings().round(3), index=False, caption=_captions['trainings'])
     yield 'Trainings', folded('each of them', trainings)
 

@@ -6,7 +6,8 @@
 __all__ = ['units', 'mapped', 'modes', 'plain', 'roar_margin', 'rank_type', 'n_features', 'feature_ranks', 'n_removed',
            'replaced', 'mask_alone', 'data_color', 'explain_ranks', 'Ranks', 'Removal', 'Remove', 'with_ranks',
            'is_right', 'retrain', 'RoarStudy', 'Removed', 'continued', 'roar_table', 'roar_differences', 'roar_gap',
-           'roar_kinds', 'plot_roar', 'roar_gaps', 'published_roar', 'roar_findings', 'roar_sentences']
+           'roar_kinds', 'plot_roar', 'roar_gaps', 'roar_leakage', 'published_roar', 'roar_findings', 'roar_claims',
+           'roar_sentences']
 
 # %% ../../nbs/studies/roar.ipynb #b9ff3e8c
 import tempfile, time, numpy as np, pandas as pd, torch
@@ -470,7 +471,7 @@ def roar_table(rows,            # Of a store, such as `study.results`
         raise BadInput(f"no rows of metric '{metric}'; there are {', '.join(sorted(set(rows.metric.astype(str))))}")
     cells = {k: t for k, t in answers.items() if k[0]}
     whole = _answers_of(rows, 'explained_network' if metric.endswith('_plain') else 'roar').get(('', 0.))
-    if whole is not None:
+    if whole is not None and metric != 'mask': # A mask of nothing is no image
         at = 1. if metric.startswith('kar') else 0. # Keeping all features, or removing none, gives the whole image
         cells |= {(e, at): whole for e, _ in list(cells)}
     table = pd.DataFrame([dict(explainer=e, at=t, **_interval_of(c)._asdict(), repeats=c.shape[1])
@@ -543,6 +544,20 @@ def roar_gaps(rows, metric:str='roar') -> pd.DataFrame: # explainer, at, fractio
     return pd.DataFrame([dict(explainer=e, at=at, fraction=f'{at:.0%}', family=k, **gap(e, at))
                          for e, k, at in ordered])
 
+# %% ../../nbs/studies/roar.ipynb #722fbc6d
+def roar_leakage(rows # Of a store with the modes `roar` and `mask`
+                ) -> pd.DataFrame: # explainer, at, fraction (in words), family, sees, mean, low, high, n, repeats
+    "Accuracy of networks that see the mask alone, and of those that see the image behind it, for each explainer and fraction"
+    seen = {'the mask alone': roar_table(rows, 'mask'), 'the image behind it': roar_table(rows)}
+    t = pd.concat([t[t['at'] > 0].assign(sees=k) for k, t in seen.items()], ignore_index=True)
+    kinds = roar_kinds(seen['the mask alone'].explainer.unique())
+    t = t[t.explainer.isin(list(kinds))].assign(fraction=t['at'].map('{:.0%}'.format), family=t.explainer.map(kinds))
+    return t.sort_values(['explainer', 'at', 'sees'], key=_order_of(kinds), ignore_index=True)
+
+def _order_of(kinds):
+    "A key for `sort_values` that puts explainers into the order of `roar_kinds`"
+    return lambda c: c.map(list(kinds).index) if c.name == 'explainer' else c
+
 # %% ../../nbs/studies/roar.ipynb #7931bdd4
 def published_roar(dataset:str='ImageNet', # ImageNet, Food-101 or Birdsnap
                    metric:str='roar'       # roar or kar
@@ -583,9 +598,12 @@ def _verdict(mean, p, n):
     return 'holds' if mean > 0 else 'does not hold'
 
 # %% ../../nbs/studies/roar.ipynb #2e58c55a
+def _present(rows):
+    return {(e, m) for e, m in rows[['explainer', 'metric']].astype(str).drop_duplicates().itertuples(index=False)}
+
 def _possible(rows):
     "The comparisons for which the rows have both explainers"
-    present = {(e, m) for e, m in rows[['explainer', 'metric']].astype(str).drop_duplicates().itertuples(index=False)}
+    present = _present(rows)
     explainers = {e for e, metric in present if e and metric == 'roar'}
     return [c for c in _comparisons(explainers) if {(c[1], 'roar'), (c[2], c[3])} <= present]
 
@@ -601,6 +619,34 @@ def roar_findings(rows # Of a store, such as `study.results`
         found.append(dict(finding=finding, a=a, b=other, mean=i.mean, low=i.low, high=i.high, p=p,
                           verdict=_verdict(mean, p, n)))
     return pd.DataFrame(found)
+
+# %% ../../nbs/studies/roar.ipynb #c0c8ad98
+_claim_words = {'a base is no better than random': 'Hooker: {a} is no better than {b}',
+    'SmoothGrad is no better than its base': 'Hooker: {a} is no better than {b}',
+    'squares and variances are better than random': 'Hooker: {a} is better than {b}',
+    'evaluating without retraining misleads': 'Hooker: without retraining, random removal costs more',
+    'blurring': 'Song: {a} is better than {b}', 'leakage': 'Rong: the mask of {a} tells more than that of {b}'}
+
+def _criticisms(present): # As `_comparisons`; what critics of ROAR found
+    for n in ('random', 'sobel'):
+        plain = dict(random='random_control').get(n, n)
+        if {(f'blurred_{n}', 'roar'), (plain, 'roar')} <= present: yield 'blurring', f'blurred_{n}', plain, 'roar', 'below'
+    masks = [e for e in roar_kinds({e for e, m in present if m == 'mask'}) if e != 'random_control']
+    for n in masks: yield 'leakage', n, 'random_control', 'mask', 'above'
+
+# %% ../../nbs/studies/roar.ipynb #b36bdfb8
+def roar_claims(rows,      # Of one or more stores; explained networks are told apart by the column `model`
+                on:str='', # What they were measured on, for the table
+               ) -> list:  # Of `Claim`, for `claims_table`
+    "What Hooker et al. (2019), Rong et al. (2022) and Song et al. (2023) found, as differences for each explained network"
+    networks = {str(m): r for m, r in rows.groupby('model', observed=True)}
+    def claim(finding, a, b, metric, sign):
+        first = 'mask' if finding == 'leakage' else 'roar'
+        d = {m: roar_differences(r, a, b, first, metric).to_numpy() for m, r in networks.items()
+             if {(a, first), (b, metric)} <= _present(r)}
+        turned = {m: -v if sign == 'below' else v for m, v in d.items()}
+        return Claim(_claim_words[finding].format(a=a, b=b), turned, on, roar_margin if sign == 'not below' else 0.)
+    return [claim(*c) for c in [*_possible(rows), *_criticisms(_present(rows))]]
 
 # %% ../../nbs/studies/roar.ipynb #995bea67
 def roar_sentences(findings # From `roar_findings`

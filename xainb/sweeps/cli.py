@@ -157,7 +157,7 @@ _examples = dict(
   {c} --models demo/resnet --explainers gradcam,gradient
   {c} --profile photos --data my_photos --models 'timm/resnet18:weights.safetensors?classes=10'""",
     roar="""
-  {c} roar                                     eight explainers and two controls, three fractions of the pixels
+  {c} roar                                     eight explainers and four controls, three fractions of the pixels
   {c} roar --explainers gradient,random_control --fractions .5,.9 --repeats 1
   {c} roar --profile cifar10 --data cifar10    your images, one folder for each class""",
     trend="""

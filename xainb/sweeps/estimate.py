@@ -7,7 +7,7 @@ __all__ = ['MachineTimings', 'shortest_time', 'pass_name', 'time_pass', 'train_n
            'method_name', 'time_method', 'time_shifts', 'file_name', 'time_file', 'time_reading', 'time_kernel',
            'jobs_and_threads', 'graph_name', 'time_graph', 'measure_timings', 'work_seconds', 'seconds_saved',
            'work_bytes', 'elapsed', 'format_bytes', 'Estimate', 'estimate', 'plan_or_outline', 'quick_estimate',
-           'print_plan']
+           'counted_work', 'print_plan']
 
 # %% ../../nbs/sweeps/estimate.ipynb #8ce7da9e
 import heapq, html, inspect, io, json, os, subprocess, sys, tempfile, time
@@ -589,17 +589,30 @@ def quick_estimate(made:Plan,
     return elapsed(made.runs, left, workers or jobs_and_threads()[0])
 
 # %% ../../nbs/sweeps/estimate.ipynb #73e2d7bd
-def _images_only(work):
-    "Raise `BadInput` for a network that takes no images, because its time is not measured"
-    for n in {w.network.name for w in work if not w.network.side}:
-        raise BadInput(f"times are measured on images, and '{n}' takes texts or features: `xainb-sweep … --dry-run` "
-                       f"counts its passes and trainings")
-
 def _check_numbers(o):
     if min(o.jobs, o.threads) < 0: raise BadInput(f"jobs and threads are at least 1, not {min(o.jobs, o.threads)}")
     if o.gpus < 0: raise BadInput(f"--gpus is a number of GPUs or other workers, not {o.gpus}")
     if not 0 <= o.price < float('inf'): raise BadInput(f"--price is the price of an hour, at least 0, not {o.price:g}")
     if not 0 < o.speed_up < float('inf'): raise BadInput(f"--speed-up is a factor above 0, such as 10, not {o.speed_up:g}")
+
+# %% ../../nbs/sweeps/estimate.ipynb #cfc82b03
+def counted_work(made:Plan) -> pd.DataFrame: # One row for each kind of work, and the total
+    "The runs, units, passes and trainings of a plan, without times"
+    counts = ['units', 'passes', 'images_trained', 'trainings']
+    t = pd.DataFrame([dict(kind=w.kind, run=w.run) | {c: getattr(w, c) for c in counts} for w in made.work])
+    by_kind = t.groupby('kind', sort=False)
+    sums = by_kind[counts].sum().assign(runs=by_kind.run.nunique())
+    sums.loc['all'] = sums.sum().to_dict() | dict(runs=len(made.runs))
+    return sums[['runs', *counts]]
+
+def _takes_images(made): return all(w.network.side for w in made.work)
+
+def _print_counts(made):
+    p, t = made.profile, counted_work(made)
+    print(f"{p.job}, profile '{p.name}', counted:")
+    print(t.rename(columns=dict(images_trained='data trained')).map('{:,.0f}'.format).rename_axis(None).to_string())
+    print("No times: they are measured on images, and these networks take texts or features. Run a small part, "
+          "such as --images 10 --repeats 1, to see how long it takes.")
 
 # %% ../../nbs/sweeps/estimate.ipynb #a2cab78c
 def print_plan(o): # Options of `xainb-plan`
@@ -608,8 +621,10 @@ def print_plan(o): # Options of `xainb-plan`
     status = StatusLine('xainb-plan')
     status.show(f"planning profile '{o.profile}'")
     made = plan_or_outline(profile_from_options(vars(o)))
+    if not _takes_images(made):
+        status.clear()
+        return _print_counts(made)
     timings = MachineTimings.load(o.timings) if o.timings and Path(o.timings).exists() else None
-    _images_only(made.work)
     known = len(timings.found) if timings else 0
     if not timings or timings.here:
         timings = measure_timings(made, timings, o.threads, lambda name: status.show(f'measuring: {name[:100]}'))
