@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['trend_tests', 'early_epochs', 'TrendStudy', 'trend_frame', 'trend_of', 'trend_scores', 'all_trend_scores',
-           'plot_trend_scores']
+           'plot_trend_scores', 'trend_claims']
 
 # %% ../../nbs/studies/trend_study.ipynb #f99c11d9
 import copy, json, time, numpy as np, pandas as pd, torch
@@ -303,3 +303,38 @@ def plot_trend_scores(table # From `all_trend_scores`
     for ax, (_, t) in zip(fig.axes, table.groupby('test', sort=False)):
         ax.axvspan(t.random_low.iloc[0], t.random_high.iloc[0], color='#999999', alpha=.3, linewidth=0, zorder=0)
     return fig
+
+# %% ../../nbs/studies/trend_study.ipynb #dde04371
+def _schedule_scores(t:Trend): # [N]
+    "The score, for each datum, of a sequence that depends on the step number alone"
+    step = np.arange(len(t.at))
+    each = [np.nan_to_num(pearson(t.control, known[None])) for known in (step, .5**step)]
+    best = max(each, key=lambda r: abs(r.mean()))
+    return best*np.sign(best.mean())
+
+def _compared(rows, test, leaders):
+    "What is claimed of a test -> differences [N, trainings]"
+    controls = {e for e in rows.explainer[rows.metric == test].astype(str).unique() if _family(rows, e) == 'control'}
+    found = {}
+    for s in sorted(rows.seed[rows.metric == test].unique()):
+        r = (t := trend_of(rows, test, s)).correlations()
+        each, first = r.drop(columns=[*controls]), [e for e in leaders if e in r]
+        one = {'explainers score above a random map': each.mean(1) - r.random_control,
+               'explainers score above the schedule alone': each.mean(1) - _schedule_scores(t)}
+        if first: one[f"{', '.join(first)} above the others"] = r[first].mean(1) - each.drop(columns=first).mean(1)
+        for words, d in one.items(): found.setdefault(words, []).append(d)
+    return {words: pd.concat(d, axis=1).to_numpy() for words, d in found.items()}
+
+# %% ../../nbs/studies/trend_study.ipynb #62716e9c
+def trend_claims(rows,         # Of one or more stores with a random control; networks are told apart by the column `model`
+                 on:str='',    # What they were measured on, for the table
+                 leaders=None, # Test -> names of the explainers that are said to be best in it
+                 units:str='images', # What is explained
+                ) -> list: # Of `Claim`, for `claims_table`
+    "For each test: do explainers follow more than a random map and than the schedule, and are the best ones those of a paper?"
+    leaders, claims = leaders or {}, {}
+    for model, r in rows.groupby('model', observed=True):
+        for test in (t for t in trend_tests if t in set(r.metric.astype(str))):
+            for words, d in _compared(r, test, leaders.get(test, ())).items():
+                claims.setdefault(f'{test.upper()}: {words}', {})[str(model)] = d
+    return [Claim(words, each, on, units=units) for words, each in claims.items()]
