@@ -200,3 +200,31 @@ def test_results_of_another_version(small_sweep, tmp_path):
     for f in Store(out).units(): pq.write_table(pq.read_table(f).replace_schema_metadata({'xainb_schema': '0'}), f)
     run = again(out)
     assert run.returncode != 0 and 'has results of schema version 0; this xainb reads version' in run.stderr
+
+# xainb-report
+
+@pytest.fixture(scope='module')
+def report(tmp_path_factory):
+    "A function that calls `xainb-report`, by a script like that of the installed command"
+    script = tmp_path_factory.mktemp('bin')/'xainb-report'
+    script.write_text('from xainb.reports.compare import main\nmain()\n')
+    return lambda *args: children.call(script, *args)
+
+def test_sweeps_on_one_leaderboard(report, small_sweep, tmp_path):
+    mine = shutil.copytree(small_sweep, tmp_path/'mine')
+    run = report('--merge', small_sweep, mine, '--out', tmp_path/'board.html')
+    assert run.returncode == 0 and 'criteria, from 2 sweeps.' in run.stdout and f"leaderboard: {tmp_path/'board.html'}" in run.stdout
+    assert (tmp_path/'board.html').stat().st_size > 10_000
+
+@pytest.mark.parametrize('words, says', [
+    ('', 'give the folder of a sweep, or --merge and the folders of several'),
+    ('a --merge b c', 'with --merge, all folders stand after it: write xainb-report --merge a b c'),
+    ('--merge no-such-folder', "no rows in 'no-such-folder'"),
+    ('no-such-folder', "no sweep in 'no-such-folder': plan.json is missing")])
+def test_bad_reports(report, words, says):
+    run = report(*words.split())
+    assert (run.returncode, run.stdout, run.stderr) == (2, '', f'xainb-report: {says}\n')
+
+def test_help_of_reports(report):
+    run = report('--help')
+    assert run.returncode == 0 and '--merge' in run.stdout and 'xainb-report --merge sweeps/demo sweeps/mine' in ' '.join(run.stdout.split())

@@ -2,7 +2,9 @@
 import shutil
 import numpy as np, pandas as pd, pytest
 from xainb.html_page import page_html, table_html
+from xainb.reports.leaderboard import MergedBoard
 from xainb.reports.maps import map_grid
+from xainb.store import Store
 
 @pytest.fixture
 def page(tmp_path):
@@ -59,3 +61,16 @@ def test_fits_a_phone(browser, page, scheme):
 def test_readable_without_script(browser, page):
     tab = opened(browser, page, java_script_enabled=False)
     assert tab.locator('tbody tr:visible').count() == 9 + 2*2 + 1 and tab.locator('[data-grid] figure:visible').count() == 2
+
+def test_leaderboard_sorts_and_filters(browser, tmp_path):
+    rows = pd.DataFrame([dict(image=f'i{i}', value=.3 + i/100) for i in range(8)])
+    for k, e in enumerate('abcdefghi'):
+        for m in ('tile_share', 'insertion'):
+            Store(tmp_path).write('run', f'{e}-{m}', rows.assign(metric=m, value=rows.value + k/20), explainer=e, model='n', dataset='scenes')
+    tab = opened(browser, f'file://{MergedBoard(tmp_path).save()}')
+    board, each = tab.locator('table').nth(0).locator('tbody tr'), tab.locator('table').nth(1).locator('tbody tr')
+    assert board.first.inner_text().startswith('i') and each.count() == 18
+    tab.locator('table').nth(0).locator('thead button').nth(1).click()
+    assert board.first.inner_text().startswith('a')
+    tab.locator('input[type=search]').nth(1).fill('insertion')
+    assert [r.is_visible() for r in each.all()].count(True) == 9

@@ -11,10 +11,12 @@ import numpy as np, pandas as pd
 from fastcore.basics import patch
 from fastcore.script import call_parse
 from scipy.stats import ttest_ind
+from typing import Annotated
 from ..core import *
 from ..html_page import *
 from .base import *
 from .evaluate import EvaluationReport, better_direction, titles
+from .leaderboard import MergedBoard
 from .page import *
 from .roar import RoarReport
 from .trend import TrendReport
@@ -211,23 +213,28 @@ def save(self:SweepComparison, path=None): # comparison.html in the folder of B 
 
 # %% ../../nbs/reports/compare.ipynb #2dd0c84a
 @call_parse(pos=['a', 'b'])
-def main(a:str,     # Folder of a sweep, or URL of one
+def main(a:str='',  # Folder of a sweep, or URL of one
          b:str='',  # A second sweep, to compare with the first
-         out:str='' # File for the page; by default report.html in A, or comparison.html in B
+         merge:Annotated[str, dict(nargs='+')]=None, # Folders of sweeps, or URLs of them, to put on one leaderboard
+         out:str='' # File for the page; by default report.html in A, comparison.html in B, or leaderboard.html in the last folder
         ):
-    """Make the report of a sweep again from its results, or say what changed from sweep A to sweep B.
-    For example: xainb-report sweeps/demo, or xainb-report sweeps/before sweeps/after --out changes.html"""
-    try: path = _write(a, b, out)
+    """Make the report of a sweep again, say what changed from sweep A to sweep B, or put many sweeps on one leaderboard.
+    For example: xainb-report sweeps/demo, or xainb-report sweeps/before sweeps/after --out changes.html,
+    or xainb-report --merge sweeps/demo sweeps/mine --out leaderboard.html"""
+    try: kind, path = _write(a, b, merge, out)
     except (BadInput, OSError) as e:
         print(f'xainb-report: {e}', file=sys.stderr)
         sys.exit(2)
-    print(f'{"comparison" if b else "report"}: {path}')
+    print(f'{kind}: {path}')
 
-def _write(a, b, out):
-    first = report_of(a)
-    if not b:
-        for s in _answers_of(first): print(s)
-        return first.save(out or None)
-    comparison = SweepComparison(first, report_of(b))
-    for s in comparison.sentences(): print(s)
-    return comparison.save(out or None)
+def _write(a, b, merge, out):
+    "Write a page, print what it says, and return its kind and path"
+    if merge and a:
+        folders = ' '.join(f for f in (a, b, *merge) if f)
+        raise BadInput(f'with --merge, all folders stand after it: write xainb-report --merge {folders}')
+    if not merge and not a: raise BadInput('give the folder of a sweep, or --merge and the folders of several')
+    if merge: kind, page = 'leaderboard', MergedBoard(*merge)
+    elif b: kind, page = 'comparison', SweepComparison(report_of(a), report_of(b))
+    else: kind, page = 'report', report_of(a)
+    for s in _answers_of(page) if kind == 'report' else page.sentences(): print(s)
+    return kind, page.save(out or None)
