@@ -116,8 +116,9 @@ def merge_rows(*sources, # Folders of sweeps, or tables of rows
 _randomizations = {f'{m}_{k}': 'lower' for m in ('parameter_randomization', 'random_logit') for k in ('rank', 'ssim')}
 _studies = dict(roar='lower', kar='higher', embt='higher', ptt='higher', emt='higher', cost='lower')
 board_directions = better_direction | _randomizations | _studies
-_board_titles = titles | dict(single_deletion='Single deletion (IDSDS)', roar='ROAR (lower is better)', kar='KAR', embt='EMBT',
-    ptt='PTT', emt='EMT', cost='Passes', parameter_randomization_rank='MPRT: rank correlation (lower is better)',
+_board_titles = titles | dict(
+    single_deletion='Single deletion (IDSDS)', roar='ROAR (lower is better)', kar='KAR', embt='EMBT', ptt='PTT', emt='EMT',
+    cost='Passes', parameter_randomization_rank='MPRT: rank correlation (lower is better)',
     parameter_randomization_ssim='MPRT: SSIM (lower is better)')
 
 # %% ../../nbs/reports/leaderboard.ipynb #1de49dfc
@@ -132,7 +133,8 @@ class Source:
         self.rows = rows.astype({c: object for c in rows.select_dtypes('category')})
         self.profile = profile.get('name', '')
         self.data = _data_name(self.rows, profile, self.name)
-        self.scored = self.rows[(self.rows.explainer != '') & self.rows.value.notna() & self.rows.metric.isin(board_directions)]
+        is_score = (self.rows.explainer != '') & self.rows.value.notna() & self.rows.metric.isin(board_directions)
+        self.scored = self.rows[is_score]
         if self.scored.empty: raise BadInput(f"no scores of explainers in '{folder}'")
         self.given = {e: _given(e, p) for e, p in self.scored.groupby('explainer').explainer_params.first().items()}
         self.code = {e: name for e, name in plan.get('maps', {}).items()} # Digests of all parameters and of own code
@@ -175,7 +177,8 @@ def _renamed_explainers(sources):
             same = next((k for k in known if _is_same(e, k[1], s)), None)
             if same is None:
                 known.append(same := (_other_name(e, known[0][1], s) if known else e, s))
-                if len(known) > 1: notes.append(f"'{e}' of {s.name} is not that of {known[0][1].name}: it is shown as '{same[0]}'.")
+                before = known[0][1]
+                if before is not s: notes.append(f"'{e}' of {s.name} is not that of {before.name}: it is shown as '{same[0]}'.")
             new[e] = same[0]
     return names, notes
 
@@ -265,11 +268,14 @@ def _criterion(metric, group, name):
     c = Criterion(name, rows, metric, board_directions[metric], _unit_of(metric), data)
     try: scores = unit_scores(c)
     except BadInput as e: return None, [f'{name} is not shown: {e}.']
-    if scores[c.unit].nunique() < 2: return None, [f'{name} is not shown: a rank takes two {c.unit}s with a score of each explainer.']
+    if scores[c.unit].nunique() < 2:
+        return None, [f'{name} is not shown: a rank takes two {c.unit}s with a score of each explainer.']
     left_out = sorted(set(rows.explainer) - set(scores.explainer))
-    notes = [f"{name}: left out, with a score on half of the networks and images or less: {', '.join(left_out)}."]*bool(left_out)
+    half = 'a score on half of the networks and images or less'
+    notes = [f"{name}: left out, with {half}: {', '.join(left_out)}."]*bool(left_out)
     if len(units) < before:
-        notes.append(f"{name}: compared on the {len(units):,} of {before:,} pairs of network and {c.unit} that all sweeps have.")
+        pairs = f'{len(units):,} of {before:,} pairs of network and {c.unit}'
+        notes.append(f'{name}: compared on the {pairs} that all sweeps have.')
     return c, notes
 
 # %% ../../nbs/reports/leaderboard.ipynb #0b1d0d24
@@ -309,10 +315,10 @@ class MergedBoard(Leaderboard):
             if criterion: yield criterion
 
 # %% ../../nbs/reports/leaderboard.ipynb #9bbe10fe
-_about_board = """Mean score, 95 % interval in brackets, and in parentheses the ranks that the explainer may have, 1 for the best.
-    Click on a heading to sort; type into the field to filter."""
-_about_lines = """The same numbers, one row for each explainer and criterion. For example, type GridPG to see one criterion, or
-    the name of an explainer to see all of its ranks."""
+_about_board = """Mean score, 95 % interval in brackets, and in parentheses the ranks that the explainer may have.
+    1 is the best.    Click on a heading to sort; type into the field to filter."""
+_about_lines = """The same numbers, one row for each explainer and criterion. For example, type GridPG to see one
+    criterion, or the name of an explainer to see all of its ranks."""
 _about_ranks = 'The rank of the mean by each criterion. Bold: the best. Criteria that ask the same question agree.'
 
 @patch
@@ -332,7 +338,7 @@ def ranks(self:Leaderboard) -> pd.DataFrame: # Criteria × explainers
 def what(self:MergedBoard) -> pd.DataFrame: # One row for each sweep
     "What was merged"
     def size(column, s): return s.scored[column].nunique()
-    table = [(s.name, s.profile, s.data, size('model', s), size('image', s), size('explainer', s)) for s in self.sources]
+    table = [(s.name, s.profile, s.data, *(size(c, s) for c in ('model', 'image', 'explainer'))) for s in self.sources]
     return pd.DataFrame(table, columns=['sweep', 'profile', 'data', 'networks', 'images', 'explainers'])
 
 @patch
