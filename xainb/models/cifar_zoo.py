@@ -38,7 +38,8 @@ cifar10_radius = 4/255 # In L∞, of images in [0,1]
 cifar10_attacks = dict(vanilla=None, robust=dict(eps=cifar10_radius, n_steps=1, step=1.25*cifar10_radius, norm='linf'),
                        advprop1=attacks['advprop1'], advprop5=attacks['advprop5'])
 cifar10_recipe = Recipe(epochs=24, bs=128, lr=.1, smoothing=0., shift=2, flip=True, precision='bfloat16')
-cifar10_changes = dict(alexnet=dict(lr=.02)) # Architecture -> fields of the recipe that differ
+cifar10_changes = dict(alexnet=dict(lr=.02), robust=dict(epochs=14),
+                       advprop1=dict(epochs=14), advprop5=dict(epochs=14)) # Architecture or training -> fields that differ
 
 # %% ../../nbs/models/cifar_zoo.ipynb #15de025d
 def cifar10_learner(arch:str,     # A key of `cifar_nets`
@@ -50,7 +51,8 @@ def cifar10_learner(arch:str,     # A key of `cifar_nets`
     "Make a fastai Learner for one network of the zoo"
     if arch not in cifar_nets: raise unknown_name('architecture', arch, cifar_nets)
     if training not in cifar10_attacks: raise unknown_name('training', training, cifar10_attacks)
-    recipe, is_advprop = as_recipe(cifar10_recipe, **cifar10_changes.get(arch, {}) | changes), 'advprop' in training
+    own, is_advprop = cifar10_changes.get(arch, {}) | cifar10_changes.get(training, {}), 'advprop' in training
+    recipe = as_recipe(cifar10_recipe, **own | changes)
     def make():
         net = normalized(cifar_nets[arch](len(images.classes)), cifar10_mean, cifar10_std)
         return mix_bn(net) if is_advprop else net
