@@ -3685,6 +3685,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                   'xainb/reports/leaderboard.py'),
                                            'xainb.reports.leaderboard._metrics_in': ( 'reports/leaderboard.html#_metrics_in',
                                                                                       'xainb/reports/leaderboard.py'),
+                                           'xainb.reports.leaderboard._note_on': ( 'reports/leaderboard.html#_note_on',
+                                                                                   'xainb/reports/leaderboard.py'),
                                            'xainb.reports.leaderboard._other_name': ( 'reports/leaderboard.html#_other_name',
                                                                                       'xainb/reports/leaderboard.py'),
                                            'xainb.reports.leaderboard._positions': ( 'reports/leaderboard.html#_positions',

@@ -168,6 +168,10 @@ def _other_name(e, first, s):
     what = ', '.join(f'{k}={v}' for k, v in changed.items())
     return f'{e} ({what or s.name})'
 
+def _note_on(e, before, s, shown):
+    what = 'other parameters' if before.given[e] != s.given[e] else 'other defaults or other code'
+    return f"'{e}' of {s.name} has {what} than that of {before.name}: it is shown as '{shown}'."
+
 def _renamed_explainers(sources):
     "New names for explainers of each source, and sentences that say so"
     first, names, notes = {}, [{} for _ in sources], []
@@ -178,7 +182,7 @@ def _renamed_explainers(sources):
             if same is None:
                 known.append(same := (_other_name(e, known[0][1], s) if known else e, s))
                 before = known[0][1]
-                if before is not s: notes.append(f"'{e}' of {s.name} is not that of {before.name}: it is shown as '{same[0]}'.")
+                if before is not s: notes.append(_note_on(e, before, s, same[0]))
             new[e] = same[0]
     return names, notes
 
