@@ -706,6 +706,7 @@ class Claim(NamedTuple):
     units:str='images'
     repeats:str='trainings'
     groups:str='networks'
+    within:tuple=(-np.inf, np.inf) # What a difference can be at all, such as (-1, 1) of a correlation
 
 class _Measured(NamedTuple):
     "One difference of a claim"
@@ -796,7 +797,7 @@ def claims_table(claims,     # Words -> differences, or a list of `Claim` or of 
     if not claims: raise BadInput('a table of claims takes at least one claim')
     measured = [_measured(c) for c in claims]
     answers = _answers(claims, measured, alpha, smallest, power)
-    lines = [(c.claim, c.on, *_claim_interval(found, level)[:3], _claim_size(c, found), *answer)
+    lines = [(c.claim, c.on, *np.clip(_claim_interval(found, level)[:3], *c.within), _claim_size(c, found), *answer)
              for c, found, answer in zip(claims, measured, answers)]
     table = pd.DataFrame(lines, columns=['claim', 'on', 'ours', 'low', 'high', 'n', 'verdict', 'would decide'])
     return table if any(c.on for c in claims) else table.drop(columns='on')
