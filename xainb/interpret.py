@@ -548,12 +548,12 @@ def _still_open(self:Audit):
     if not leader:
         return (f"Do not trust any of these explainers: on {images} images, each of them is significantly worse than "
                 f"a control ({', '.join(self.controls)}).")
-    mean = self.ranking.set_index('explainer')['mean']
+    mean, measured_on = (self.ranking.set_index('explainer')[k] for k in ('mean', 'images'))
     similar = [n for n in self.controls if not c.ahead(leader, n)]
     shown = _joined_names([f'{n} ({mean[n]:.3f})' for n in similar])
     excluded = 'is not excluded, although it knows' if len(similar) == 1 else 'are not excluded, although they know'
     return (f"Do not trust any of these explainers yet. {leader} leads with a mean {self.metric} of {mean[leader]:.3f} on "
-            f"{images} images, but {shown} {excluded} nothing about the model. {self._what_would_decide(leader, similar)}")
+            f"{measured_on[leader]} images, but {shown} {excluded} nothing about the model. {self._what_would_decide(leader, similar)}")
 
 @patch
 def _what_would_decide(self:Audit, leader, controls):
