@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from functools import partial
 from pathlib import Path
 from torch import nn, Tensor
-import xainb.core
+import xainb.core, xainb.explainers.controls # Whether an explainer is a control, its registration says
 from ..core import *
 from ..data.images import *
 from ..models.inference import with_paying_graph
@@ -501,7 +501,8 @@ def roar_differences(rows,               # Of a store, such as `study.results`
     # One network without retraining, for all repeats
     single = other.endswith('_plain') and not metric.endswith('_plain')
     def difference(t): return first[a, t].sub(second[b, t].iloc[:, 0], axis=0) if single else first[a, t] - second[b, t]
-    return (sum(map(difference, fractions))/len(fractions)).dropna()
+    found = sum(map(difference, fractions))/len(fractions)
+    return found.dropna(axis=1, how='all').dropna() # A repeat counts when both have it at all fractions
 
 # %% ../../nbs/studies/roar.ipynb #72232901
 def roar_gap(rows, a:str, b:str, metric:str='roar', against:str='', at=None, # As in `roar_differences`
@@ -654,7 +655,7 @@ def roar_claims(rows,      # Of one or more stores; explained networks are told 
     claims = [_claim_of(networks, on, *c) for c in [*_possible(rows), *_blurred(_present(rows))]]
     masks = {m: d.to_numpy() for m, r in networks.items() if (d := _mask_differences(r)) is not None}
     leak = Claim('Rong: the masks of explainers tell more about the class than random ones', masks, on)
-    return claims + [leak]*(len(masks) > 0)
+    return [c for c in [*claims, leak] if c.differences] # One network has to have both sides of a comparison
 
 # %% ../../nbs/studies/roar.ipynb #995bea67
 def roar_sentences(findings # From `roar_findings`
