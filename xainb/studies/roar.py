@@ -512,7 +512,7 @@ def roar_gap(rows, a:str, b:str, metric:str='roar', against:str='', at=None, # A
 
 # %% ../../nbs/studies/roar.ipynb #262ff643
 _kinds = 'base', 'squared', 'smoothgrad', 'smoothgrad squared', 'vargrad', 'control'
-_dashes = dict(gradient='-', integrated_gradients='--', guided_backprop=':', random_control='-', sobel='--')
+_dashes = dict(gradient='-', integrated_gradients='--', guided_backprop=':', random_control='-', sobel='--', blurred_random=':')
 
 def _kind(name):
     "What was made of a base explainer, and the name of the base"
