@@ -52,6 +52,9 @@ def cifar_net(folder, name):
 def cifar_images(folder, n):
     with np.load(f'{folder}/cifar10/cifar10_lossless.npz') as d: return torch.tensor(d['test_images'][:n]).permute(0, 3, 1, 2)/255
 
+def cifar_labels(folder, n):
+    with np.load(f'{folder}/cifar10/cifar10_lossless.npz') as d: return torch.tensor(d['test_labels'][:n]).long()
+
 def cases(a):
     "Name, network, images"
     for n in filter(None, a.nets.split(',')): yield n, build_model(n), DecoyScenes('test', n=a.images, seed=0).x
