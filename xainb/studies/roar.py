@@ -449,7 +449,7 @@ def results(self:RoarStudy) -> pd.DataFrame:
 def _answers_of(rows, metric):
     "(explainer, fraction) -> table of right or wrong, a line for each image and a column for each seed"
     r = rows[rows.metric == metric].astype(dict(image=str))
-    if (networks := r.model.nunique()) > 1:
+    if 'model' in r and (networks := r.model.nunique()) > 1:
         raise BadInput(f"the rows are of {networks} explained networks: select one by the column `model`, or use `roar_claims`")
     return {k: t.pivot(index='image', columns='seed', values='value')
             for k, t in r.groupby(['explainer', 'at'], observed=True)}
