@@ -86,7 +86,7 @@ def cell_to_html(cell, headings):
     if cell.cell_type == 'raw': return ''
     options, source = read_options(cell.source)
     code = highlight(source, PythonLexer(), HtmlFormatter()) if source and options.get('echo') != 'false' else ''
-    if code and 'code-fold' in options: code = f'<details class="source"><summary>{html.escape(options["code-summary"].strip(chr(34)))}</summary>{code}</details>'
+    if code and 'code-fold' in options: code = f'<details class="source"><summary>{html.escape(options.get("code-summary", "Code").strip(chr(34)))}</summary>{code}</details>'
     outputs = [f'<div class="output">{output_to_html(o, headings)}</div>' for o in cell.outputs]
     is_documentation = options.get('output') == 'asis'
     return f'<div class="{"documentation" if is_documentation else "code"}">{code}{"".join(outputs)}</div>'
