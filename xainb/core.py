@@ -12,7 +12,7 @@ __all__ = ['explainer_registry', 'metric_registry', 'zoo_registry', 'dataset_reg
            'count_cost', 'LRUCache', 'at_least_one', 'check_seed', 'chunks', 'check_images', 'check_target', 'Number',
            'Several', 'Kind', 'AnyOf', 'ranges_of', 'check_params', 'dataset', 'target_name', 'with_target',
            'explainer', 'check_attribution', 'metric_rows', 'GroundTruth', 'check_ground_truth', 'SaliencyMap',
-           'pixel_map', 'metric', 'known_size', 'explanation_cost', 'forward_cost']
+           'pixel_map', 'metric', 'explanation_cost', 'forward_cost']
 
 # %% ../nbs/core.ipynb #e462f29a
 import copy, inspect, math, random, re, threading, time, difflib, fnmatch, warnings
@@ -1372,9 +1372,8 @@ def _method_of(explain):
     named = bool(explain.args) and isinstance(explain.args[0], str)
     return explainer_registry[explain.args[0]] if named else explain.func, explain.keywords
 
-def known_size(size) -> dict: # As an argument of cost functions; empty for None
-    "Height and width of images, if they are known"
-    return {} if size is None else dict(size=tuple(size))
+def _passes(f, params, size): # Cost functions have a default for a size that is not known
+    return f.cost(**params) if size is None else f.cost(size=tuple(size), **params)
 
 def explanation_cost(explain=None, # A registered explainer, or `functools.partial` of one (or of a function of its name)
                      size=None,    # Height and width of the images in pixels, on which the cost of some depends; 224×224 if None
@@ -1384,11 +1383,11 @@ def explanation_cost(explain=None, # A registered explainer, or `functools.parti
     f, params = _method_of(explain)
     if not hasattr(f, 'cost'):
         raise BadInput(f"the cost of {getattr(f, '__name__', f)} is not known: register it with @explainer(…, cost=…)")
-    return f.cost(**params, **known_size(size))
+    return _passes(f, params, size)
 
 # %% ../nbs/core.ipynb #17cc269b
 def forward_cost(explain, size=None) -> int: # 0 for methods with backward passes, and for functions that are not registered
     "The forward passes of one call of `explain` for each image, if no or hardly any backward passes go with them"
     f, params = _method_of(explain)
     needs = getattr(f, 'facts', {}).get('needs')
-    return f.cost(**params, **known_size(size)) if needs in ('forward passes', 'feature maps') else 0
+    return _passes(f, params, size) if needs in ('forward passes', 'feature maps') else 0

@@ -723,9 +723,9 @@ def _complete(d, words):
 
 def _measured(c):
     "The differences of a claim, each with its test"
-    d = c.differences.values() if isinstance(c.differences, dict) else c.differences
-    several = isinstance(d, type({}.values())) or isinstance(d, (list, tuple)) and any(np.ndim(v) > 0 for v in d)
-    d = list(d) if several else d
+    d = list(c.differences.values()) if isinstance(c.differences, dict) else c.differences
+    several = isinstance(c.differences, dict) or isinstance(d, (list, tuple)) and any(np.ndim(v) > 0 for v in d)
+    if isinstance(d, (list, tuple)) and not d: raise BadInput(f"'{c.claim}': there are no differences")
     tables = [_complete(v, c.claim) for v in (d if several else [d])]
     return [_Measured(v, difference_test(v, c.margin)) for v in tables]
 

@@ -179,9 +179,9 @@ def histogram_entropy(maps:Tensor, # Saliency maps [N,H,W]
     return torch.where(finite[:, 0], entropy, torch.nan)
 
 # %% ../../nbs/metrics/sanity.ipynb #a7c1000f
-def _efficient_cost(explain=None, size=None): return 1 + explanation_cost(explain, size)
+def _cost_of_one_more(explain=None, size=None): return 1 + explanation_cost(explain, size)
 
-@metric(family='sanity', better='higher', cost=_efficient_cost, needs='explainer',
+@metric(family='sanity', better='higher', cost=_cost_of_one_more, needs='explainer',
         ranges=dict(n_bins=Number(2, integer=True)), source='Hedström et al. 2023 (eMPRT), arXiv 2401.06465')
 def efficient_mprt(model, x, target, maps, ground_truth, explain,
                    n_bins=100, # Number of bins of the histogram, see `histogram_entropy`
@@ -197,7 +197,7 @@ def efficient_mprt(model, x, target, maps, ground_truth, explain,
     return pd.concat([metric_rows(k, v) for k, v in scores.items()], ignore_index=True)
 
 # %% ../../nbs/metrics/sanity.ipynb #8150f2e0
-@metric(family='sanity', better='lower', cost=_efficient_cost, needs='explainer',
+@metric(family='sanity', better='lower', cost=_cost_of_one_more, needs='explainer',
         heads=('classes', 'labels'), source='Sixt, Granz & Landgraf 2020, arXiv 1912.09818')
 def random_logit(model, x, target, maps, ground_truth, explain,
                  seed=0, # Seed of the other class

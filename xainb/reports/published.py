@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['published_trend', 'wide_trend', 'mean_scores', 'trend_agreement', 'agreement_p', 'published_agreement',
-           'trend_sentence']
+           'agreement_answer', 'trend_sentence']
 
 # %% ../../nbs/reports/published.ipynb #3bb99f88
 import numpy as np, pandas as pd, xainb.core
@@ -91,6 +91,14 @@ def published_agreement(test:str) -> float:
     "The mean of Spearman's correlation over all pairs of the paper's networks, each over its ten explainers"
     correlations = wide_trend(published_trend(test)).corr('spearman').to_numpy()
     return float(correlations[np.triu_indices(4, 1)].mean())
+
+# %% ../../nbs/reports/published.ipynb #9f5fb767
+def agreement_answer(r:Correlation, # From `trend_agreement` with the paper's means
+                     test:str,
+                    ) -> str:       # 'yes', 'no' or 'undecided'
+    "Whether an order of explainers is the paper's"
+    if r.low > 0 and agreement_p(r) < .05: return 'yes'
+    return 'no' if r.high < published_agreement(test) else 'undecided'
 
 # %% ../../nbs/reports/published.ipynb #fdb0588d
 def trend_sentence(test:str,

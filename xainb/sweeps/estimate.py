@@ -417,7 +417,7 @@ class Estimate:
 # %% ../../nbs/sweeps/estimate.ipynb #e5710006
 @patch
 def _line(self:Estimate, w):
-    counts = dict(units=w.units, passes=w.passes, images_trained=w.images_trained, trainings=w.trainings)
+    counts = {c: getattr(w, c) for c in _counts}
     measured = dict(seconds=work_seconds(w, self.machine)/self.speed_up,
                     bytes=sum(work_bytes(w, self.machine).values()))
     return dict(run=w.run, kind=w.kind, network=w.network.name, what=w.what) | counts | measured
@@ -440,14 +440,18 @@ def _graph_lines(self:Estimate):
             for run, s in saved.items() if s]
 
 # %% ../../nbs/sweeps/estimate.ipynb #287803c6
-_columns = ['units', 'passes', 'images_trained', 'trainings', 'seconds', 'bytes']
+_counts = ['units', 'passes', 'images_trained', 'trainings']
+_columns = [*_counts, 'seconds', 'bytes']
+
+def _sums_by_kind(lines, columns): # One line for each `Work`, with its run and kind
+    by_kind = lines.groupby('kind')
+    sums = by_kind[columns].sum().assign(runs=by_kind.run.nunique())
+    return sums.reindex([k for k in work_kinds if k in sums.index])
 
 @patch(as_prop=True)
 def table(self:Estimate) -> pd.DataFrame:
     "One row for each kind of work, and the total"
-    by_kind = self.work.groupby('kind')
-    sums = by_kind[_columns].sum().assign(runs=by_kind.run.nunique())
-    sums = sums.reindex([k for k in work_kinds if k in sums.index])
+    sums = _sums_by_kind(self.work, _columns)
     sums.loc['start'] = dict(runs=0, seconds=self.start)
     sums.loc['all'] = sums.sum().to_dict() | dict(runs=len(self.plan.runs))
     return sums.fillna(0)[['runs', *_columns]]
@@ -598,12 +602,9 @@ def _check_numbers(o):
 # %% ../../nbs/sweeps/estimate.ipynb #cfc82b03
 def counted_work(made:Plan) -> pd.DataFrame: # One row for each kind of work, and the total
     "The runs, units, passes and trainings of a plan, without times"
-    counts = ['units', 'passes', 'images_trained', 'trainings']
-    t = pd.DataFrame([dict(kind=w.kind, run=w.run) | {c: getattr(w, c) for c in counts} for w in made.work])
-    by_kind = t.groupby('kind', sort=False)
-    sums = by_kind[counts].sum().assign(runs=by_kind.run.nunique())
+    sums = _sums_by_kind(pd.DataFrame([{c: getattr(w, c) for c in ['run', 'kind', *_counts]} for w in made.work]), _counts)
     sums.loc['all'] = sums.sum().to_dict() | dict(runs=len(made.runs))
-    return sums[['runs', *counts]]
+    return sums[['runs', *_counts]]
 
 def _takes_images(made): return all(w.network.side for w in made.work)
 

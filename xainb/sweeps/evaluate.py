@@ -188,7 +188,7 @@ def evaluation_work(p:EvaluationProfile, run:str, network:Network, accuracy:dict
     for e, params in p.explainers.items():
         explained = n if e not in undefined else 0
         explain = partial(explainer_registry[e], **params)
-        passes = n*undefined.get(e, explanation_cost(explain, (network.side,)*2))
+        passes = n*undefined.get(e, explanation_cost(explain, network.size))
         maps = 2*min(p.show, explained)*network.side**2
         work.append(at(kind='explanations', what=e, params=params, images=explained, passes=passes, units=units,
                        lines=1, arrays=dict(maps=maps)))
@@ -206,8 +206,7 @@ def _score(at, m, metric_params, e, params, explain, n, units, undefined):
     f = metric_registry[m]
     score = partial(at, kind='metrics', what=m, params=metric_params, extra=(e, params) if f.needs == 'explainer' else ())
     if f.composes: return _score_composed(score, f, metric_params, explain, n, units, undefined.get(m), undefined.get(e))
-    size = (score.keywords['network'].side,)*2
-    return score(images=n, passes=n*f.cost(explain=explain, size=size, **metric_params), units=units)
+    return score(images=n, passes=n*f.cost(explain=explain, size=score.keywords['network'].size, **metric_params), units=units)
 
 def _score_composed(score, f, metric_params, explain, n, units, refused, in_vain):
     "The work of a metric with larger images; `refused` and `in_vain` are passes until it is known that they are not defined"
@@ -215,7 +214,7 @@ def _score_composed(score, f, metric_params, explain, n, units, refused, in_vain
     if in_vain is not None: return score(passes=units + n*in_vain, units=units)
     network = score.keywords['network']
     larger = replace(network, side=network.side*f.composes(**metric_params))
-    each = f.cost(explain=explain, members=(), size=(larger.side,)*2, **metric_params) # The scores of all images are known
+    each = f.cost(explain=explain, members=(), size=larger.size, **metric_params) # The scores of all images are known
     return score(images=n, passes=units + n*each, units=units, network=larger)
 
 # %% ../../nbs/sweeps/evaluate.ipynb #e5a10002

@@ -98,6 +98,8 @@ class Network:
     make:Callable            # Function without arguments that builds the network
     side:int                 # Height and width of its images in pixels; 0 if it takes no images
     classes:int              # Number of classes
+    @property
+    def size(self): return (self.side, self.side) if self.side else None # As the cost of an explainer takes it
 
 # %% ../../nbs/sweeps/plan.ipynb #3f6eb838
 @dataclass

@@ -184,7 +184,7 @@ def _ranked(p, s, network, r, explainer, times, units):
     features = n_features((3, network.side, network.side), p.unit)
     ranks = times*n*features*rank_type(features)(0).itemsize
     return Work(r.id, 'ranks', network, f.args[0], f.keywords, extra=(p.unit, p.reduce), images=times*n,
-                passes=times*n*(1 + explanation_cost(f, (network.side,)*2)), units=units, lines=units/n, arrays=dict(ranks=ranks))
+                passes=times*n*(1 + explanation_cost(f, network.size)), units=units, lines=units/n, arrays=dict(ranks=ranks))
 
 # %% ../../nbs/sweeps/roar.ipynb #5f6de326
 class _Sized:

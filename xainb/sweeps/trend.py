@@ -178,8 +178,7 @@ def _work_of(s, network, r, repeat, explainer=None):
     "The work of one run: of the two trainings, or of an explainer on their networks"
     if explainer is None: return _training_work(s, network, r)
     f, n, classified = s.explainers[explainer], *(sum(count(s, t) for t in s.tests) for count in (_explained, _classified))
-    size = (network.side,)*2 if network.side else None
-    explained = Work(r.id, 'explanations', network, f.args[0], f.keywords, images=n, passes=n*explanation_cost(f, size),
+    explained = Work(r.id, 'explanations', network, f.args[0], f.keywords, images=n, passes=n*explanation_cost(f, network.size),
                      units=len(r.units), lines=3)
     return [Work(r.id, 'accuracy', network, 'test images', images=classified, passes=classified, lines=1), explained]
 
