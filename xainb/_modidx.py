@@ -5009,6 +5009,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                            'xainb.viz._rank_ticks': ('viz.html#_rank_ticks', 'xainb/viz.py'),
                            'xainb.viz._sides': ('viz.html#_sides', 'xainb/viz.py'),
                            'xainb.viz._table_cell': ('viz.html#_table_cell', 'xainb/viz.py'),
+                           'xainb.viz._without_minus_zero': ('viz.html#_without_minus_zero', 'xainb/viz.py'),
                            'xainb.viz.as_picture': ('viz.html#as_picture', 'xainb/viz.py'),
                            'xainb.viz.best_in_row': ('viz.html#best_in_row', 'xainb/viz.py'),
                            'xainb.viz.canvas': ('viz.html#canvas', 'xainb/viz.py'),

@@ -521,12 +521,14 @@ def _table_cell(text, is_verdict):
     return f'<td style="{style}">{html.escape(text)}</td>'
 
 # %% ../nbs/viz.ipynb #71a01018
+def _without_minus_zero(v): return str(v + 0. if isinstance(v, float) else v)
+
 def verdict_html(table,            # DataFrame of texts
                  column='verdict', # The column to color, by the first word of each entry
                 ) -> str:
     "A table with colored verdicts: green for yes, red for no, yellow for in between, gray for not applicable"
     head = ''.join(f'<th>{html.escape(str(c))}</th>' for c in table.columns)
-    def row_html(row): return ''.join(_table_cell(str(v), c == column) for c, v in zip(table.columns, row))
+    def row_html(row): return ''.join(_table_cell(_without_minus_zero(v), c == column) for c, v in zip(table.columns, row))
     body = ''.join(f'<tr>{row_html(row)}</tr>' for row in table.itertuples(index=False))
     return f'<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
