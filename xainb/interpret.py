@@ -537,9 +537,10 @@ def _advice(self:Audit):
 # %% ../nbs/interpret.ipynb #ed06de96
 @patch
 def leader(self:Audit) -> str: # None if each explainer is significantly worse than another one or than a control
-    "The explainer (controls excluded) with the most wins among those that nothing significantly beats."
-    best = self.best()
-    return next((n for n in self.ranking.explainer if n in best), None)
+    """The explainer (controls excluded) with the most wins among those that nothing significantly beats.
+    One that was stopped early, because it costs more and would hardly win, does not lead those with more images"""
+    best, images = self.best(), self.ranking.set_index('explainer').images
+    return next((n for n in self.ranking.explainer if n in best and images[n] == images[best].max()), None)
 
 @patch
 def _still_open(self:Audit):
