@@ -4,7 +4,7 @@
 
 One row for each network, image and number; what the numbers are is said on the page. Networks that `out` has already stay as they are. Seed 0 is the pair of the package. The pairs of other seeds are
 trained by the recipe of the demo zoo where `pairs` has no weights of them, about five minutes for each pair; `--train 1` does nothing else. `cifar` has the two CIFAR-10 networks with their images as
-`/cifar10` files, `imagenet` two ImageNet networks and photographs with boxes as `/imagenet` files; smoothed networks, which are slow, see a part of the images.
+`/cifar10` files (the pairs of the CIFAR-10 zoo explain the same images), `imagenet` two ImageNet networks and photographs with boxes as `/imagenet` files; smoothed networks, which are slow, see a part of the images.
 """
 import tempfile, warnings
 from fnmatch import fnmatch
@@ -27,7 +27,7 @@ from xainb.explainers.rules import deep_lift
 from xainb.metrics.localization import boundary_scores
 from xainb.models.nets import demo_nets
 from xainb.models.training import demo_name, pgd, robust_radius, train_demo
-from xainb.models.zoo import build_model, load_weights, normalized
+from xainb.models.zoo import build_model, cifar10_records, load_weights, normalized
 from xainb.store import Store
 
 radius, draws, ways = .25, 8, 20
@@ -107,6 +107,13 @@ def demo_pairs(a):
                 name = f'demo/{demo_name(arch, training)}' + f' seed {seed}'*(seed > 0)
                 yield dict(model=name, arch=arch, training=training, dataset='DecoyScenes', seed=seed), lambda *w: trained(a.pairs, *w), (arch, training, seed)
 
+def zoo_pairs():
+    "Facts of the CIFAR-10 zoo's families that are trained twice, vanilla and robust"
+    trained = {(r['arch'], r['training']): name for name, r in cifar10_records().items()}
+    for arch in dict.fromkeys(arch for arch, _ in trained):
+        pair = [dict(model=f'cifar10/{trained[arch, t]}', arch=arch, training=t, dataset='CIFAR-10', seed=0) for t in ('vanilla', 'robust') if (arch, t) in trained]
+        if len(pair) == 2: yield from pair
+
 def cases(a):
     "Facts, what makes the network, images, ground truth, labels"
     scenes = DecoyScenes('test', n=a.images, seed=0)
@@ -119,6 +126,7 @@ def cases(a):
         facts = [dict(model=f'cifar10/{name}', arch='resnet20', training=training, dataset='CIFAR-10', seed=0) for training, name in dict(vanilla='resnet20_vanilla', robust='resnet20_linf_adv').items()]
         for f in facts: yield f, lambda f=f: cifar_net(a.cifar, f['model'].split('/')[1]), x, None, y
         yield from smoothed(facts[0], lambda: cifar_net(a.cifar, 'resnet20_vanilla'), x[:max(a.images//8, 1)], (.05, .1, .2), 8)
+        for f in zoo_pairs(): yield f, lambda f=f: build_model(f['model']), x, None, y
     if a.imagenet:
         found = photos(a.photographs, folder=f'{a.imagenet}/imagenet')
         for arch, end in (('squeezenet1_1', ''), ('mobilenet_v2', '?mean=0.5&std=0.5')):
