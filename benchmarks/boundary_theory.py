@@ -1,6 +1,6 @@
 """How far attributions at an image are from those at its nearest boundary, on vanilla and robust networks: the rows of the page results/boundary_and_robustness.
 
-    python benchmarks/boundary_theory.py [--quick] [--archs resnet,alexnet] [--seeds 0,1,2,3] [--pairs FOLDER] [--train 1] [--cifar FOLDER] [--imagenet FOLDER] [--only 'demo*'] [--images 16] [--out nbs/results/boundary_and_robustness]
+    python benchmarks/boundary_theory.py [--quick] [--archs resnet,alexnet] [--seeds 0,1,2] [--pairs FOLDER] [--train 1] [--cifar FOLDER] [--imagenet FOLDER] [--only 'demo*'] [--images 16] [--out nbs/results/boundary_and_robustness]
 
 One row for each network, image and number; what the numbers are is said on the page. Networks that `out` has already stay as they are. Seed 0 is the pair of the package. The pairs of other seeds are
 trained by the recipe of the demo zoo where `pairs` has no weights of them, about five minutes for each pair; `--train 1` does nothing else. `cifar` has the two CIFAR-10 networks with their images as
@@ -133,7 +133,7 @@ def cases(a):
             yield dict(model=f'torchvision/{arch}', arch=arch, training='vanilla', dataset='ImageNet', seed=0), lambda arch=arch, end=end: build_model(f'torchvision/{arch}:{a.imagenet}/imagenet/{arch}.safetensors{end}'), found.x, found.ground_truth, None
 
 def main():
-    a = command(__doc__, 'four images', archs=('resnet,alexnet', 'families of the demo zoo'), seeds=('0,1,2,3', 'of the trainings'), pairs=('pairs', 'a folder with the weights of other seeds than 0'),
+    a = command(__doc__, 'four images', archs=('resnet,alexnet', 'families of the demo zoo'), seeds=('0,1,2', 'of the trainings'), pairs=('pairs', 'a folder with the weights of other seeds than 0'),
                 train=(0, '1 to train the missing pairs and stop'), cifar=('', 'a folder with the CIFAR-10 pair'), imagenet=('', 'a folder with ImageNet networks and photographs'),
                 only=('*', 'networks, with wildcards'), images=(128, 'how many scenes and CIFAR-10 images'), photographs=(16, 'how many'))
     if a.quick: a.images, a.photographs = 4, 2
