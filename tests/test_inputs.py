@@ -1,10 +1,10 @@
 "Attacks on the door: each input that was never meant to work, and the one sentence that it gets."
-import os, socket, threading
+import gc, inspect, os, socket, threading
 import pytest, torch
 from PIL import Image
 from torch import nn
 import xainb.all
-from xainb.core import BadInput, explainer_registry
+from xainb.core import BadInput, NotApplicable, explainer_registry
 from xainb.data.images import image_folder, photos, read_text
 from xainb.data.scenes import PlainScenes
 from xainb.explainers.explain import images_for, load_explanation
@@ -110,6 +110,35 @@ class Small(nn.Module):
 def test_explainers_need_memory_for_two_images_only(name):
     few = dict(expected_gradients=dict(n_samples=25), integrated_gradients=dict(n_steps=25), rise=dict(n_masks=25), lime=dict(n_samples=25), smoothgrad=dict(n_samples=25), occlusion=dict(window=4, stride=4))
     assert explainer_registry[name](Small(), torch.rand(3, 3, 8, 8), [0, 1, 2], **few.get(name, {})).shape[0] == 3
+
+few_samples = dict(n_samples=4, n_steps=4, n_masks=4)
+def few_of(f): return {k: v for k, v in few_samples.items() if k in inspect.signature(f).parameters}
+
+def applied(name, x):
+    "A function that calls an explainer on a CNN, or on a transformer if it needs one"
+    f = explainer_registry[name]
+    for net in map(build_model, ('demo/resnet', 'demo-vit/vit')):
+        def call(): return f(net, x, torch.zeros(len(x), dtype=torch.long), **few_of(f))
+        try: call()
+        except NotApplicable: continue
+        return call
+    pytest.fail(f'{name} is applicable to neither')
+
+@pytest.mark.parametrize('name', sorted(explainer_registry))
+def test_explainers_leave_no_tensors_to_the_garbage_collector(name):
+    call = applied(name, torch.rand(2, 3, 32, 32))
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        call()
+        gc.collect()
+        left = [o.shape for o in gc.garbage if isinstance(o, torch.Tensor)]
+    finally:
+        gc.set_debug(0)
+        gc.enable()
+        gc.garbage.clear()
+    assert not left
 
 def listener(answer):
     "The port of a service that accepts every connection and sends an answer"

@@ -3026,6 +3026,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                  'xainb/models/operations.py'),
                                          'xainb.models.operations.Call.inputs': ( 'models/operations.html#call.inputs',
                                                                                   'xainb/models/operations.py'),
+                                         'xainb.models.operations.Call.keep': ( 'models/operations.html#call.keep',
+                                                                                'xainb/models/operations.py'),
                                          'xainb.models.operations.Rules': ('models/operations.html#rules', 'xainb/models/operations.py'),
                                          'xainb.models.operations.Rules.__init__': ( 'models/operations.html#rules.__init__',
                                                                                      'xainb/models/operations.py'),

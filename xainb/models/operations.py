@@ -9,7 +9,6 @@ __all__ = ['kinds', 'Call', 'Rules', 'backward_nodes', 'relu_nodes', 'clamps', '
 # %% ../../nbs/models/operations.ipynb #433465ff
 from collections import Counter
 from contextlib import nullcontext
-from functools import partial
 from typing import NamedTuple
 import torch
 from torch import nn, Tensor
@@ -74,6 +73,10 @@ class Call:
     def __call__(self, *args):
         "Call the function, with `args` in place of its own leading arguments"
         return self.f(*args, *self.args[len(args):], **self.kw)
+
+    def keep(self, t):
+        "The value that `t` has now, for the backward pass; only for calls that are given to a rule"
+        return self.rules.keep(self, t)
 
     def elementwise(self, z):
         "Apply a ReLU or another activation to `z`, not in place"
@@ -145,7 +148,7 @@ class Rules(TorchFunctionMode):
         return out
 
     def apply(self, rule, call):
-        call.keep, call.position, call.rules = partial(self.keep, call), self.n_ruled, self
+        call.position, call.rules = self.n_ruled, self # Nothing that refers back to `call`: it would keep the feature maps alive
         self.n_ruled += 1
         return rule(call)
 
