@@ -2,7 +2,7 @@
 import json
 from pathlib import Path
 import numpy as np, pandas as pd, pyarrow.parquet as pq, pytest
-from xainb.core import BadInput, NotApplicable
+from xainb.core import BadInput, NotApplicable, explainer_registry
 from xainb.explorer.results import SweepResults
 from xainb.explorer.sweep import SweepExplorer
 
@@ -62,6 +62,15 @@ def test_where_a_map_comes_from_is_said(explorer):
     explorer.choose('demo/resnet', 'gradient', 'insertion', other)
     assert explorer.wait(120) and 'explained again' in explorer.pictures.value and explorer.error == ''
     assert explorer.pictures.value.count('<img') == 2 and 'alt="saliency map of gradient' in explorer.pictures.value
+
+class Job:
+    "A job that keeps nothing"
+    def once(self, key, f): return f()
+
+def test_the_passes_of_a_map_are_those_of_its_size(explorer):
+    explorer.results.profile['explainers']['occlusion'] = {}
+    image, cost = explorer.results.plan['ids'][3], explainer_registry['occlusion'].cost
+    assert explorer._images_to_pass(Job(), 'occlusion', image) == cost(size=(32, 32)) != cost()
 
 def test_another_network_is_not_passed_off_as_that_of_the_sweep(explorer):
     run = next(r for r in explorer.results.plan['runs'] if r['name'] == 'demo/resnet')

@@ -7,6 +7,7 @@ __all__ = ['shades_of', 'ScoreTable', 'RankedImages', 'SweepExplorer', 'cost_fig
 
 # %% ../../nbs/explorer/sweep.ipynb #e5s00004
 import html
+from functools import partial
 import ipywidgets as W, numpy as np, pandas as pd, traitlets
 from fastcore.basics import patch
 from matplotlib.ticker import NullLocator
@@ -373,8 +374,9 @@ _again = 'explained again, with the same network, image and parameters'
 def _map(self:SweepExplorer, job, model, explainer, image): # Map or None, and where it comes from or why there is none
     kept = self.results.kept_map(model, explainer, image)
     if kept is not None: return kept, 'kept by the sweep'
+    n = self._images_to_pass(job, explainer, image)
     def explain():
-        job.step(f'explaining {image} with {explainer}', self._images_to_pass(explainer))
+        job.step(f'explaining {image} with {explainer}', n)
         with job.cancellable(self.results.original_of(model).net):
             return self.results.map_again(model, explainer, image)
     try: return job.once(['map', model, explainer, image], explain), _again
@@ -382,8 +384,10 @@ def _map(self:SweepExplorer, job, model, explainer, image): # Map or None, and w
 
 # %% ../../nbs/explorer/sweep.ipynb #e5s00068
 @patch
-def _images_to_pass(self:SweepExplorer, explainer):
-    return int(explainer_registry[explainer].cost(**self.results.profile['explainers'][explainer]))
+def _images_to_pass(self:SweepExplorer, job, explainer, image): # Some explainers pass more for a larger image
+    x, _ = self._picture(job, image)
+    explain = partial(explainer_registry[explainer], **self.results.profile['explainers'][explainer])
+    return int(explanation_cost(explain, None if x is None else x.shape[-2:]))
 
 @patch
 def _picture(self:SweepExplorer, job, image): # [C,H,W] or None, and why there is none
