@@ -2,8 +2,8 @@
 
     python benchmarks/add_networks.py sweeps/cifar10-zoo nbs/results/cifar10_zoo
 
-Both must have explained the same images with the same profile. Networks that are kept already stay as they are, and so do single points of curves out. The path of the data, which is
-one of a machine, becomes the name of the data set.
+Both must have explained the same images with the same profile. Networks that are kept already stay as they are, rows of single points of curves are left out, and the plan keeps the
+data's name in place of a path of this machine.
 """
 import argparse
 import pandas as pd
