@@ -25,7 +25,7 @@ def add_networks(sweep, results, order=()):
     place = {name: i for i, name in enumerate(order)}
     runs = sorted(runs, key=lambda r: place.get(r['name'], len(place)))
     wide = new.rows[~new.rows.run.isin(there) & new.rows['at'].isna()]
-    rows = pd.concat([t.astype({c: object for c in t.select_dtypes('category')}) for t in (kept.rows, wide)], ignore_index=True)
+    rows = pd.concat([kept.rows, wide], ignore_index=True)
     status = {s['run']: s for s in new.status} | {s['run']: s for s in kept.status}
     store = Store(results).pack(results, rows)
     store.save_json('plan', kept.plan | dict(runs=runs, profile=kept.profile | dict(models=[r['name'] for r in runs])))
