@@ -62,6 +62,9 @@ class Leaderboard:
         scores = unit_scores(c)
         ranks = rank_table(scores, unit=c.unit, better=c.better).rename(columns=dict(mean='rank', low='rank_low', high='rank_high'))
         both = interval_table(scores, 'explainer').merge(ranks[['explainer', 'rank', 'rank_low', 'rank_high', 'first']], on='explainer')
+        if c.metric == 'cost': # Passes that are the same for each image are counted, not estimated
+            is_fixed = both.explainer.map(scores.groupby('explainer').value.nunique() == 1)
+            both.loc[is_fixed, 'low'] = both.loc[is_fixed, 'high'] = both['mean']
         return both.sort_values('rank', kind='stable').assign(criterion=c.name, unit=c.unit, source=c.source)
 
 # %% ../../nbs/reports/leaderboard.ipynb #119f08be
@@ -86,7 +89,8 @@ def board_text(board:Leaderboard, explainers='*', criteria='*') -> pd.DataFrame:
     "A table with `score [low, high] (rank)` in each cell, best by the first criterion on top"
     t = filtered(board, explainers, criteria)
     def place(r): return f'{r.rank_low:.0f}' if r.rank_low == r.rank_high else f'{r.rank_low:.0f}–{r.rank_high:.0f}'
-    def cell(r): return f'{r.mean:.2f} [{r.low:.2f}, {r.high:.2f}] ({place(r)})'
+    def score(r): return f'{r.mean:g}' if r.low == r.high else f'{r.mean:.2f} [{r.low:.2f}, {r.high:.2f}]'
+    def cell(r): return f'{score(r)} ({place(r)})'
     text = pd.Series([cell(r) for r in t.itertuples(index=False)], index=pd.MultiIndex.from_frame(t[['explainer', 'criterion']]))
     wide = text.unstack('criterion').reindex(columns=list(dict.fromkeys(t.criterion)))
     return wide.reindex(list(dict.fromkeys(t.explainer))).fillna('')
