@@ -86,10 +86,13 @@ def filtered(board:Leaderboard,
     return t[t.explainer.isin(names) & t.criterion.isin(_chosen(list(board.criteria), criteria))]
 
 def board_text(board:Leaderboard, explainers='*', criteria='*') -> pd.DataFrame: # Explainers × criteria
-    "A table with `score [low, high] (rank)` in each cell, best by the first criterion on top"
+    "A table with `score [low, high] (rank)` in each cell, best by the first criterion on top; passes that never vary have no interval"
     t = filtered(board, explainers, criteria)
     def place(r): return f'{r.rank_low:.0f}' if r.rank_low == r.rank_high else f'{r.rank_low:.0f}–{r.rank_high:.0f}'
-    def score(r): return f'{r.mean:g}' if r.low == r.high else f'{r.mean:.2f} [{r.low:.2f}, {r.high:.2f}]'
+    passes = [c.name for c in board.criteria.values() if c.metric == 'cost']
+    def score(r):
+        if r.criterion in passes and r.low == r.high: return f'{r.mean:g}'
+        return f'{r.mean:.2f} [{r.low:.2f}, {r.high:.2f}]'
     def cell(r): return f'{score(r)} ({place(r)})'
     text = pd.Series([cell(r) for r in t.itertuples(index=False)], index=pd.MultiIndex.from_frame(t[['explainer', 'criterion']]))
     wide = text.unstack('criterion').reindex(columns=list(dict.fromkeys(t.criterion)))
