@@ -373,7 +373,7 @@ def attention_x_gradient(model,     # Model or Learner, a transformer whose toke
 def gradient_rollout(model,     # Model or Learner, a transformer whose tokens all attend to each other
                      x:Tensor,  # Images [N,C,H,W] in [0,1]
                      target,    # Class of each image, [N]; the predicted classes if not given
-                    ) -> Tensor: # [N,1,H,W], from 0 to 1
+                    ) -> Tensor: # [N,1,H,W], not negative; at most 1, unless the last layer has a single query
     "Rollout of the positive part of attention times gradient, with normalized rows"
     found = _with_gradients(*attention_and_gradients(model, x, target))
     return found.map(_rolled(found), x)

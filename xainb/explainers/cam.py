@@ -306,7 +306,7 @@ class FeatureMap:
     layout:Layout # How the network holds it
     index:int     # Rank of its tensor in the record of the pass
     layer:str|None=None # The layer that was asked for
-    bypass:Tensor|None=None # [N] fraction of the image gradient's norm that bypasses the map, if measured
+    bypass:Tensor|None=None # [N] norm of the gradient that bypasses the map, relative to the whole one (can exceed 1), if measured
 
     def __repr__(self):
         K, h, w = self.A.shape[1:]

@@ -174,7 +174,7 @@ def __repr__(self:Comparison):
 def _repr_html_(self:Comparison):
     flips = self.flips()
     flip_table = flips.to_html(index=False) if len(flips) else ''
-    return f"<p>{html.escape(repr(self))}</p>{self.ranks.astype(int).to_html()}{flip_table}"
+    return f"<p>{html.escape(repr(self))}</p>{self.ranks.to_html(float_format='{:g}'.format)}{flip_table}"
 
 # %% ../../nbs/metrics/conventions.ipynb #a6064201
 def _separated(name, rows, better, alpha):
