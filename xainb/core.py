@@ -610,11 +610,17 @@ def count_passes(model):
         finally: handle.remove()
 
 # %% ../nbs/core.ipynb #c0a11002
+def _finish_work(model): # A GPU works on while Python goes on
+    if (device := device_of(as_model(model))).type == 'cuda': torch.cuda.synchronize(device)
+
 @contextmanager
 def count_cost(model, n_images:int):
     "Counts the passes and the seconds inside the block; afterwards the yielded dictionary holds both for one image"
-    cost, start = {}, time.perf_counter()
+    cost = {}
+    _finish_work(model)
+    start = time.perf_counter()
     with count_passes(model) as passes: yield cost
+    _finish_work(model)
     seconds = time.perf_counter() - start
     cost.update(forward=passes.forward/n_images, backward=passes.backward/n_images, seconds=seconds/n_images)
 
@@ -724,7 +730,7 @@ def _without_index(values):
     return values.to_numpy(copy=True) if isinstance(values, (pd.Series, pd.DataFrame, pd.Index)) else values
 
 def _are_class_numbers(t, n):
-    is_integer = not t.is_floating_point() and t.dtype not in (torch.bool, torch.complex64)
+    is_integer = not (t.is_floating_point() or t.is_complex() or t.dtype == torch.bool)
     return is_integer and t.shape in ((), (n,))
 
 # %% ../nbs/core.ipynb #c0e01033
@@ -1175,7 +1181,7 @@ def _check_mask(mask, x):
     if mask is None: return None
     (n, _, h, w), mask = x.shape, _as_tensor(mask, 'masks', x)
     if mask.shape != (n, h, w):
-        raise BadInput(f"masks of {n} images of {h} x {w} pixels are [{n},{h},{w}], not {list(mask.shape)}")
+        raise BadInput(f"masks of {n} images of {w} x {h} pixels are [{n},{h},{w}], not {list(mask.shape)}")
     if mask.dtype == torch.bool: return mask
     wrong = mask[(mask != 0) & (mask != 1)]
     if len(wrong):
@@ -1188,7 +1194,7 @@ def _check_tiles(tiles, x):
     if tiles is None: return None
     (n, _, h, w), tiles = x.shape, _as_tensor(tiles, 'tiles', x)
     if tiles.shape != (n, h, w):
-        raise BadInput(f"tiles of {n} images of {h} x {w} pixels are [{n},{h},{w}], not {list(tiles.shape)}")
+        raise BadInput(f"tiles of {n} images of {w} x {h} pixels are [{n},{h},{w}], not {list(tiles.shape)}")
     if tiles.is_floating_point() or tiles.dtype == torch.bool or tiles.min() < 0:
         raise BadInput(f"tiles are whole numbers from 0, not {tiles.dtype} from {tiles.min().item():g}")
     return tiles.long()

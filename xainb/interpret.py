@@ -24,7 +24,7 @@ from tqdm.auto import tqdm
 from .core import *
 from .models.inference import with_paying_graph
 from .models.zoo import Correct, correct, normalized
-from .stats import SequentialComparison, Discrimination, discrimination, first_check, interval, interval_table, min_images
+from .stats import SequentialComparison, Discrimination, discrimination, first_check, interval, interval_table, min_images, paired_difference
 from .stats import not_discriminating
 from .html_page import folded, page_html, paragraph, scrolling
 from .store import write_whole
@@ -478,6 +478,8 @@ def trusted(self:Audit) -> list: # Names; empty for a model that guesses and for
 def discriminates(self:Audit) -> Discrimination:
     "Whether the score that ranks tells explainers from controls, and explainers from each other, on these images"
     own = self.rows[(self.rows.metric == self.metric) & self.rows['at'].isna()]
+    common = own.groupby('image').explainer.nunique() == own.explainer.nunique()
+    if common.sum() >= min_images: own = own[own.image.map(common)] # Means over the same images
     return discrimination(own, self.controls, metric_registry[self.metric].better)
 
 @patch
@@ -506,8 +508,9 @@ def differences(self:Audit) -> pd.DataFrame: # explainer, mean, low, high, n
     level = 1 - c.alpha/max(1, len(c.names)*(len(c.names) - 1)//2)
     def difference(name):
         common = [i for i in c.scores[name] if i in c.scores[leader]]
-        d = [c.sign*(c.scores[name][i] - c.scores[leader][i]) for i in common]
-        return interval(d, level)._asdict() if name != leader else dict(mean=0., low=0., high=0., n=len(common))
+        if name == leader: return dict(mean=0., low=0., high=0., n=len(common))
+        d = paired_difference(*([c.sign*c.scores[e][i] for i in common] for e in (name, leader)), level)
+        return dict(mean=d.mean, low=d.low, high=d.high, n=d.n)
     return pd.DataFrame([dict(explainer=n, **difference(n)) for n in self.ranking.explainer])
 
 @patch
@@ -705,7 +708,7 @@ def to_html(self:Audit,
     return path
 
 # %% ../nbs/interpret.ipynb #42b0eb64
-_coarse, _unstable = 3, .5 # Locations at a side, and rank correlation of two seeds, below which we warn; both are our choice
+_coarse, _unstable = 3, .5 # Locations at a side up to which, and rank correlation of two seeds below which, we warn; both are our choice
 
 @patch
 def _coarse_maps(self:AttributionInterpretation, names):

@@ -297,7 +297,7 @@ def _largest_difference(a, b, d):
 def paired_difference(a, b,  # [N] scores of two methods on the same images; an image with a NaN in either is left out
                       level=.95, resamples=2000, seed=0, method='hall', # As in `interval`
                       scale=None, # How far a rare difference may lie from the others; None: 1 for hits and misses, else the largest
-                     ) -> Difference: # Significant if the interval excludes 0, which takes eight images or more
+                     ) -> Difference: # Significant if the interval excludes 0 and n is at least eight
     "The mean difference of two methods with its paired interval, which contains 0 if the signs alone could be chance."
     d = _paired_differences(a, b)
     if len(d) < 2: return Difference(float(d.mean()) if len(d) else np.nan, np.nan, np.nan, np.nan, len(d))

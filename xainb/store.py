@@ -226,7 +226,7 @@ def _write_there(path, write):
         _upload(part, path)
 
 # %% ../nbs/store.ipynb #d1db553b
-def _this_machine(): return slug(platform.node(), 20).replace('.', '_')
+def _this_machine(): return f"{slug(platform.node(), 11).replace('.', '_')}_{digest(platform.node())}" # All of a long name counts
 
 def hidden_name(name:str) -> str:
     "A name for a file or a folder that is not complete yet, which says who is writing it"
@@ -267,6 +267,7 @@ def _put_and_move(fs, file, to, part):
         fs.put_file(file, part)
         try: fs.mv(part, to)
         except Exception:
+            if not fs.exists(to): raise
             fs.rm_file(to)
             fs.mv(part, to)
     finally:
@@ -457,7 +458,9 @@ def read(self:Store,
         ) -> pd.DataFrame: # Text columns are categories
     "The rows of the units that are done"
     packed_file = self.folder/'rows.parquet'
-    if (packed := _content(packed_file)) is not None: return _table(packed_file, packed).to_pandas()
+    if (packed := _content(packed_file)) is not None:
+        rows = _table(packed_file, packed).to_pandas()
+        return rows if runs is None else rows[rows.run.isin([*runs])].reset_index(drop=True)
     files = self._unit_files(runs)
     if not files: return schema.empty_table().to_pandas()
     tables = map(_table, files, _contents(files))
@@ -558,8 +561,8 @@ def drop_damaged(self:Store,
                  arrays:dict={}, # Name of arrays -> id of the run and name of the unit that keeps them
                 ) -> list:      # Paths of the damaged files
     "Remove files that cannot be read, and files that were never completed"
-    damaged, broken = [*self._damaged_units(runs)], self._damaged_arrays()
-    makers = [self._unit_path(*arrays[a]) for a in broken if a in arrays]
+    damaged, broken = [*self._damaged_units(runs)], [a for a in self._damaged_arrays() if a in arrays]
+    makers = [self._unit_path(*arrays[a]) for a in broken]
     damaged += [self._inside(f'maps/{a}.npz') for a in broken]
     for path in {*damaged, *makers}: path.unlink(missing_ok=True)
     self.drop_abandoned()

@@ -184,7 +184,8 @@ def show_maps(x,             # Images [N,C,H,W] in [0,1]
             ax.spines[:].set_visible(False)
             if ground_truth is not None and ax.images: draw_ground_truth(ax, ground_truth[i])
     longest = max(map(len, maps), default=0)
-    _column_titles(axes[0], ['image', *maps], slanted=longest > 9*size)
+    height = _column_titles(axes[0], ['image', *maps], slanted=longest > 9*size)
+    fig.set_figheight(fig.get_figheight() + height)
     return fig
 
 # %% ../nbs/viz.ipynb #71a00005
@@ -196,9 +197,13 @@ def _map_or_missing(ax, m, i, gray):
 
 # %% ../nbs/viz.ipynb #71a01006
 def _column_titles(axes, names, slanted):
-    "The name of each column, slanted where names are longer than columns are wide"
+    "Name each column, slanted where names are longer than columns are wide, and return the height of the names in inches"
     kw = dict(rotation=35, ha='left', va='bottom', rotation_mode='anchor') if slanted else {}
     for ax, name in zip(axes, names): ax.set_title(name, loc='left' if slanted else 'center', **kw)
+    lines = [line for name in names for line in name.split('\n')]
+    n_lines = 1 + max(name.count('\n') for name in names)
+    letter, line = .07, .15 # Inches
+    return line*n_lines + (.57*letter*max(map(len, lines)) if slanted else 0) # sin 35° = .57
 
 # %% ../nbs/viz.ipynb #718b2a71
 _dashes = ['-', (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5))]

@@ -132,7 +132,7 @@ def _gap(case, a, difference):
 
 # %% ../../nbs/checks/certificates.ipynb #7969edef
 def _missing(a, difference):
-    "Largest relative gap between sums of attributions and `difference` [N]; NaN where the score does not change"
+    "Largest relative gap between sums of attributions and `difference` [N]; infinite or NaN if a score does not change"
     total, difference = a.double().flatten(1).sum(1), difference.double()
     return ((total - difference).abs()/difference.abs()).max().item()
 
@@ -235,7 +235,7 @@ def _attention(case, name):
     return _exact_if(off <= tolerance and sums <= tolerance), sentence, off
 
 # %% ../../nbs/checks/certificates.ipynb #0f6d977d
-@measures('guided_backprop', 'deconvnet', 'guided_gradcam')
+@measures('guided_backprop', 'deconvnet')
 def _reach(case, name):
     case.map(name) # Raises if the explainer is not applicable
     in_graph, in_modules = case.once('relus', lambda: (_relus_in_graph(case), relu_modules(case.model, case.x)))
@@ -289,6 +289,12 @@ def _feature_map(case, name):
     key = 'feature map', layer_name(case.model, layer), str(grid)
     return case.once(key, lambda: _judge_map(case, layer, grid))
 
+@measures('guided_gradcam')
+def _guided_map(case, name):
+    "The verdicts on both factors, of which the worse one counts"
+    (by_rule, of_rule, n), (by_map, of_map, _) = _reach(case, name), _feature_map(case, name)
+    return by_rule if by_map == 'exact' else by_map, f'{of_rule}; {of_map}', n
+
 def _judge_map(case, layer, grid):
     with frozen(case.model):
         m = find_feature_map(case.model, case.x, case.target, layer, measure=True, grid=grid)
@@ -300,10 +306,13 @@ def _judge_map(case, layer, grid):
 
 # %% ../../nbs/checks/certificates.ipynb #6bb18d2c
 @measures('squared')
-def _squared(case, name): return _measurement(base := case.asked(name, 'base'))(case, base)
+def _squared(case, name):
+    case.map(name) # Raises if the explainer is not applicable
+    return _measurement(base := case.asked(name, 'base'))(case, base)
 
 @measures('gradient', 'gradient_magnitude', 'input_x_gradient')
 def _slope(case, name):
+    case.map(name) # Raises if the explainer is not applicable
     off = case.once('slope', lambda: _off_slope(case))
     return _exact_if(off <= tolerance), f'along a random direction the slope by differences is {_as_fraction(off)} off', off
 

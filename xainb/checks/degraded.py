@@ -76,7 +76,7 @@ def _outcome(row, alpha):
 class NoiseTest:
     "How a metric changes when a growing fraction of each attribution is noise"
     metric:str
-    table:pd.DataFrame # One row per fraction: change (positive is worse), low, high, worse, n, p_holm, outcome
+    table:pd.DataFrame # One row per fraction: change (positive is worse), low, high, worse (share of images), n, p_holm, outcome
 
     @property
     def smallest(self) -> float|None:

@@ -74,10 +74,11 @@ def _placement(u):
 # %% ../../nbs/data/scenes.ipynb #6f19d611
 def photo_crop(u, split, size):
     "A random crop of a photograph for each scene [n,3,size,size]"
-    out, half = torch.empty(len(u['photo']), 3, size, size), between(u['zoom'], .8, 2)*size/2
+    out, zoomed = torch.empty(len(u['photo']), 3, size, size), between(u['zoom'], .8, 2)*size/2
     for i, photo in enumerate(regions(split)):
         chosen, (h, w) = (u['photo']*2).long() == i, photo.shape[-2:]
         if not chosen.any(): continue
+        half = zoomed.clamp(max=min(h, w)/2) # A crop does not leave the region of its split
         theta = torch.zeros(int(chosen.sum()), 2, 3)
         for axis, (start, length) in enumerate([(u['left'], w), (u['top'], h)]):
             theta[:, axis, axis] = 2*half[chosen]/length
@@ -116,6 +117,9 @@ def _rendition(*a): return rendition(_plain(*a))
 styles = dict(plain=_plain, background=_background, sketch=_sketch, rendition=_rendition)
 
 # %% ../../nbs/data/scenes.ipynb #7a58dffe
+def _is_cramped(split, size): # Before version 0.2 such crops were larger than their region, with black at the border
+    return any(2*size > min(photo.shape[-2:]) for photo in regions(split))
+
 class DrawnScenes(Images):
     "Scenes that a seed determines; scene i of a seed is the same however many are drawn"
     drawing = 'scenes', _drawing # Name and version of the drawing, for the fingerprint
@@ -127,6 +131,7 @@ class DrawnScenes(Images):
         "The numbers that decide what the scenes look like"
         if self.rewritten(): return super().fingerprint()
         name, version = self.drawing
+        version += _is_cramped(self.made_from['split'], self.made_from['size'])
         return {name: version} | {k: v for k, v in self.made_from.items() if k != 'n'}
 
 def check_scenes(cls, **given):

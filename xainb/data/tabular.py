@@ -112,7 +112,7 @@ def split_features(x, y, names, classes,  # What a reader returns
     return [Features(scaled(x[i]), y[i], names, classes, [f'row-{k}' for k in i.tolist()]) for i in subsets]
 
 # %% ../../nbs/data/tabular.ipynb #df9c7c2a
-file_signs = dict( # Feature -> chance of a flag, or mean of a count, in benign and in malicious files
+file_signs = dict( # Feature -> chance of a flag, or mean of a count where one is 1 or more, in benign and in malicious files
     count_js=(.15, .8), count_action=(.1, .6), obfuscated=(.05, .5), count_embedded=(.2, 1.5),
     count_page=(4., .8), count_font=(3., .6))
 

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['specials', 'grammar', 'review_trigger', 'opcode_motif', 'opcode_trigger', 'opcode_idioms', 'words_of', 'make_vocab',
            'Texts', 'as_texts', 'word_ground_truth', 'read_sentence_pair', 'read_text_csv', 'read_text_folders',
-           'split_texts', 'GeneratedReviews', 'generated_reviews', 'read_texts', 'texts', 'GeneratedOpcodes']
+           'split_texts', 'GeneratedReviews', 'generated_reviews', 'read_texts', 'texts', 'has_motif',
+           'GeneratedOpcodes']
 
 # %% ../../nbs/data/text.ipynb #319b34ed
 import random, re, torch
@@ -249,15 +250,24 @@ _idioms = ('push mov sub', 'mov mov add', 'lea mov call', 'test je', 'mov pop re
 opcode_idioms = [i.split() for i in _idioms]
 
 # %% ../../nbs/data/text.ipynb #fb8c5562
-def _program(draw):
-    "The class of a program, and its opcodes, each with whether it belongs to the motif"
-    y = draw.randrange(2)
+def has_motif(opcodes:list) -> bool:
+    "Whether the motif of malicious programs occurs in a list of opcodes"
+    return any(tuple(opcodes[i:i+5]) == opcode_motif for i in range(len(opcodes)))
+
+def _drawn_program(draw, y):
     parts = [_unmarked(draw.choice(opcode_idioms)) for _ in range(draw.randint(7, 11))]
     wrong = [*opcode_motif]
     while tuple(wrong) == opcode_motif: draw.shuffle(wrong)
     five = [(w, bool(y)) for w in (opcode_motif if y else wrong)]
     parts.insert(draw.randrange(len(parts)), five)
-    return y, [pair for p in parts for pair in p]
+    return [pair for p in parts for pair in p]
+
+def _program(draw):
+    "The class of a program, and its opcodes, each with whether it belongs to the motif"
+    y = draw.randrange(2)
+    program = _drawn_program(draw, y)
+    while not y and has_motif([w for w, _ in program]): program = _drawn_program(draw, y) # Neighbors may complete the motif
+    return y, program
 
 # %% ../../nbs/data/text.ipynb #7ec70019
 def GeneratedOpcodes(split:str='train', # train, valid or test, each with random numbers of its own

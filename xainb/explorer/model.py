@@ -22,7 +22,7 @@ from ..interpret import AttributionInterpretation, affordable_explainers, learne
 from ..metrics.perturbation import filled, fills, perturbation_curves, pixel_order, step_counts
 from ..models.inference import map_agreement
 from ..models.zoo import state_digest
-from ..viz import as_picture
+from ..viz import as_picture, counted
 
 # %% ../../nbs/explorer/model.ipynb #e7m00013
 def margin(a:int, b:int): # Classes; gives a function from outputs to [N] numbers
@@ -92,8 +92,11 @@ def _set(self:ParameterBox, change):
     try:
         for k, v in change['new'].items():
             if k not in self.sliders: continue
-            if hasattr(self.sliders[k], 'max') and v > self.sliders[k].max: self.sliders[k].max = v
-            self.sliders[k].value = v
+            slider = self.sliders[k]
+            if hasattr(slider, 'max'): # Of a logarithmic slider, an exponent
+                end = np.log10(v) if isinstance(slider, W.FloatLogSlider) and v > 0 else v
+                slider.max, slider.min = max(slider.max, end), min(slider.min, end)
+            slider.value = v
     finally: self.busy = False
 
 # %% ../../nbs/explorer/model.ipynb #e7m00029
@@ -447,6 +450,8 @@ def _header(self:ModelExplorer, i):
     return f'{said}, correct' if p == self.y[i] else f'{said}, but it is {self.class_name(int(self.y[i]))}'
 
 # %% ../../nbs/explorer/model.ipynb #e7m00082
+class _Reason(str): "Why an explainer is not applicable"
+
 @patch
 def _map(self:ModelExplorer, job, name, params, i, target, key):
     "The saliency map [H,W] of one image and its cost, or a sentence about why there is none"
@@ -456,7 +461,7 @@ def _map(self:ModelExplorer, job, name, params, i, target, key):
         try:
             with job.cancellable(self.model), count_cost(self.model, 1) as cost:
                 a = f(self.model, image, target, **params)
-        except NotApplicable as e: return sentence_of(e)
+        except NotApplicable as e: return _Reason(sentence_of(e))
         m = pixel_map(a, 'sum', image.shape[1])[0].float().cpu()
         return (m, cost) if m.isfinite().all() else not_finite
     try: return job.once(['map', self.weights, name, params, image, key], explain)
@@ -532,7 +537,7 @@ _cheap = 10 # Passes
 def _find_applicable(self:ModelExplorer, job):
     names = [n for n, f in explainer_registry.items() if f.family != 'control' and f.cost() <= _cheap]
     tried = {n: self._map(job, n, {}, 0, int(self.predicted[0]), int(self.predicted[0])) for n in names}
-    self.reasons = {n: found for n, found in tried.items() if isinstance(found, str)}
+    self.reasons = {n: found for n, found in tried.items() if isinstance(found, _Reason)}
 
 # %% ../../nbs/explorer/model.ipynb #e7m00096
 @patch
@@ -647,7 +652,8 @@ def _notes_html(self:ModelExplorer):
     notes = f'<p>{html.escape(self.view.note)}</p>' if self.view.note else ''
     if not self.reasons: return notes
     listed = ''.join(f'<li><b>{html.escape(n)}</b>: {html.escape(why)}</li>' for n, why in self.reasons.items())
-    summary = f'<summary>{len(self.reasons)} explainers are not applicable to this model</summary>'
+    are = 'is' if len(self.reasons) == 1 else 'are'
+    summary = f'<summary>{counted(len(self.reasons), "explainer")} {are} not applicable to this model</summary>'
     return f'{notes}<details>{summary}<ul>{listed}</ul></details>'
 
 # %% ../../nbs/explorer/model.ipynb #e7m00115

@@ -74,6 +74,7 @@ class ResumeEpochs(Callback):
     def __init__(self, path, seed:int=0):
         self.path, self.seed = Path(path), seed
         self.state = torch.load(self.path, weights_only=True) if self.path.exists() else dict(epoch=0)
+        self.best = self.state.get('best') # Of `WatchAttack`
     def before_fit(self):
         if not self.state['epoch']: return
         self.model.load_state_dict(self.state['model'])
@@ -87,7 +88,8 @@ class ResumeEpochs(Callback):
     def after_epoch(self):
         if self.epoch >= self.state['epoch']: self.keep(self.epoch + 1) # Epochs that are skipped come here, too
     def keep(self, epoch):
-        self.state = dict(epoch=epoch, model=self.model.state_dict(), opt=self.learn.opt.state_dict(), lines=self.learn.curve.lines)
+        self.state = dict(epoch=epoch, model=self.model.state_dict(), opt=self.learn.opt.state_dict(), lines=self.learn.curve.lines,
+                          best=self.best)
         _replace_file(self.path, lambda path: torch.save(self.state, path))
 
 # %% ../../nbs/models/cifar_zoo.ipynb #9a61948b
@@ -102,7 +104,7 @@ class WatchAttack(Callback):
     order = 62 # After the line of the curve was made and before it is kept
     def __init__(self, images, # Some training images and their classes
                  eps:float=cifar10_radius, n_steps:int=10):
-        self.images, self.eps, self.n_steps, self.best = images, eps, n_steps, (0., None)
+        self.images, self.eps, self.n_steps = images, eps, n_steps
     def after_epoch(self):
         if self.epoch < self.learn.resume_epochs.state['epoch']: return
         x, y = self.images
@@ -110,11 +112,13 @@ class WatchAttack(Callback):
         with seeded(self.epoch):
             found = accuracy_of(self.model, pgd(self.model, x, y, self.eps, self.n_steps, norm='linf'), y)
         self.learn.curve.lines[-1]['under_attack'] = found
-        best, state = self.best
-        if found >= best: self.best = found, copy.deepcopy(self.model.state_dict())
+        lines, kept = self.learn.curve.lines, self.learn.resume_epochs
+        best, state, n_lines = kept.best or (0., None, 0)
+        if found >= best: kept.best = found, copy.deepcopy(self.model.state_dict()), len(lines)
         if state and found < best/2:
             self.model.load_state_dict(state)
-            self.learn.resume_epochs.keep(self.learn.n_epoch) # There is nothing left to train
+            del lines[n_lines:] # The weights are those of the best epoch
+            kept.keep(self.learn.n_epoch) # There is nothing left to train
             raise CancelFitException
 
 # %% ../../nbs/models/cifar_zoo.ipynb #72c05bcc

@@ -206,7 +206,8 @@ def tuned_inference(model,                   # Model or Learner
     net = in_settings(model, best.channels_last, best.dtype)
     net.best_batch_size = {tuple(x.shape[1:]): best.batch_size}
     if passes is None: return net
-    return with_paying_graph(net, x, passes, best.seconds, max(best.batch_size, min(8, max_batch_size)))
+    forward = None if gradients else best.seconds # With gradients the time is of both passes
+    return with_paying_graph(net, x, passes, forward, max(best.batch_size, min(8, max_batch_size)))
 
 # %% ../../nbs/models/inference.ipynb #dd3cdd00
 def largest_batch(model, call) -> int:

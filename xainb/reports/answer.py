@@ -14,6 +14,7 @@ from fastcore.basics import patch
 from ..core import *
 from ..html_page import *
 from ..stats import *
+from ..stats import _crossed_size
 from ..viz import counted, verdict_html
 
 # %% ../../nbs/reports/answer.ipynb #5ed0c595
@@ -21,15 +22,16 @@ from ..viz import counted, verdict_html
 class Answer:
     "Which explainer to use, and what is known about that"
     explainer:str        # The one to use; '' if none can be recommended
-    leader:str           # The best mean among the explainers that no other significantly beats
+    leader:str           # The explainer to use; if there is none, the best mean among those that no other significantly beats
     score:Interval       # Mean of `explainer` or else of `leader`, with its 95 % interval
-    runner_up:str        # The next best mean of the other explainers; '' if there is none
+    runner_up:str        # The best mean of the other explainers; '' if there is none
     ahead:Interval       # How much better the leader is than the runner-up on the same images
     separated:bool       # Is that difference significant, with Holm's correction?
     equals:list          # As good: better than every control, and not certainly worse by more than the margin
     excluded:bool        # Is the leader significantly better than every control?
     open_controls:list   # The controls for which this is not certain
     needed:float = np.inf # Number of images that would decide about these; infinite if the leader is not ahead of one
+    trainings:int = 0    # Number of trainings that it takes, too, if there are not as many
     why:str = ''         # Why none can be recommended: 'images', 'chance', 'controls' or 'beaten'
     means:dict = field(default_factory=dict) # Name -> mean, of explainers and controls
 
@@ -53,14 +55,20 @@ class _Pairs:
 def _is_unbeaten(pairs, name): return not any((other, name) in pairs.won for other in pairs.names)
 def _open_controls(pairs, name): return [c for c in pairs.controls if (name, c) not in pairs.won]
 
-def _needed_images(pairs, name, controls):
-    "With how many images the leader would probably be better than these controls"
+def _needed_size(pairs, name, controls):
+    "With how many images, and trainings if more are needed, the leader would probably be better than these controls"
+    alpha = pairs.alpha/pairs.count
     def needed(control):
         d = np.asarray(pairs.difference(name, control), dtype=float)
-        per_image = np.nanmean(d, axis=1) if d.ndim == 2 else d
-        if not np.nanmean(per_image) > 0: return np.inf
-        return images_to_decide([per_image], alpha=pairs.alpha/pairs.count)
-    return max(map(needed, controls), default=np.inf)
+        d = d.reshape(len(d), -1)
+        if not np.nanmean(d) > 0: return np.inf, 0
+        if d.shape[1] == 1: return images_to_decide([d[:, 0]], alpha=alpha), 0
+        d = d[np.isfinite(d).all(1)]
+        if len(d) < 3: return np.inf, 0
+        images, trainings = _crossed_size(d, 0., alpha, .8)
+        return images, trainings if trainings > d.shape[1] else 0
+    sizes = [needed(c) for c in controls] or [(np.inf, 0)]
+    return max(n for n, _ in sizes), max(m for _, m in sizes)
 
 # %% ../../nbs/reports/answer.ipynb #5e1afe1b
 def answer_from(names,      # Of the explainers
@@ -100,10 +108,10 @@ def _as_answer(pairs, scores, ordered, first, why, margin):
     others, left = [n for n in ordered if n != first], _open_controls(pairs, first)
     second = others[0] if others else ''
     ahead = _difference_interval(pairs, first, second) if second else interval([np.nan])
-    needed = _needed_images(pairs, first, left) if why in ('images', 'controls') else np.inf
+    needed, trainings = _needed_size(pairs, first, left) if why in ('images', 'controls') else (np.inf, 0)
     equals = [n for n in others if pairs.controls and _is_as_good(pairs, n, first, margin)]
     return Answer('' if why else first, first, scores[first], second, ahead, (first, second) in pairs.won, equals,
-                  bool(pairs.controls) and not left, left, needed, why, {n: s.mean for n, s in scores.items()})
+                  bool(pairs.controls) and not left, left, needed, trainings, why, {n: s.mean for n, s in scores.items()})
 
 # %% ../../nbs/reports/answer.ipynb #07ad5fff
 def _by_image(rows, network):
@@ -143,6 +151,7 @@ def _runner_up_text(a, passes):
     score = f"{a.means[a.runner_up]:.3f}{f', {cost}' if cost else ''}"
     gap = f'{abs(a.ahead.mean):.3f} [{a.ahead.low:+.3f}, {a.ahead.high:+.3f}]'
     certain = 'which is significant' if a.separated else 'which is not significant'
+    if a.ahead.mean < 0: return f'{a.runner_up} ({score}) is ahead by {gap}, {certain}, but not certainly better than every control.'
     return f'Runner-up is {a.runner_up} ({score}), behind by {gap}, {certain}.'
 
 # %% ../../nbs/reports/answer.ipynb #18110be2
@@ -164,12 +173,14 @@ def _use_text(a, what, passes, unit, where):
 def decides_text(n:float, # Number of images that would decide; infinite if the difference has the wrong sign
                  have=0,  # Number of images that there are
                  what='images',
+                 trainings=0, # Number of trainings, if more than there are would be needed, too
                 ) -> str:
     "How many images would decide, in words"
     if not np.isfinite(n):
         return f'More {what} will hardly change this, because the leader is not ahead of every control.'
-    if n <= have: return f'The same number of {what} may decide in another sample.'
-    return f"About {f'{n:,.0f}' if n <= 100_000 else 'more than 100,000'} {what} would decide."
+    times = f' × {trainings} trainings' if trainings else ''
+    if n <= have and not times: return f'The same number of {what} may decide in another sample.'
+    return f"About {f'{n:,.0f}' if n <= 100_000 else 'more than 100,000'} {what}{times} would decide."
 
 _reasons = {'images': 'so few {what} decide nothing',
             'beaten': 'every explainer is significantly worse than another one',
@@ -187,7 +198,7 @@ def _none_text(a, what, unit, where):
     but = f', but {open_ones}{more} {know} nothing about the network' if a.open_controls else ''
     start = f'None can be recommended: {reason}. ' if reason else 'None can be recommended. '
     lead = lead[0].upper() + lead[1:] if where else lead
-    return f'{start}{lead}{but}. {decides_text(a.needed, a.score.n, unit)}'
+    return f'{start}{lead}{but}. {decides_text(a.needed, a.score.n, unit, a.trainings)}'
 
 def answer_text(a:Answer, what:str, # Name of the score
                 passes=None,        # Explainer -> passes for one image
@@ -304,7 +315,7 @@ def _score_text(i): return f'{i.mean:.3f} [{i.low:.3f}, {i.high:.3f}]'
 def _line(self:SweepAnswers, model):
     a, passes = self.answer(model), self.passes_of(model)
     use = a.explainer or f'none ({a.leader} leads)'
-    gap = f'{abs(a.ahead.mean):.3f}, {"" if a.separated else "not "}significant' if a.runner_up else ''
+    gap = f'{a.ahead.mean:.3f}, {"" if a.separated else "not "}significant' if a.runner_up else ''
     score = {f'mean {self.titles[self.metric]} [95 % interval]': _score_text(a.score)}
     return {'network': self.name(model), 'use': use, **score,
             'passes': _passes_text(passes.get(a.leader)).split(' ')[0], 'runner-up': a.runner_up, 'ahead by': gap,
@@ -340,7 +351,7 @@ def sentences(self:SweepAnswers) -> list: # Two texts: the answer, and the cavea
     text = answer_text(a, what, self.passes_of(), where=where)
     on_each = [self.answer(m) for m in self.models]
     same = sum(bool(o) and bool(a.explainer) and a.explainer in [o.explainer, *o.equals] for o in on_each)
-    if many and a.explainer: text += f' On {same} of {len(on_each)} networks it is the best or as good as the best.'
+    if many and a.explainer: text += f' On {same} of {len(on_each)} networks it is the best or not certainly worse than the best.'
     return [text, f"Caveats: {'; '.join(self.caveats()) or 'none found'}."]
 
 # %% ../../nbs/reports/answer.ipynb #52a13786

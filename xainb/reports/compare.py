@@ -37,56 +37,67 @@ def report_of(out, # Folder of a sweep, or URL of one
     return _reports[job](out)
 
 # %% ../../nbs/reports/compare.ipynb #9fb02808
-_columns = ['network', 'explainer', 'score', 'unit', 'value']
+_columns = ['network', 'explainer', 'score', 'unit', 'training', 'value']
 
 @patch
-def comparable(self:EvaluationReport) -> pd.DataFrame: # network, explainer, score, unit, value
+def comparable(self:EvaluationReport) -> pd.DataFrame: # network, explainer, score, unit, training (0), value
     "The scores of single images"
     a = self.accuracies()
     accuracy = a[a.kind == 'none'].assign(explainer='', metric='accuracy')
     both = pd.concat([self.scores[['model', 'explainer', 'metric', 'image', 'value']],
                       accuracy[['model', 'explainer', 'metric', 'image', 'value']]])
-    return both.set_axis(['network', 'explainer', 'score', 'unit', 'value'], axis=1)
+    return both.set_axis(['network', 'explainer', 'score', 'unit', 'value'], axis=1).assign(training=0)[_columns]
 
 # %% ../../nbs/reports/compare.ipynb #12caa560
 @patch
-def comparable(self:RoarReport) -> pd.DataFrame: # network, explainer, score, unit, value
+def comparable(self:RoarReport) -> pd.DataFrame: # network, explainer, score, unit, training, value
     "Whether the network of each training is right on each image"
     r = self.rows[self.rows.metric.isin(self.modes + self.plain)].astype(dict(metric=str, explainer=str, image=str))
     score = r.metric + ' at ' + r['at'].map('{:.0%}'.format)
-    return r.assign(network=self.profile['network'], score=score, unit=r.image + '/' + r.seed.astype(str))[_columns]
+    return r.assign(network=self.profile['network'], score=score, unit=r.image, training=r.seed)[_columns]
 
 @patch
-def comparable(self:TrendReport) -> pd.DataFrame: # network, explainer, score, unit, value
+def comparable(self:TrendReport) -> pd.DataFrame: # network, explainer, score, unit, training, value
     "The correlation of each explainer on each image and training"
     def lines(test, seed):
         for e, values in trend_of(self.rows, test, seed).correlations().items():
-            units = [f'{i}/{seed}' for i in range(len(values))]
-            yield pd.DataFrame(dict(network=self.profile['network'], explainer=e, score=test, unit=units, value=values))
+            facts = dict(network=self.profile['network'], explainer=e, score=test, training=seed)
+            yield pd.DataFrame(dict(unit=range(len(values)), value=values)).assign(**facts)[_columns]
     return pd.concat([t for test in self.tests for seed in self.seeds for t in lines(test, seed)])
 
 # %% ../../nbs/reports/compare.ipynb #43887264
+def _paired(a, b): # Both [units, trainings]
+    d = b - a
+    i = crossed_interval(d) if d.shape[1] > 1 else paired_difference(b[:, 0], a[:, 0])
+    p = difference_test(d).p if d.any() and len(d) >= min_images else 1.
+    return dict(low=i.low, high=i.high, n=len(d), how='paired', p=p)
+
 def _unpaired(a, b):
-    "Mean difference of two samples with Welch's interval and p value"
+    "Welch's interval and p value of the mean difference of two samples"
     mean = b.mean() - a.mean()
     if a.std() + b.std() <= 1e-12: # Constant scores: equal up to rounding, or different for certain
-        return mean, np.nan, np.nan, float(abs(mean) < 1e-9 or min(len(a), len(b)) < min_images)
-    if min(len(a), len(b)) < 2: return mean, np.nan, np.nan, np.nan
+        return np.nan, np.nan, float(abs(mean) < 1e-9 or min(len(a), len(b)) < min_images)
+    if min(len(a), len(b)) < 2: return np.nan, np.nan, np.nan
     t = ttest_ind(b, a, equal_var=False)
     ends = t.confidence_interval()
-    return mean, ends.low, ends.high, t.pvalue
+    return ends.low, ends.high, t.pvalue if min(len(a), len(b)) >= min_images else 1.
 
-def changed_by(a, b # Series of values with units as index; NaN are left out
-              ) -> dict: # difference (b minus a), low, high, n, how, p
-    "By how much a score changed, with its 95 % interval"
-    a, b = a.dropna(), b.dropna()
-    both = a.index.intersection(b.index)
-    if len(both) < min(min_images, len(a), len(b)):
-        mean, low, high, p = _unpaired(a.to_numpy(), b.to_numpy())
-        return dict(difference=mean, low=low, high=high, n=min(len(a), len(b)), how='unpaired', p=p)
-    d = (b[both] - a[both]).to_numpy()
-    i, p = interval(d), difference_test(d).p if d.any() else 1.
-    return dict(difference=i.mean, low=i.low, high=i.high, n=len(d), how='paired', p=p)
+def _without_gaps(values):
+    t = values.to_frame(0) if isinstance(values, pd.Series) else values
+    return t.dropna(axis=1, how='all').dropna()
+
+def changed_by(a, b # Values with units as index, a series or a column for each training; units with a NaN are left out
+              ) -> dict: # Means a and b of what is compared, difference (b minus a), low, high, n, how, p
+    "By how much a score changed, with its 95 % interval; without common units, several trainings are not tested"
+    a, b = _without_gaps(a), _without_gaps(b)
+    both, trainings = a.index.intersection(b.index), a.columns.intersection(b.columns)
+    is_paired = len(trainings) and len(both) >= min(min_images, len(a), len(b))
+    if is_paired: a, b = a.loc[both, trainings], b.loc[both, trainings]
+    x, y = a.to_numpy(), b.to_numpy()
+    found = dict(a=x.mean(), b=y.mean(), difference=y.mean() - x.mean())
+    if is_paired: return found | _paired(x, y)
+    low, high, p = _unpaired(x[:, 0], y[:, 0]) if x.shape[1] == y.shape[1] == 1 else [np.nan]*3
+    return found | dict(low=low, high=high, n=min(len(a), len(b)), how='unpaired', p=p)
 
 # %% ../../nbs/reports/compare.ipynb #79fb4510
 class SweepComparison:
@@ -103,16 +114,17 @@ class SweepComparison:
 def scores(self:SweepComparison) -> pd.DataFrame: # One row for each network, explainer and score
     """Every score that both sweeps have, and whether it changed beyond chance.
     Columns are the means a and b, what `changed_by` gives, p_holm (corrected over all rows) and changed"""
-    a, b = ({k: g.set_index('unit').value for k, g in v.groupby(_columns[:3], sort=False)} for v in self.values)
-    both = [k for k in a if k in b and a[k].notna().any() and b[k].notna().any()]
-    lines = [dict(zip(_columns, k)) | dict(a=a[k].mean(), b=b[k].mean()) | changed_by(a[k], b[k]) for k in both]
+    def table(g): return g.groupby(['unit', 'training'], observed=True).value.mean().unstack()
+    a, b = ({k: table(g) for k, g in v.groupby(_columns[:3], sort=False)} for v in self.values)
+    both = [k for k in a if k in b and a[k].notna().any(axis=None) and b[k].notna().any(axis=None)]
+    lines = [dict(zip(_columns, k)) | changed_by(a[k], b[k]) for k in both]
     columns = [*_columns[:3], 'a', 'b', 'difference', 'low', 'high', 'n', 'how', 'p']
     t = pd.DataFrame(lines, columns=columns)
     corrected = holm(t.p) if len(t) else t.p
     return t.assign(p_holm=corrected, changed=np.asarray(corrected) <= .05).drop(columns='p')
 
 # %% ../../nbs/reports/compare.ipynb #422cca4a
-_removals = 'roar', 'recursive', 'mask at' # A good explainer lowers the accuracy of these
+_removals = 'roar', 'recursive' # A good explainer lowers the accuracy of these
 
 def _first(t, value):
     "The explainer with the best mean of each network and score"
@@ -124,7 +136,7 @@ def _first(t, value):
 def leaders(self:SweepComparison) -> pd.DataFrame: # network, score, first in A, first in B
     "Where another explainer has the best mean"
     t = self.scores()
-    t = t[t.explainer != ''].reset_index(drop=True)
+    t = t[(t.explainer != '') & ~t.score.str.startswith('mask at')].reset_index(drop=True) # Masks rank no explainer
     both = pd.DataFrame({'first in A': _first(t, 'a'), 'first in B': _first(t, 'b')})
     return both[both.iloc[:, 0] != both.iloc[:, 1]].reset_index()
 
@@ -163,7 +175,7 @@ def _answers_of(report):
 def _recommended(report):
     "What the answers of a report recommend, or that there is nothing"
     if isinstance(report, EvaluationReport): found = [report.answers().answer()] if report.explainability() else []
-    elif isinstance(report, RoarReport): found = [report.answer(m) for m in report.modes]
+    elif isinstance(report, RoarReport): found = [report.answer(m) for m in report.modes if m != 'mask']
     else: found = [report.answer(t) for t in report.tests]
     return [a.explainer if a else '' for a in found]
 
@@ -176,7 +188,8 @@ def sentences(self:SweepComparison) -> list:
     changed = f'{count} changed significantly (compared: {ways or "none"}).'
     same = _recommended(self.a) == _recommended(self.b)
     answer = 'The answer is the same.' if same else 'The answer changed.'
-    first = f'Another explainer has the best mean in {len(leaders)} of {len(t.groupby(["network", "score"]))} columns.'
+    with_explainers = t[t.explainer != ''].groupby(['network', 'score'])
+    first = f'Another explainer has the best mean in {len(leaders)} of {len(with_explainers)} pairs of network and score.'
     return [answer, changed, first]
 
 # %% ../../nbs/reports/compare.ipynb #75322ff5
@@ -201,8 +214,8 @@ def sections(self:SweepComparison): # Pairs of heading and HTML
 # %% ../../nbs/reports/compare.ipynb #1d136b10
 _about_scores = '''Means in A and B, the difference B minus A with its 95 % interval, the number of images, and how they
     were compared: paired on the same images, or unpaired. p_holm is corrected for all scores.'''
-_about_leaders = '''By the means alone: where the scores of these explainers did not change significantly, they were
-    close before and after.'''
+_about_leaders = '''By the means alone. Where the scores of these explainers did not change significantly, the exchange
+    may be chance.'''
 
 @patch
 def save(self:SweepComparison, path=None): # comparison.html in the folder of B if not given

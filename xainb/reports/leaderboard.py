@@ -355,7 +355,7 @@ def what(self:MergedBoard) -> pd.DataFrame: # One row for each sweep
 @patch
 def sentences(self:MergedBoard) -> list:
     "The size of the board, and everything that was shown apart or left out"
-    size = f"{counted(self.table.explainer.nunique(), 'explainer')} by {len(self.criteria)} criteria"
+    size = f"{counted(self.table.explainer.nunique(), 'explainer')} by {len(self.criteria)} {'criterion' if len(self.criteria) == 1 else 'criteria'}"
     return [f"{size}, from {counted(len(self.sources), 'sweep')}.", *self.notes]
 
 @patch

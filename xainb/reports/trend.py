@@ -110,6 +110,8 @@ def subtitle(self:TrendReport) -> str:
     return ', '.join(counted(n, word) for word, n in sizes.items()) + f" on {self.profile['dataset']}"
 
 # %% ../../nbs/reports/trend.ipynb #cb66a5ea
+_random_top = 'the upper end of random maps'
+
 @patch
 @cached_on_report
 def answer(self:TrendReport, test:str) -> Answer:
@@ -118,8 +120,8 @@ def answer(self:TrendReport, test:str) -> Answer:
     correlations = [t.correlations() for t in trends]
     values = {e: np.stack([c[e] for c in correlations], 1) for e in s.explainer}
     first = next(iter(values.values()))
-    values['random maps'] = np.full(first.shape, s.random_high.max())
-    controls = [*s.explainer[s.family == 'control'], 'random maps']
+    values[_random_top] = np.full(first.shape, s.random_high.max())
+    controls = [*s.explainer[s.family == 'control'], _random_top]
     def score(name):
         v = values[name][np.isfinite(values[name]).all(1)]
         return crossed_interval(v) if v.shape[1] > 1 else interval(v)
@@ -136,9 +138,9 @@ def answer_sentences(self:TrendReport) -> list: # Texts: which explainers follow
     passed = [{a.explainer, *a.equals} - {''} for a in found.values()]
     both = [e for e in dict.fromkeys(self.scores.explainer) if all(e in p for p in passed)]
     over_all = f"In all {len(found)} tests: {', '.join(both)}." if both else 'No explainer can be recommended by all tests.'
-    each = [f'{t}, {trend_tests[t]}: {answer_text(a, "correlation", unit="data")}' for t, a in found.items()]
+    each = [f'{t}, {trend_tests[t]}: {answer_text(a, "correlation", unit="examples")}' for t, a in found.items()]
     doubts = ['one training; another one may give another result']*(len(self.seeds) < 2)
-    doubts += [f'{t}: only {a.score.n} data' for t, a in found.items() if a.score.n < first_check]
+    doubts += [f'{t}: only {a.score.n} examples' for t, a in found.items() if a.score.n < first_check]
     return [over_all]*(len(found) > 1) + each + [f"Caveats: {'; '.join(doubts) or 'none found'}."]
 
 # %% ../../nbs/reports/trend.ipynb #700786e3

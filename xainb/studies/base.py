@@ -12,6 +12,7 @@ from functools import partial
 from tqdm.auto import tqdm
 from ..core import *
 from ..models.recipes import device_for
+from ..explainers.ensembles import by_name
 from ..models.zoo import structure_digest
 from ..store import *
 
@@ -30,10 +31,12 @@ def explainer_facts(explain # Function (model, x, target), or a `functools.parti
     "Everything that the attributions of an explainer depend on"
     spec, function = explainer_spec(explain), explain.func if isinstance(explain, partial) else explain
     registered = explainer_registry.get(spec['explainer'])
-    by_name = isinstance(explain, partial) and explain.args
-    if registered is not None and (by_name or function is registered):
-        return all_params(explainer_registry, spec['explainer'], spec)
-    return spec | dict(code=own_code(explain)) # Also for a function that only shares a registered name
+    is_named = isinstance(explain, partial) and explain.args and not is_own(function) # As by `on_images`
+    if registered is None or not (is_named or function is registered):
+        return spec | dict(code=own_code(explain)) # Also for a function that only shares a registered name
+    by = {} if function in (registered, by_name) else dict(by=function.__name__) # Such as `by_features`
+    own = {k: own_code(v) for k, v in spec.items() if isinstance(v, partial) or callable(v) and is_own(v)}
+    return all_params(explainer_registry, spec['explainer'], spec | own | by)
 
 # %% ../../nbs/studies/base.ipynb #5ba5000e
 class BaseStudy:

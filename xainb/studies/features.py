@@ -21,10 +21,10 @@ def by_features(name:str, model, x, target=None, **params):
     "Explain rows of features by a registered explainer; see `on_features`"
     areas = torch.arange(x.shape[-1])[None]
     units = dict(baseline=[[[0.]]], fill=0., features=areas, window=1, stride=1)
-    own = {k: v for k, v in units.items() if k in explainer_registry[name].params}
-    base = explainer_registry.get(params.get('base'))
-    if 'baseline' in getattr(base, 'params', ()):
-        own['base_params'] = dict(baseline=[[[0.]]]) | params.pop('base_params', {})
+    def units_of(method): return {k: v for k, v in units.items() if k in getattr(method, 'params', ())}
+    own, base = units_of(explainer_registry[name]), params.get('base')
+    of_base = units_of(explainer_registry.get(base) if isinstance(base, str) else base)
+    if of_base: own['base_params'] = of_base | params.pop('base_params', {})
     return explainer_registry[name](model, x, target, **own | params)
 
 # %% ../../nbs/studies/features.ipynb #c5bd2179

@@ -19,6 +19,7 @@ from ..data.scenes import *
 from ..data.shifts import replace_x
 from ..models.zoo import normalized
 from ..models.nets import DemoResNet
+from .base import explainer_facts
 from .backdoors import *
 from ..models.recipes import *
 from .roar import is_right
@@ -286,34 +287,38 @@ def study_shortcut(store,            # `Store` or folder
     "Build a network with a shortcut, score all maps, correct it by each, and run the trend tests; one row for each number."
     for s in steps:
         if s not in study_steps: raise unknown_name('step', s, study_steps)
-    store, run = store if isinstance(store, Store) else Store(store), f'shortcut-{share:g}-{seed}'
+    store = store if isinstance(store, Store) else Store(store)
+    recipes = [vars(as_recipe(r)) for r in (recipe, backdoor)]
+    run = run_name(f'shortcut-{share:g}-{seed}', n, n_test, n_look, n_trend, recipes)
     explainers = quick_explainers() if explainers is None else explainers
+    of = {e: explainer_facts(f) for e, f in explainers.items()}
     images, pool, sets = _shortcut_data(seed, n, n_test, share)
     make = lambda: normalized(DemoResNet(2, w=8), .5, .25)
     path, _ = train_evolving(make, images, None, recipe=recipe, seed=seed)
     net, look = path[-1], sets['biased'][:n_look]
     facts = dict(dataset=f'digit plates, share {share:g}', model='ResNet(2, w=8)', split='test', seed=seed,
-                 versions=versions(), device='cpu', dtype=precision_for(as_recipe(recipe)))
+                 versions=versions(), device=device_for(as_recipe(recipe)).type, dtype=precision_for(as_recipe(recipe)))
     def once(unit, work, **more): store.has(run, unit) or store.write(run, unit, work(), **facts, **more)
     def right(net): return pd.concat([metric_rows(f'accuracy_{k}', is_right(net, v).astype(float)).assign(image=v.ids)
                                       for k, v in sets.items()])
     def corrected(where): return train_randomized(make, images, where, pool, recipe, seed)[0]
-    if 'detect' in steps: _detect(once, right, corrected, net, images, look, explainers)
+    if 'detect' in steps: _detect(once, right, corrected, net, images, look, explainers, of)
     if 'correct' in steps:
-        for e, f in explainers.items(): once(f'corrected-{e}', lambda: right(corrected(found_pixels(net, images.x, f))),
-                                             training='corrected', explainer=e)
-    if 'trend' in steps: once('trend', lambda: _trends(path, images, sets['biased'], explainers, n_trend, backdoor,
+        for e, f in explainers.items():
+            once(unit_name('corrected', e, of=[of[e]]), lambda: right(corrected(found_pixels(net, images.x, f))),
+                 training='corrected', explainer=e)
+    if 'trend' in steps: once(unit_name('trend', of=[of]), lambda: _trends(path, images, sets['biased'], explainers, n_trend, backdoor,
                                                        seed), training='biased')
     return run
 
 # %% ../../nbs/studies/shortcuts.ipynb #bf483caf
-def _detect(once, right, corrected, net, images, look, explainers):
+def _detect(once, right, corrected, net, images, look, explainers, of):
     "Accuracies before and after the correction by the known mask, and the scores of all maps on both networks"
     once('biased', lambda: right(net), training='biased')
     upper = corrected(~images.ground_truth.mask)
     once('known_mask', lambda: right(upper), training='corrected', explainer='known_mask')
     for k, m in dict(biased=net, corrected=upper).items():
-        once(f'maps-{k}', lambda: shortcut_rows(m, look, explainers), training=k)
+        once(unit_name(f'maps-{k}', of=[of]), lambda: shortcut_rows(m, look, explainers), training=k)
 
 # %% ../../nbs/studies/shortcuts.ipynb #671673e4
 def _trends(path, images, held, explainers, n, recipe, seed):

@@ -88,7 +88,7 @@ class MapRule:
 def family_of(explain) -> str: # '' where it is not known
     "The family of a registered explainer, also inside a `functools.partial`, which may call it by its name"
     if isinstance(explain, partial):
-        return explainer_registry[explain.args[0]].family if explain.args else family_of(explain.func)
+        return getattr(explainer_registry.get(explain.args[0]), 'family', '') if explain.args else family_of(explain.func)
     return getattr(explain, 'family', '')
 
 # %% ../../nbs/studies/trend.ipynb #b79fb722
@@ -215,7 +215,8 @@ def _judged(t, name, r, draws, seed, level):
     counts = (known.all(axis=1) if t.constant == 'zero_for_all' else known[name]).to_numpy()
     i = paired_difference(v, 0*v, level, seed=seed)
     permuted = p_beyond_trend(t.control[counts], t.follow[name][counts], draws, seed) if counts.any() else 1.
-    return dict(explainer=name, mean=i.mean, low=i.low, high=i.high, n=i.n, constant=constant, p_permuted=permuted)
+    low, high = max(i.low, -1.), min(i.high, 1.)
+    return dict(explainer=name, mean=i.mean, low=low, high=high, n=i.n, constant=constant, p_permuted=permuted)
 
 # %% ../../nbs/studies/trend.ipynb #68db0668
 @patch

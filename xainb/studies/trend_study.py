@@ -252,7 +252,10 @@ def trend_of(rows,             # Of a store, such as `study.results`
     if not names: raise _no_test(rows, test)
     control, follow = _sequences(r, f'{test}_control')[names[0]], _sequences(r, f'{test}_follow')
     chance = json.loads(r.metric_params.astype(str).iloc[0])['chance']
-    chance = Chance(**{k: np.asarray(v) if isinstance(v, list) else v for k, v in chance.items()})
+    measured = r.image[(r.metric == f'{test}_control') & (r.explainer == names[0])].astype(str).drop_duplicates()
+    in_order = np.argsort(measured.to_numpy(), kind='stable') # Sequences are sorted by image, chance is as it was measured
+    def sorted_like_them(v): return np.asarray(v)[in_order] if np.ndim(v) == 2 else np.asarray(v) # [N,S], or [S]
+    chance = Chance(**{k: sorted_like_them(v) if isinstance(v, list) else v for k, v in chance.items()})
     return Trend(test, control.columns.to_numpy(), control.to_numpy(), {e: follow[e].to_numpy() for e in names}, chance,
                  constant)
 
@@ -319,9 +322,9 @@ def _compared(rows, test, leaders):
     for s in sorted(rows.seed[rows.metric == test].unique()):
         r = (t := trend_of(rows, test, s)).correlations()
         each, first = r.drop(columns=[*controls]), [e for e in leaders if e in r]
-        one = {'explainers score above a random map': each.mean(1) - r.random_control,
-               'explainers score above the schedule alone': each.mean(1) - _schedule_scores(t)}
-        if first: one[f"{', '.join(first)} above the others"] = r[first].mean(1) - each.drop(columns=first).mean(1)
+        one = {'explainers score above a random map': each.mean(axis=1) - r.random_control,
+               'explainers score above the schedule alone': each.mean(axis=1) - _schedule_scores(t)}
+        if first: one[f"{', '.join(first)} above the others"] = r[first].mean(axis=1) - each.drop(columns=first).mean(axis=1)
         for words, d in one.items(): found.setdefault(words, []).append(d)
     return {words: pd.concat(d, axis=1).to_numpy() for words, d in found.items()}
 
@@ -337,4 +340,4 @@ def trend_claims(rows,         # Of one or more stores with a random control; ne
         for test in (t for t in trend_tests if t in set(r.metric.astype(str))):
             for words, d in _compared(r, test, leaders.get(test, ())).items():
                 claims.setdefault(f'{test.upper()}: {words}', {})[str(model)] = d
-    return [Claim(words, each, on, units=units) for words, each in claims.items()]
+    return [Claim(words, each, on, units=units, within=(-2, 2)) for words, each in claims.items()]

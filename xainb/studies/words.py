@@ -32,8 +32,10 @@ def by_words(name, model, x, target=None, token=None, noise=None, **params):
     if not isinstance(net, TokenNet): raise BadInput(f"words are explained on a TokenNet, not on a {type(net).__name__}")
     own = _own_units(explainer_registry[name].params, net, token)
     if noise is not None: own['noise'] = noise/float(net.span()[1])
-    if 'base' in params and 'baseline' in explainer_registry[params['base']].params:
-        params['base_params'] = dict(baseline=net.vector(token)) | params.get('base_params', {})
+    base = params.get('base')
+    base = explainer_registry.get(base) if isinstance(base, str) else base
+    of_base = _own_units(getattr(base, 'params', ()), net, token)
+    if of_base: params['base_params'] = of_base | params.get('base_params', {})
     return explainer_registry[name](net, x, target, **own | params)
 
 # %% ../../nbs/studies/words.ipynb #30d0001a

@@ -101,7 +101,7 @@ _images = [
 
 _running = [
     Option('--out', 'FOLDER', 'where results go, also a URL such as s3://… (default: sweeps/PROFILE, or sweeps/JOB-PROFILE)'),
-    Option('--jobs', 'N', 'notebooks at the same time (default: one for each GPU, or for each two processor cores)',
+    Option('--jobs', 'N', 'notebooks at the same time (default: one for each GPU, or for each two processor cores, at least 2)',
            whole_number, 0),
     Option('--threads', 'N', 'processor threads of each notebook (default: the cores of the machine, divided)', whole_number, 0),
     Option('--scheduler', 'ADDRESS', 'run on the workers of a Dask scheduler, such as tcp://host:8786 (default: here)'),

@@ -72,9 +72,10 @@ class EvaluationProfile(BaseProfile):
 def _expanded(names):
     "The networks that names and patterns such as 'demo/*robust' stand for, each once"
     known = cards()
-    matches = [m for n in names for m in ([c for c in known if fnmatch(c, n)] if '*' in n else [n])]
-    if names and not matches: raise unknown_name('model', names[0], known)
-    return list(dict.fromkeys(matches))
+    found = {n: [c for c in known if fnmatch(c, n)] if '*' in n else [n] for n in names}
+    for n, matches in found.items():
+        if not matches: raise unknown_name('model', n, known)
+    return list(dict.fromkeys(m for matches in found.values() for m in matches))
 
 # %% ../../nbs/sweeps/evaluate.ipynb #d053ad5e
 nine_explainers = ['gradient', 'input_x_gradient', 'integrated_gradients', 'expected_gradients', 'lime',
@@ -553,7 +554,9 @@ def _members(store, run, scores, m, params):
     "The images of each grid, decided once and kept, or the reason why there is no grid"
     params = metric_registry[m].params | params
     name = f"{run}.{unit_name('members', m, of=(len(scores), params))}"
-    if (kept := store.load_arrays(name)): return torch.from_numpy(kept['members'][0])
+    try: kept = store.load_arrays(name)
+    except Damaged: kept = {}
+    if kept: return torch.from_numpy(kept['members'][0])
     try: members = grid_members(scores, scores.argmax(1), *(params[k] for k in ('n', 'confidence', 'seed')))
     except NotApplicable as why: return str(why)
     store.save_arrays(name, members=members[None].numpy()) # One entry, which a report that is packed copies whole

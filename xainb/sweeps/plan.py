@@ -14,6 +14,7 @@ from typing import Callable
 from dataclasses import asdict, dataclass, field, replace
 from fastcore.basics import patch
 import pandas as pd
+from .._deprecated import names as old_names
 from ..core import *
 from ..store import *
 
@@ -168,9 +169,10 @@ class BaseProfile:
 def _selected(known, names):
     "The parameters of the named explainers; unknown names raise"
     for name in names:
-        if name not in known and name not in explainer_registry:
+        if name not in (*known, *explainer_registry, *old_names):
             raise unknown_name('explainer', name, [*known, *explainer_registry])
-    return {name: known.get(name, {}) for name in names}
+    today = [n if n in known else explainer_registry[n].__name__ for n in names] # Old names warn
+    return {name: known.get(name, {}) for name in today}
 
 # %% ../../nbs/sweeps/plan.ipynb #107b6d6e
 @patch

@@ -7,7 +7,7 @@ __all__ = ['template', 'check_seconds', 'Kernels', 'visible_gpus', 'KernelStoppe
            'execute', 'complete', 'run_all', 'on_this_machine', 'on_a_cluster']
 
 # %% ../../nbs/sweeps/run.ipynb #29797d11
-import asyncio, atexit, ctypes, gc, logging, os, psutil, shutil, signal, sys, tempfile, threading, time, uuid
+import asyncio, atexit, ctypes, gc, logging, os, platform, psutil, shutil, signal, sys, tempfile, threading, time, uuid
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, nullcontext, suppress
 from fastcore.basics import patch
@@ -353,7 +353,7 @@ def _execute_there(run, parameters, threads, idle_limit):
     "On a worker: execute one run and return its status"
     out = parameters['out']
     if run.id not in [r['id'] for r in Store(out).load_plan(dict(runs=[]))['runs']]:
-        why = (f"worker on {os.uname().nodename} does not find this sweep in '{out}': "
+        why = (f"worker on {platform.node()} does not find this sweep in '{out}': "
                "give an output folder that all workers can reach")
         return dict(run=run.id, status='failed', seconds=0., why=why)
     return execute(run, parameters, _kernels_of_this_worker(threads, idle_limit))
