@@ -7,8 +7,8 @@ __all__ = ['min_images', 'not_discriminating', 'first_check', 'resampled_means',
            'interval_table', 'crossed_interval', 'crossed_p', 'hierarchical_interval', 'Difference',
            'paired_difference', 'effect_size', 'sign_flip_p', 'wilcoxon_p', 't_p', 'mean_p', 'holm', 'compare_all',
            'pairwise_matrix', 'side_of_zero', 'p_verdict', 'Tested', 'difference_test', 'verdict', 'equivalent',
-           'rank_table', 'beats', 'ranking_summary', 'mean_ranks', 'images_needed', 'images_to_decide', 'Claim',
-           'claims_table', 'Discrimination', 'column_differences', 'discrimination', 'discrimination_table',
+           'rank_table', 'beats', 'ranking_summary', 'mean_ranks', 'images_needed', 'images_to_decide', 'crossed_size',
+           'Claim', 'claims_table', 'Discrimination', 'column_differences', 'discrimination', 'discrimination_table',
            'SequentialComparison', 'Agreement', 'rank_agreement', 'krippendorff', 'Correlation', 'pearson',
            'correlation', 'metric_correlations']
 
@@ -680,8 +680,12 @@ def _first_number(enough, start):
         low, high = (low, middle) if enough(middle) else (middle+1, high)
     return low
 
-def _crossed_size(v, margin, alpha, power):
-    "Images and trainings that decide the mean of `v` [n,m] plus the margin; infinite where too many"
+def crossed_size(v,         # [images, trainings] differences, without missing values
+                 margin=0., # Added to each difference
+                 alpha=.05, # Of the test
+                 power=.8,  # Probability that it finds the difference
+                ) -> tuple: # Numbers of images (infinite where too many) and of trainings
+    "How many images and trainings would decide the mean, if all variances stay as they are"
     mean, s, (n, m) = v.mean() + margin, _sources(v), v.shape
     if abs(mean) <= 1e-6*np.abs(v + margin).max(): return np.inf, m
     def decides(n, m): return _crossed_power(mean, s, n, m, alpha) >= power
@@ -762,7 +766,7 @@ def _claim_size(c, found):
 def _size_to_find(v, margin, alpha, power):
     "Units and repeats that decide one difference, and how many times as much data that is"
     if v.ndim == 1: n, m = _images_to_find(v + margin, alpha, power), 1
-    else: n, m = _crossed_size(v, margin, alpha, power)
+    else: n, m = crossed_size(v, margin, alpha, power)
     return n*m/max(1, v.size), n, m
 
 def _would_decide(c, found, alpha, power):

@@ -87,13 +87,16 @@ class TokenNet(nn.Module):
     def span(self) -> tuple: # Lowest value of the table, and the difference between the highest and the lowest
         low, high = self.table.detach().aminmax()
         return low, torch.where(high > low, high - low, 1.)
-    def real(self, x): return x != self.pad if self.pad is not None else torch.ones_like(x, dtype=torch.bool)
+    def real(self, x): # [N,L] of bools, for tokens [N,L] or images [N,D,1,L]
+        if x.ndim == 4: return ~self.empty(x)
+        return x != self.pad if self.pad is not None else torch.ones_like(x, dtype=torch.bool)
 
     def shown(self, x):
         low, width = self.span()
         return ((self.table.detach()[x] - low)/width).mT[:, :, None]
     def vector(self, token:int|None=None) -> Tensor: # [D,1,1]
         "A token (the padding if None) as explainers see it: a `baseline` or a `fill`"
+        if token is None and self.pad is None: raise BadInput('this text model has no padding: pass `pad=` or a token')
         return self.shown(torch.tensor([[self.pad if token is None else token]], device=self.table.device))[0]
     def empty(self, x) -> Tensor: # [N,L] of bools
         "Tell where images [N,D,1,L] show padding"

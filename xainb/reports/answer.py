@@ -14,7 +14,6 @@ from fastcore.basics import patch
 from ..core import *
 from ..html_page import *
 from ..stats import *
-from ..stats import _crossed_size
 from ..viz import counted, verdict_html
 
 # %% ../../nbs/reports/answer.ipynb #5ed0c595
@@ -65,7 +64,7 @@ def _needed_size(pairs, name, controls):
         if d.shape[1] == 1: return images_to_decide([d[:, 0]], alpha=alpha), 0
         d = d[np.isfinite(d).all(1)]
         if len(d) < 3: return np.inf, 0
-        images, trainings = _crossed_size(d, 0., alpha, .8)
+        images, trainings = crossed_size(d, 0., alpha, .8)
         return images, trainings if trainings > d.shape[1] else 0
     sizes = [needed(c) for c in controls] or [(np.inf, 0)]
     return max(n for n, _ in sizes), max(m for _, m in sizes)

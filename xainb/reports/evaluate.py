@@ -903,8 +903,8 @@ _captions = dict(
     shifts="""Mean accuracy without shift (none), under each kind of shift over its severities, and over all kinds. Look
         for kinds of shift that hurt one network much more than the others.""",
     ranks="""Rank by the mean over networks, 1 is best; whiskers are 95 % intervals over images. The percentage is the
-        fraction of resamples in which an explainer is first. Explainers whose whiskers overlap may well be in the
-        opposite order.""")
+        fraction of resamples in which an explainer is first. Whether two neighbors are separated
+        is said above; overlapping whiskers do not decide it.""")
 
 # %% ../../nbs/reports/evaluate.ipynb #ba5e2030
 _captions |= dict(
