@@ -198,7 +198,9 @@ def interrupted_by(*names): # 'SIGTERM', …; those that the system does not hav
 def _first_line(f): return (f.__doc__ or '').strip().partition('\n')[0]
 
 def _methods(registry):
-    for name, f in registry.items(): yield name, f"{f.facts['passes']:,} pass{'es'*(f.facts['passes'] != 1)}, {f.facts['needs']}: {_first_line(f)}"
+    for name in registry.match(): # In alphabetical order, as the order of registration depends on the imports
+        f = registry[name]
+        yield name, f"{f.facts['passes']:,} pass{'es'*(f.facts['passes'] != 1)}, {f.facts['needs']}: {_first_line(f)}"
 
 def _networks(job):
     "One line for each network that is shipped, and one for each other kind of name"
