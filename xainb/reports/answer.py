@@ -350,7 +350,8 @@ def sentences(self:SweepAnswers) -> list: # Two texts: the answer, and the cavea
     text = answer_text(a, what, self.passes_of(), where=where)
     on_each = [self.answer(m) for m in self.models]
     same = sum(bool(o) and bool(a.explainer) and a.explainer in [o.explainer, *o.equals] for o in on_each)
-    if many and a.explainer: text += f' On {same} of {len(on_each)} networks it is the best or not certainly worse than the best.'
+    as_good = 'the best or not certainly worse than the best by 0.05 or more' # The margin of `best_explainer`
+    if many and a.explainer: text += f' On {same} of {len(on_each)} networks it is {as_good}.'
     return [text, f"Caveats: {'; '.join(self.caveats()) or 'none found'}."]
 
 # %% ../../nbs/reports/answer.ipynb #52a13786
