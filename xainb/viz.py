@@ -68,6 +68,12 @@ def _bytes(fig, kind='png', dpi=80):
     with style(): fig.savefig(buffer, format=kind, dpi=dpi, bbox_inches='tight', metadata={changing: None})
     return buffer.getvalue()
 
+def _small_png(fig, dpi):
+    buffer = io.BytesIO()
+    picture = Image.open(io.BytesIO(_bytes(fig, dpi=dpi))).convert('RGB')
+    picture.quantize(256, dither=0).save(buffer, 'PNG', optimize=True)
+    return buffer.getvalue()
+
 # %% ../nbs/viz.ipynb #71a01001
 class CompactFigure(plt.Figure):
     "A matplotlib figure that a notebook displays in few bytes"
@@ -77,10 +83,7 @@ class CompactFigure(plt.Figure):
 
     def small(self, dpi=80) -> bytes:
         "The figure as a PNG with a palette of 256 colors"
-        buffer = io.BytesIO()
-        picture = Image.open(io.BytesIO(_bytes(self, dpi=dpi))).convert('RGB')
-        picture.quantize(256, dither=0).save(buffer, 'PNG', optimize=True)
-        return buffer.getvalue()
+        return _small_png(self, dpi)
 
 # %% ../nbs/viz.ipynb #87ac1f58
 def canvas(nrows=1, ncols=1, # Number of panels
@@ -552,5 +555,5 @@ def figure_html(fig,
     "The figure as HTML that needs no other file"
     mime = dict(svg='image/svg+xml', png='image/png')
     if kind not in mime: raise unknown_name('figure format', kind, mime)
-    data = base64.b64encode(_bytes(fig, kind, dpi)).decode()
+    data = base64.b64encode(_small_png(fig, dpi) if kind == 'png' else _bytes(fig, kind, dpi)).decode()
     return f'<img alt="{html.escape(alt)}" style="{style}" src="data:{mime[kind]};base64,{data}">'
