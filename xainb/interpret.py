@@ -24,8 +24,8 @@ from tqdm.auto import tqdm
 from .core import *
 from .models.inference import with_paying_graph
 from .models.zoo import Correct, correct, normalized
-from .stats import SequentialComparison, Discrimination, discrimination, first_check, interval, interval_table, min_images, paired_difference
-from .stats import not_discriminating
+from .stats import SequentialComparison, Discrimination, discrimination, first_check, interval, interval_table, min_images
+from .stats import not_discriminating, paired_difference
 from .html_page import folded, page_html, paragraph, scrolling
 from .store import write_whole
 from . import viz

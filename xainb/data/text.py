@@ -5,8 +5,7 @@
 # %% auto #0
 __all__ = ['specials', 'grammar', 'review_trigger', 'opcode_motif', 'opcode_trigger', 'opcode_idioms', 'words_of', 'make_vocab',
            'Texts', 'as_texts', 'word_ground_truth', 'read_sentence_pair', 'read_text_csv', 'read_text_folders',
-           'split_texts', 'GeneratedReviews', 'generated_reviews', 'read_texts', 'texts', 'has_motif',
-           'GeneratedOpcodes']
+           'split_texts', 'GeneratedReviews', 'generated_reviews', 'read_texts', 'texts', 'GeneratedOpcodes']
 
 # %% ../../nbs/data/text.ipynb #319b34ed
 import random, re, torch
@@ -250,7 +249,7 @@ _idioms = ('push mov sub', 'mov mov add', 'lea mov call', 'test je', 'mov pop re
 opcode_idioms = [i.split() for i in _idioms]
 
 # %% ../../nbs/data/text.ipynb #fb8c5562
-def has_motif(opcodes:list) -> bool:
+def _has_motif(opcodes):
     "Whether the motif of malicious programs occurs in a list of opcodes"
     return any(tuple(opcodes[i:i+5]) == opcode_motif for i in range(len(opcodes)))
 
@@ -266,7 +265,8 @@ def _program(draw):
     "The class of a program, and its opcodes, each with whether it belongs to the motif"
     y = draw.randrange(2)
     program = _drawn_program(draw, y)
-    while not y and has_motif([w for w, _ in program]): program = _drawn_program(draw, y) # Neighbors may complete the motif
+    while not y and _has_motif([w for w, _ in program]): # Neighbors may complete the motif
+        program = _drawn_program(draw, y)
     return y, program
 
 # %% ../../nbs/data/text.ipynb #7ec70019

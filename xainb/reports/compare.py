@@ -126,6 +126,8 @@ def scores(self:SweepComparison) -> pd.DataFrame: # One row for each network, ex
 # %% ../../nbs/reports/compare.ipynb #422cca4a
 _removals = 'roar', 'recursive' # A good explainer lowers the accuracy of these
 
+def _ranked(t): return t[(t.explainer != '') & ~t.score.str.startswith('mask at')] # Masks rank no explainer
+
 def _first(t, value):
     "The explainer with the best mean of each network and score"
     def sign(score): return -1. if better_direction.get(score) == 'lower' or score.startswith(_removals) else 1.
@@ -136,7 +138,7 @@ def _first(t, value):
 def leaders(self:SweepComparison) -> pd.DataFrame: # network, score, first in A, first in B
     "Where another explainer has the best mean"
     t = self.scores()
-    t = t[(t.explainer != '') & ~t.score.str.startswith('mask at')].reset_index(drop=True) # Masks rank no explainer
+    t = _ranked(t).reset_index(drop=True)
     both = pd.DataFrame({'first in A': _first(t, 'a'), 'first in B': _first(t, 'b')})
     return both[both.iloc[:, 0] != both.iloc[:, 1]].reset_index()
 
@@ -188,8 +190,8 @@ def sentences(self:SweepComparison) -> list:
     changed = f'{count} changed significantly (compared: {ways or "none"}).'
     same = _recommended(self.a) == _recommended(self.b)
     answer = 'The answer is the same.' if same else 'The answer changed.'
-    with_explainers = t[t.explainer != ''].groupby(['network', 'score'])
-    first = f'Another explainer has the best mean in {len(leaders)} of {len(with_explainers)} pairs of network and score.'
+    n_pairs = len(_ranked(t).groupby(['network', 'score']))
+    first = f'Another explainer has the best mean in {len(leaders)} of {n_pairs} pairs of network and score.'
     return [answer, changed, first]
 
 # %% ../../nbs/reports/compare.ipynb #75322ff5

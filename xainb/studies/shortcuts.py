@@ -307,8 +307,9 @@ def study_shortcut(store,            # `Store` or folder
         for e, f in explainers.items():
             once(unit_name('corrected', e, of=[of[e]]), lambda: right(corrected(found_pixels(net, images.x, f))),
                  training='corrected', explainer=e)
-    if 'trend' in steps: once(unit_name('trend', of=[of]), lambda: _trends(path, images, sets['biased'], explainers, n_trend, backdoor,
-                                                       seed), training='biased')
+    if 'trend' in steps:
+        once(unit_name('trend', of=[of]),
+             lambda: _trends(path, images, sets['biased'], explainers, n_trend, backdoor, seed), training='biased')
     return run
 
 # %% ../../nbs/studies/shortcuts.ipynb #bf483caf

@@ -522,7 +522,8 @@ def _time_notes(self:Estimate):
     least = format_duration(self.longest)
     yield f"With any number of workers at least {least}: the longest chain of runs that wait for each other."
     cost = self.seconds/3600*self.price
-    if self.price: yield f"At {self.price:g} an hour for each: {cost:,.{0 if cost >= 100 else 2}f} for the hours of work; workers that wait cost extra."
+    price = f'{cost:,.{0 if cost >= 100 else 2}f}'
+    if self.price: yield f'At {self.price:g} an hour for each: {price} for the hours of work; workers that wait cost extra.'
 
 # %% ../../nbs/sweeps/estimate.ipynb #e5710007
 @patch
